@@ -6,6 +6,9 @@ STAMP := .venv/.installed
 WORKERS ?= 4
 # How often a test that failed is tried again, which the report tells; never here, once in CI.
 RERUNS ?= 0
+SIDE_BY_SIDE = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+# Hundreds of processes of tests load what the first one compiled, also where the environment says to keep none of it.
+export PYTHONDONTWRITEBYTECODE :=
 SDKS := .build/sdks
 GOOGLEAPIS := .build/googleapis
 # Locks name what every supported system needs, by markers, and the hash of each file.
@@ -55,16 +58,16 @@ up: setup ## serve on this machine, in the foreground
 	@$(BIN)/api-gpu up
 
 fast: setup ## the unit tests: no sockets, no other processes (for the inner loop)
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -q tests/unit
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -q tests/unit
 
 test: setup sdks ## all tests that need only Python
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --reruns $(RERUNS) -raR
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) --reruns $(RERUNS) -raR
 
 interop: setup $(SDKS)/interop/.installed ## clients in Go, Java, Rust and Node, the OpenAPI document, other proxies (each skips by name without its toolchain)
 	$(BIN)/python -m pytest -m interop --reruns $(RERUNS) -raR tests/interop
 
 nvenc: setup ## a card and its faults, on a stand-in for NVIDIA's driver (needs gcc)
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "nvenc and not long" --reruns $(RERUNS) -raR \
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "nvenc and not long" --reruns $(RERUNS) -raR \
 		tests/nvdriver tests/integration/encoder/codecs tests/integration/test_gpu_check.py
 
 chaos: setup ## 300 jobs (CHAOS_JOBS) of all operations on a cluster, under kills of any process and cuts of lines

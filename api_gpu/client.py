@@ -8,19 +8,20 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Self, Unpack
 
 from api_gpu.assets import Asset, Transfers, check_readable
 from api_gpu.connection import RECONNECT_SECONDS, Connection, credentials
-from api_gpu.destinations import Destination, Destinations
+from api_gpu.destinations import Destinations
 from api_gpu.fleet import DayCosts, Fleet
 from api_gpu.jobs import Job, Jobs
 from api_gpu.keys import Keys
 from api_gpu.local.data_dir import DataDir
 from api_gpu.requests import elements, fill, from_message, local_file, stems
 from api_gpu.scenes import scenes_of
+from api_gpu.tenants import QuotaUse, Tenants, Usage, read_usage
 from api_gpu.uploads import OnBytes
 from apigpu.options import (
     AddAudioOptions,
@@ -35,7 +36,7 @@ from apigpu.options import (
     StoryOptions,
     ThumbnailOptions,
 )
-from apigpu.v1 import destinations_pb2, fleet_pb2, jobs_pb2, quote_pb2, system_pb2, video_pb2
+from apigpu.v1 import fleet_pb2, jobs_pb2, quote_pb2, system_pb2, video_pb2
 from apigpu.v1.fleet_pb2_grpc import FleetServiceStub
 from apigpu.v1.system_pb2_grpc import SystemServiceStub
 from servicekit.errors import ServiceError
@@ -59,10 +60,11 @@ class Client:
         self._options = options
         self._transfers = Transfers(connection)
         self._jobs = Jobs(connection)
-        self._destinations = Destinations(connection)
         self._fleet = FleetServiceStub(connection.channel)
-        # For an operator: the keys of tenants.
-        self.keys = Keys(connection)
+        # The buckets that results are put into.
+        self.destinations = Destinations(connection)
+        # For an operator: the keys of tenants, and what is said of these.
+        self.keys, self.tenants = Keys(connection), Tenants(connection)
 
     @classmethod
     def connect(
@@ -112,16 +114,19 @@ class Client:
         *,
         output: str | Sequence[str] = "",
         output_headers: Mapping[str, str] | None = None,
+        priority: str = "",
     ) -> Self:
-        """Return a client on the same connection whose jobs are told of to `webhook_url`, and carry `metadata`.
+        """Return a client on the same connection whose jobs are told of to `webhook_url`, and carry `metadata`. With
+        the `priority` "interactive" they go before those of yours that are "normal", and these before "batch".
 
         The events are "job.queued", "job.started", "job.item", "job.progress" and "job.ended"; without any it is the
         end that is told. `api_gpu.webhooks` reads what arrives.
 
         Results are put to `output` too before a job ends: a presigned URL, with these headers; a list of them for
-        several results; or "s3://BUCKET/KEY" in a bucket of `add_destination`, as "s3://media/{item}.mp4".
+        several results; or "s3://BUCKET/KEY" in a bucket of `destinations`, as "s3://media/{item}.mp4".
         """
         options = self._saying(webhook_url, webhook_events, metadata)
+        options.priority = priority or options.priority
         if output:
             one, several = (output, ()) if isinstance(output, str) else ("", output)
             options.output.CopyFrom(jobs_pb2.JobOutput(url=one, urls=several, headers=output_headers or {}))
@@ -283,48 +288,23 @@ class Client:
         """Delete an asset. Raises NotFound."""
         self._transfers.delete(name)
 
-    def add_destination(
-        self,
-        bucket: str,
-        access_key_id: str,
-        secret_access_key: str,
-        *,
-        region: str = "",
-        endpoint: str = "",
-        path_style: bool | None = None,
-        session_token: str = "",
-        test: bool = False,
-    ) -> Destination:
-        """Keep the credentials of a bucket at the gateway, for results that are put there; `test` tries them first.
-
-        Raises InvalidArgument, FailedPrecondition (the bucket refuses the test).
-        """
-        return self._destinations.add(
-            destinations_pb2.AddDestinationRequest(
-                bucket=bucket,
-                region=region,
-                endpoint=endpoint,
-                path_style=path_style,
-                access_key_id=access_key_id,
-                secret_access_key=secret_access_key,
-                session_token=session_token,
-                test=test,
-            )
-        )
-
-    def destinations(self) -> list[Destination]:
-        """Return the buckets whose credentials the gateway keeps."""
-        return self._destinations.list()
-
-    def remove_destination(self, bucket: str) -> None:
-        """Have the gateway forget the credentials of a bucket. Raises NotFound."""
-        self._destinations.remove(bucket)
-
     def health(self) -> Health:
         """Return the state of the gateway. Needs no key."""
         stub = SystemServiceStub(self._connection.channel)
         answer = self._connection.call(stub.GetHealth, system_pb2.GetHealthRequest())
         return Health(answer.status, answer.encoders.ready, answer.encoders.slots)
+
+    def usage(
+        self, since: date | None = None, until: date | None = None, *, tenant: str = "", operation: str = ""
+    ) -> list[Usage]:
+        """Return what was done by day (UTC), tenant and operation, the newest day first: of the last 31 days, or those
+        given, 92 at most; of your tenant, or for a key with the scope admin of one, or all."""
+        return read_usage(self._connection, since, until, tenant, operation)[0]
+
+    def quotas(self, tenant: str = "") -> list[QuotaUse]:
+        """Return the limits of your tenant, or for a key with the scope admin of another, with how much is used."""
+        today = datetime.now(UTC).date()
+        return read_usage(self._connection, today, today, tenant, "")[1]
 
     def fleet(self) -> Fleet:
         """Return the encoders that are rented by the second, and what they cost."""

@@ -42,22 +42,47 @@ class ResultDelivery:
 
 
 class Destinations:
-    """The destinations at a gateway."""
+    """The calls of DestinationService. Errors are subclasses of ServiceError."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._stub = DestinationServiceStub(connection.channel)
 
-    def add(self, request: pb2.AddDestinationRequest) -> Destination:
-        """Keep the credentials of a bucket. Raises InvalidArgument, FailedPrecondition."""
+    def add(
+        self,
+        bucket: str,
+        access_key_id: str,
+        secret_access_key: str,
+        *,
+        region: str = "",
+        endpoint: str = "",
+        path_style: bool | None = None,
+        session_token: str = "",
+        test: bool = False,
+        tenant: str = "",
+    ) -> Destination:
+        """Keep the credentials of a bucket, for results that are put there; `test` tries them first. `tenant` is for
+        keys with the scope admin. Raises InvalidArgument, FailedPrecondition (the bucket refuses the test)."""
+        request = pb2.AddDestinationRequest(
+            bucket=bucket,
+            region=region,
+            endpoint=endpoint,
+            path_style=path_style,
+            access_key_id=access_key_id,
+            secret_access_key=secret_access_key,
+            session_token=session_token,
+            test=test,
+            tenant=tenant,
+        )
         answer = self._connection.call(self._stub.AddDestination, request)
         return Destination.from_message(answer.destination)
 
-    def list(self) -> list[Destination]:
+    def list(self, tenant: str = "") -> list[Destination]:
         """Return the destinations, by the names of their buckets."""
-        answer = self._connection.call(self._stub.ListDestinations, pb2.ListDestinationsRequest())
+        answer = self._connection.call(self._stub.ListDestinations, pb2.ListDestinationsRequest(tenant=tenant))
         return [Destination.from_message(found) for found in answer.destinations]
 
-    def remove(self, bucket: str) -> None:
+    def remove(self, bucket: str, tenant: str = "") -> None:
         """Forget the credentials of a bucket. Raises NotFound."""
-        self._connection.call(self._stub.DeleteDestination, pb2.DeleteDestinationRequest(bucket=bucket))
+        request = pb2.DeleteDestinationRequest(bucket=bucket, tenant=tenant)
+        self._connection.call(self._stub.DeleteDestination, request)

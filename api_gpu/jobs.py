@@ -41,8 +41,9 @@ class SceneSpan:
 class Clip:
     """The video of one image of a batch, or of a step of a chain: either `asset` and `video_url`, or `error`.
 
-    `warnings` list how it deviates from the request; `codec` encoded it, for `codec_reason`. `duration` (seconds, else
-    None) and `scenes` are those of a story, and `media` is what a probe tells of a file."""
+    `warnings` list how it deviates from the request; `codec` encoded it, for `codec_reason`; `frames_copied` are those
+    of the source, or `whole_reason` says why all were encoded. `duration` (seconds, else None)
+    and `scenes` are those of a story, and `media` is what a probe tells of a file."""
 
     id: str
     asset: str
@@ -51,6 +52,8 @@ class Clip:
     warnings: tuple[str, ...] = ()
     codec: str = ""
     codec_reason: str = ""
+    frames_copied: int = 0
+    whole_reason: str = ""
     duration: float | None = None
     scenes: tuple[SceneSpan, ...] = ()
     media: probe_pb2.MediaReport | None = None
@@ -65,6 +68,8 @@ class Clip:
             warnings=tuple(warning.message for warning in message.warnings),
             codec=message.encoding.codec,
             codec_reason=message.encoding.reason,
+            frames_copied=message.encoding.frames_copied,
+            whole_reason=message.encoding.whole_reason,
             duration=message.duration if message.HasField("duration") else None,
             scenes=tuple(from_message(SceneSpan, span) for span in message.scenes),
             media=message.media if message.HasField("media") else None,
@@ -126,7 +131,8 @@ Event = Queued | Progress | Clip | Finished
 @dataclass(frozen=True)
 class Job:
     """A job as it stood when it was read. `asset` and `video_url` are those of the result, "" before the end and for a
-    batch, which has `clips`, and so are `warnings`, `codec` and `codec_reason`; `error` says why it did not complete.
+    batch, which has `clips`, and so are `warnings`, `codec`, `codec_reason`, `frames_copied` and `whole_reason`;
+    `error` says why it did not complete.
     A result that is an image has `image_url` in place of `video_url`. `files` are all results, the first one first;
     there are none where a video is all. `duration` (seconds, else None) and `scenes` are those of a story, and
     `media` is what a probe tells of a file: apigpu.v1.MediaReport, whose `HasField` says what is
@@ -153,6 +159,8 @@ class Job:
     warnings: tuple[str, ...]
     codec: str
     codec_reason: str
+    frames_copied: int
+    whole_reason: str
     cost_usd: float | None
     metadata: dict[str, str]
     deliveries: tuple[ResultDelivery, ...]
@@ -184,6 +192,8 @@ class Job:
             warnings=tuple(warning.message for warning in output.warnings),
             codec=output.encoding.codec,
             codec_reason=output.encoding.reason,
+            frames_copied=output.encoding.frames_copied,
+            whole_reason=output.encoding.whole_reason,
             cost_usd=message.cost.usd if message.HasField("cost") else None,
             metadata=dict(message.metadata),
             deliveries=tuple(_delivery(found) for found in message.deliveries),

@@ -67,8 +67,13 @@ class Keys:
 
     def list(self, tenant: str = "") -> list[Key]:
         """Return the keys of a tenant ("": of all), the newest first."""
-        answer = self._connection.call(self._stub.ListKeys, keys_pb2.ListKeysRequest(tenant=tenant))
-        return [Key.from_message(key) for key in answer.keys]
+        keys, request = [], keys_pb2.ListKeysRequest(tenant=tenant)
+        while True:
+            answer = self._connection.call(self._stub.ListKeys, request)
+            keys += [Key.from_message(key) for key in answer.keys]
+            request.page_token = answer.next_page_token
+            if not request.page_token:
+                return keys
 
     def revoke(self, key_id: str) -> Key:
         """End a key for good. Raises NotFound."""

@@ -1,5 +1,6 @@
 """Captions: time, and whether picture and sound stay together."""
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,6 +27,7 @@ def rows(pair: Measured, folder: Path) -> Iterator[Row]:
     yield paired(
         "caption, 60 s 1080p, a cue each second", captioned, lambda: plain.caption(video, srt, theirs), "≤ 1.10×"
     )
+    yield from _spliced(pair, folder)
     uneven = folder / "uneven.mkv"
     plain.make_uneven_video(uneven, SECONDS)
     captioned(uneven)
@@ -33,6 +35,36 @@ def rows(pair: Measured, folder: Path) -> Iterator[Row]:
     shifts = [max(shifted(uneven, path)) * 1000 for path in (mine, theirs)]
     figure = f"{shifts[0]:.1f} ms (plain {shifts[1]:.1f} ms)"
     yield "largest shift of picture against sound, uneven frame rate", figure, "≤ 1 frame (20 ms)"
+
+
+def _spliced(pair: Measured, folder: Path) -> Iterator[Row]:
+    """Captions over a fifth of a film with a keyframe every two seconds: wall time, and whether all else is copied."""
+    client = pair.client
+    video, srt = folder / "streamed.mp4", folder / "sparse.srt"
+    plain.make_video(video, SECONDS, "1920x1080", "-g", "50")
+    plain.make_sparse_srt(srt, SECONDS)
+    mine, theirs = folder / "spliced.mp4", folder / "plainly-spliced.mp4"
+    copied: list[int] = []
+
+    def captioned() -> None:
+        job = client.caption(video, srt).wait()
+        copied.append(job.frames_copied)
+        client.download(job.asset, mine)
+
+    name = "caption over a fifth of 60 s 1080p, a keyframe every 2 s"
+    yield paired(name, captioned, lambda: plain.caption(video, srt, theirs), "≤ 0.30×")
+    same = len(_packets(video) & _packets(mine))
+    yield f"{name}: frames copied, and packets that are the source's", f"{copied[-1]}, {same}", "alike"
+
+
+def _packets(path: Path) -> set[tuple[float, str]]:
+    """When each frame is shown, and the digest of its packet."""
+    with av.open(str(path)) as container:
+        found = [packet for packet in container.demux(video=0) if packet.size]
+        return {
+            (round(float((packet.pts or 0) * packet.time_base), 6), hashlib.sha256(packet).hexdigest())
+            for packet in found
+        }
 
 
 def shifted(source: Path, captioned: Path) -> Iterator[float]:

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 
 import imageio_ffmpeg
@@ -42,12 +43,13 @@ def addaudio(video: Path, audio: Path, out: Path) -> None:
     ffmpeg("-i", video, "-i", audio, *streams, *ENCODE, "-c:a", "aac", "-b:a", "192k", "-shortest", *FASTSTART, out)
 
 
-def make_video(out: Path, seconds: float, size: str) -> None:
-    """A moving test picture with a tone: what is measured, not a reference for quality."""
+def make_video(out: Path, seconds: float, size: str, *options: str) -> None:
+    """A moving test picture with a tone: what is measured, not a reference for quality. `options` are more of the
+    output."""
     picture = f"testsrc2=size={size}:rate=25,noise=alls=8:allf=t"
     tone = "sine=frequency=440:sample_rate=48000"
     inputs = ("-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", tone, "-t", str(seconds))
-    ffmpeg(*inputs, *ENCODE[:2], "-preset", "ultrafast", "-crf", "28", *ENCODE[-2:], "-c:a", "aac", out)
+    ffmpeg(*inputs, *ENCODE[:2], "-preset", "ultrafast", "-crf", "28", *ENCODE[-2:], *options, "-c:a", "aac", out)
 
 
 def make_uneven_video(out: Path, seconds: float) -> None:
@@ -74,7 +76,17 @@ def make_audio(out: Path, seconds: float) -> None:
 
 def make_srt(out: Path, seconds: float) -> None:
     """A cue every second, two lines each: captions all the time."""
-    clocks = [f"00:{n // 60:02}:{n % 60:02}" for n in range(int(seconds))]
+    _write_srt(out, range(int(seconds)))
+
+
+def make_sparse_srt(out: Path, seconds: float) -> None:
+    """A cue every second in two stretches, each of a tenth of the time."""
+    length = int(seconds) // 10
+    _write_srt(out, (*range(length, 2 * length), *range(6 * length, 7 * length)))
+
+
+def _write_srt(out: Path, starts: Iterable[int]) -> None:
+    clocks = [f"00:{n // 60:02}:{n % 60:02}" for n in starts]
     cues = [
         f"{n}\n{clock},000 --> {clock},960\nThis is line {n},\nand a second.\n" for n, clock in enumerate(clocks, 1)
     ]

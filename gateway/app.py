@@ -17,7 +17,9 @@ from apigpu.v1 import (
     jobs_pb2_grpc,
     keys_pb2_grpc,
     system_pb2_grpc,
+    tenants_pb2_grpc,
     uploads_pb2_grpc,
+    usage_pb2_grpc,
 )
 from externalscaler import externalscaler_pb2_grpc
 from gateway.admission import call_classes
@@ -40,7 +42,10 @@ from gateway.services.jobs import JobService
 from gateway.services.keda import KedaScaler
 from gateway.services.keys import KeyService
 from gateway.services.system import SystemService
+from gateway.services.tenants import TenantService
+from gateway.services.tokens import PageTokens
 from gateway.services.uploads import UploadService
+from gateway.services.usage import UsageService
 from gateway.services.video import VideoService
 from servicekit.admission import admission
 from servicekit.interceptors import error_boundary
@@ -170,6 +175,8 @@ def _grpc_service(components: Components, keys: ApiKeys, tls: ServerTls) -> tupl
         components.webhooks,
         Quoter(jobs, components.pool, fleet, components.dispatcher.preparation.prefetcher),
     )
+    tenants = TenantService(components.tenancy.tenants, components.sources.fetcher.guard)
+    usage = UsageService(components.tenancy)
     servers: tuple[Any, ...] = (service.server, local)
     for server in servers:
         VideoService(jobs, presenter).add_to(server)
@@ -180,7 +187,11 @@ def _grpc_service(components: Components, keys: ApiKeys, tls: ServerTls) -> tupl
         system_pb2_grpc.add_SystemServiceServicer_to_server(system, server)
         fleet_pb2_grpc.add_FleetServiceServicer_to_server(FleetService(fleet), server)
         destinations_pb2_grpc.add_DestinationServiceServicer_to_server(destinations, server)
-        keys_pb2_grpc.add_KeyServiceServicer_to_server(KeyService(components.ring), server)
+        keys_pb2_grpc.add_KeyServiceServicer_to_server(
+            KeyService(components.ring, PageTokens(components.links)), server
+        )
+        tenants_pb2_grpc.add_TenantServiceServicer_to_server(tenants, server)
+        usage_pb2_grpc.add_UsageServiceServicer_to_server(usage, server)
     externalscaler_pb2_grpc.add_ExternalScalerServicer_to_server(KedaScaler(jobs), service.probes)
     service.reflect([public.full_name for public in (*PUBLIC, *bytestream_pb2.DESCRIPTOR.services_by_name.values())])
     return service, local

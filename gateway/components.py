@@ -40,10 +40,12 @@ from gateway.sources import Sources
 from gateway.sources.fetch import Fetcher, FetchLimits
 from gateway.sources.guard import OwnEndpoints
 from gateway.sources.prefetch import Prefetcher
+from gateway.tenants.setup import Tenancy, open_tenants, start_tenancy
 from gateway.uploads.sessions import UploadSessions
 from gateway.uploads.setup import open_uploads
 from gateway.webhooks.log import WebhookLog
 from gateway.webhooks.setup import start_webhooks
+from gateway.webhooks.signing import WebhookSigner
 from gateway.workers.base import ResumableEncoder
 from gateway.workers.grpc import grpc_endpoints
 from gateway.workers.pool import Pool
@@ -82,6 +84,7 @@ class Components:
     uploads: UploadSessions
     outputs: Outputs
     ring: KeyRing
+    tenancy: Tenancy
 
     @classmethod
     async def open(cls, settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> "Components":
@@ -123,9 +126,12 @@ class Components:
         transfers = TransferSlots(settings.max_transfers)
         presenter = Presenter(links, fleet.registry.cost, settings.public_url or f"http://localhost:{settings.port}")
         compose = functools.partial(compose_webhook, presenter)
-        bucket, signing = await jetstream.key_value("webhooks"), webhook_secrets(settings)
-        webhooks = start_webhooks(store, bucket, progress, sources.fetcher, signing, compose, stack)
-        sealer, bucket = Sealer(credentials_secrets(settings)), await jetstream.key_value("outputs")
+        sealer, signer = Sealer(credentials_secrets(settings)), WebhookSigner(webhook_secrets(settings))
+        tenants = await open_tenants(jetstream, sealer, signer, stack)
+        bucket = await jetstream.key_value("webhooks")
+        webhooks = start_webhooks(store, bucket, progress, sources.fetcher, tenants.signer_of, compose, stack)
+        tenancy = await start_tenancy(jetstream, jobs, assets, uploads, tenants, fleet.registry.cost, stack)
+        bucket = await jetstream.key_value("outputs")
         outputs = await start_outputs(jobs, bucket, assets, sources.fetcher, sealer, stack)
         ring = await KeyRing.open(await jetstream.key_value("keys"), key_pepper(settings))
         stack.push_async_callback(ring.records.stop)
@@ -150,6 +156,7 @@ class Components:
             uploads,
             outputs,
             ring,
+            tenancy,
         )
 
 

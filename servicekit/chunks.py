@@ -4,7 +4,8 @@ The end of a gRPC stream proves nothing: a client that is killed can look like o
 """
 
 import hashlib
-from collections.abc import AsyncIterator, Iterator
+from collections import deque
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import NamedTuple
 
 from servicekit.errors import DataLoss
@@ -14,7 +15,7 @@ from servicekit.errors import DataLoss
 ACCEPTED = "x-accepted"
 # Media type of a result that a worker puts for the further tasks in its summary: without that it is of no use.
 BESIDE_FURTHER = "application/vnd.api-gpu.beside-further"
-# Header of a response to a worker: the body is an outline, and leaves this out.
+# Header of a response to a worker: the body leaves these stretches of the file out.
 HOLE = "x-hole"
 CHUNK_BYTES = 512 * 1024
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
@@ -61,7 +62,7 @@ class Checksum:
 
 
 class Hole(NamedTuple):
-    """The bytes of a file that its outline leaves out: those from `start` on, before `end`."""
+    """A stretch of a file that is left out: the bytes from `start` on, before `end`."""
 
     start: int
     end: int
@@ -72,38 +73,48 @@ class Hole(NamedTuple):
         return self.end - self.start
 
     def __str__(self) -> str:
-        """Return the value of the header HOLE."""
+        """Return the hole as the header HOLE has it, several with commas between."""
         return f"{self.start}-{self.end}"
 
-    @classmethod
-    def parse(cls, text: str) -> "Hole | None":
-        """Return the hole that a header tells of; None for "". Raises DataLoss for what tells of none."""
-        start, _, end = text.partition("-")
-        if not text:
-            return None
-        if not (text.isascii() and start.isdecimal() and end.isdecimal() and int(start) <= int(end)):
+
+def parse_holes(text: str) -> tuple[Hole, ...]:
+    """Return the holes that a header tells of, in their order; none for "". Raises DataLoss for what tells of none."""
+    found: list[Hole] = []
+    for one in text.split(",") if text else ():
+        start, _, end = one.partition("-")
+        is_number = one.isascii() and start.isdecimal() and end.isdecimal()
+        if not is_number or not (found[-1].end if found else 0) <= int(start) <= int(end):
             raise DataLoss("The link tells of a hole in the file that cannot be one.", reason="BAD_HEADER")
-        return cls(int(start), int(end))
+        found.append(Hole(int(start), int(end)))
+    return tuple(found)
 
 
 class ChunkPlacement:
-    """Tells where the chunks of a file belong that come one after the other, around a hole if it has one."""
+    """Tells where the chunks of a file belong that come one after the other, around its holes."""
 
-    def __init__(self, hole: Hole | None) -> None:
-        self._hole = hole
+    def __init__(self, holes: Sequence[Hole]) -> None:
+        self._holes = deque(holes)
         self._offset = 0
 
     def place(self, data: bytes) -> Iterator[tuple[int, bytes]]:
-        """Yield the parts of the next chunk, each with its offset in the file: two where the hole is in its midst."""
+        """Yield the parts of the next chunk, each with its offset in the file: more than one where a hole is in its
+        midst."""
         while data:
-            most_bytes = len(data)
-            if self._hole and self._offset == self._hole.start:
-                self._offset = self._hole.end
-            elif self._hole and self._offset < self._hole.start:
-                most_bytes = self._hole.start - self._offset
+            self._pass_hole()
+            most_bytes = self._holes[0].start - self._offset if self._holes else len(data)
             part, data = data[:most_bytes], data[most_bytes:]
             yield self._offset, part
             self._offset += len(part)
+
+    def finish(self) -> Iterator[tuple[int, bytes]]:
+        """Yield nothing at the end of a file that ends in a hole: where it ends, and no bytes."""
+        if self._holes:
+            self._pass_hole()
+            yield self._offset, b""
+
+    def _pass_hole(self) -> None:
+        while self._holes and self._offset == self._holes[0].start:
+            self._offset = self._holes.popleft().end
 
 
 async def rechunk(source: AsyncIterator[bytes], size: int = CHUNK_BYTES) -> AsyncIterator[bytes]:

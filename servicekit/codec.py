@@ -10,11 +10,11 @@ import dataclasses
 import functools
 import json
 import operator
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import Enum
 from fractions import Fraction
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from pydantic import ConfigDict, RootModel, ValidationError
 
@@ -78,7 +78,8 @@ _KNOWN = _KnownParts()
 def from_json(kind: type[T], data: bytes) -> T:
     """Return the value of that type, a dataclass or `dict[str, …]`. Raise ValueError if the data does not fit it."""
     try:
-        return _Data[kind].model_validate_json(data).root  # type: ignore[valid-type]
+        hashable: Any = kind
+        return cast(T, _model(hashable).model_validate_json(data).root)
     except ValidationError as error:
         # Neither its place nor its text quotes a value: records hold keys and signed URLs.
         first = error.errors()[0]
@@ -90,6 +91,13 @@ class _Data(RootModel[T]):
     """A value as JSON has it; pydantic takes the names of fields from `metadata`."""
 
     model_config = ConfigDict(strict=True, val_json_bytes="base64", hide_input_in_errors=True)
+
+
+@functools.cache
+def _model(kind: Hashable) -> Any:
+    """Return what reads a type. It is kept: pydantic forgets one that nobody holds, and takes milliseconds to make
+    it anew."""
+    return _Data[kind]  # type: ignore[valid-type]
 
 
 def _plain(value: Any) -> Any:

@@ -7,9 +7,10 @@ import pytest
 import structlog
 
 from tests.support.left_open import pytest_collection_finish, pytest_runtest_teardown
+from tests.support.order import pytest_collection_modifyitems
 from tools.pair import Pair, free_ports, running
 
-__all__ = ["pair", "pytest_collection_finish", "pytest_runtest_teardown"]
+__all__ = ["pair", "pytest_collection_finish", "pytest_collection_modifyitems", "pytest_runtest_teardown"]
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell without job control starts what it puts in the background with SIGINT ignored, and children inherit that.

@@ -6,6 +6,8 @@ import typer
 
 app = typer.Typer(help="Buckets that results are put into (s3://BUCKET/KEY).", no_args_is_help=True)
 
+TenantOption = Annotated[str, typer.Option(help="Whose, with a key of the scope admin; that of the key by default.")]
+
 
 @app.command()
 def add(
@@ -28,10 +30,11 @@ def add(
         str, typer.Option(envvar="AWS_SESSION_TOKEN", help="Session token of temporary credentials.")
     ] = "",
     test: Annotated[bool, typer.Option(help="Put a small object to see whether that works.")] = True,
+    tenant: TenantOption = "",
 ) -> None:
     """Keep the credentials of a bucket, in place of those that there were."""
     with context.obj.client() as client:
-        kept = client.add_destination(
+        kept = client.destinations.add(
             bucket,
             access_key_id,
             secret_access_key,
@@ -40,24 +43,25 @@ def add(
             path_style=path_style,
             session_token=session_token,
             test=test,
+            tenant=tenant,
         )
-    print(f"results can be put to s3://{kept.bucket}/")
+    context.obj.show(kept, lambda _: print(f"results can be put to s3://{kept.bucket}/"))
 
 
 @app.command("list")
-def show(context: typer.Context) -> None:
+def show(context: typer.Context, tenant: TenantOption = "") -> None:
     """List the buckets whose credentials are kept."""
     from api_gpu.cli.tables import print_rows
 
     with context.obj.client() as client:
-        found = client.destinations()
+        found = client.destinations.list(tenant)
     rows = [(one.bucket, one.region, one.endpoint or "Amazon S3", one.access_key_id) for one in found]
-    print_rows(("bucket", "region", "store", "access key"), rows)
+    context.obj.show(found, lambda _: print_rows(("bucket", "region", "store", "access key"), rows))
 
 
 @app.command()
-def remove(context: typer.Context, bucket: str) -> None:
+def remove(context: typer.Context, bucket: str, tenant: TenantOption = "") -> None:
     """Forget the credentials of a bucket."""
     with context.obj.client() as client:
-        client.remove_destination(bucket)
+        client.destinations.remove(bucket, tenant)
     print(f"the credentials of {bucket} are forgotten")

@@ -45,7 +45,7 @@ def create(
         key, text = client.keys.create(
             tenant, name, scope or (), expires=expires, certificate_names=certificate_name or ()
         )
-    print(text)
+    context.obj.show({"key": key, "text": text}, lambda _: print(text))
     print(f"key {key.id} of {key.tenant} may {', '.join(key.scopes)}; {KEPT_NOWHERE}", file=sys.stderr)
 
 
@@ -58,7 +58,7 @@ def list_keys(
     from api_gpu.cli.tables import print_keys
 
     with context.obj.client() as client:
-        print_keys(client.keys.list(tenant))
+        context.obj.show(client.keys.list(tenant), print_keys)
 
 
 @app.command()
@@ -66,7 +66,7 @@ def revoke(context: typer.Context, key_id: IdArgument) -> None:
     """End a key for good; its jobs and files stay."""
     with context.obj.client() as client:
         key = client.keys.revoke(key_id)
-    print(f"key {key.id} of {key.tenant} is revoked")
+    context.obj.show(key, lambda _: print(f"key {key.id} of {key.tenant} is revoked"))
 
 
 @app.command()
@@ -80,5 +80,5 @@ def rotate(
     """Give a key another text, and print it; it is kept nowhere."""
     with context.obj.client() as client:
         key, text = client.keys.rotate(key_id, grace_hours * 3600)
-    print(text)
+    context.obj.show({"key": key, "text": text}, lambda _: print(text))
     print(f"key {key.id} of {key.tenant} has another text; {KEPT_NOWHERE}", file=sys.stderr)

@@ -11,7 +11,8 @@ import sys
 
 import typer
 
-from api_gpu.cli import chain, destinations, jobs, keys, operations, probe, runpod, services, story
+from api_gpu.cli import chain, destinations, jobs, keys, operations, probe, runpod, services, story, tenants
+from api_gpu.cli.job_options import taking_job_options
 from api_gpu.cli.options import (
     DATA_DIR,
     FAILED,
@@ -72,17 +73,19 @@ app.command(context_settings=services.FORWARDING, add_help_option=False)(service
 app.command(context_settings=services.FORWARDING, add_help_option=False)(services.encoder)
 COMMANDS = {story.NAME: story.command, probe.NAME: probe.command}
 for name in OPERATIONS:
-    app.command(name)(COMMANDS[name]() if name in COMMANDS else operations.command(name))
-app.command()(chain.chain)
+    app.command(name)(taking_job_options(COMMANDS[name]() if name in COMMANDS else operations.command(name)))
+app.command()(taking_job_options(chain.chain))
 app.command()(jobs.jobs)
 app.command()(jobs.watch)
 app.command()(jobs.cancel)
 app.command("open")(jobs.open_result)
 app.command()(jobs.fleet)
+app.command()(tenants.usage)
 app.command()(services.certs)
 app.command()(services.doctor)
 app.add_typer(destinations.app, name="destinations")
 app.add_typer(keys.app, name="keys")
+app.add_typer(tenants.app, name="tenants")
 app.add_typer(runpod.app, name="runpod")
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -63,6 +63,8 @@ class Invocation:
     grpc_port: int | None
     quiet: bool = False
     as_json: bool = False
+    # Of jobs that a command makes, as Client.telling takes it.
+    said: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def target(self) -> str:
@@ -75,13 +77,14 @@ class Invocation:
 
         # X_API_KEY of a gateway may hold several keys; any of them opens it.
         key = self.key.split(",")[0].strip() if self.key else self.folder.key()
-        return Client.connect(
+        client = Client.connect(
             self.target,
             key,
             self.ca or self._stored("ca.crt"),
             self.certificate or self._stored("client.crt"),
             self.private_key or self._stored("client.key"),
         )
+        return client.telling(**self.said) if self.said else client
 
     def display(self) -> Display:
         """Return what shows progress on stderr."""

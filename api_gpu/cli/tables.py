@@ -1,5 +1,6 @@
 """Tables of jobs, rented machines and costs."""
 
+import csv
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -23,6 +24,13 @@ def print_rows(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     for row in rows:
         table.add_row(*(Text(cell, style=COLORS.get(cell, "")) for cell in row))
     Console().print(table)
+
+
+def print_csv(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print rows as CSV, below the headings."""
+    writer = csv.writer(sys.stdout)
+    writer.writerow(headings)
+    writer.writerows(rows)
 
 
 COLORS = {

@@ -48,6 +48,12 @@ def read_changes(script: str) -> CaptionChanges:
     return CaptionChanges(tuple(sorted(times)), tuple(_merged(lively)))
 
 
+def shown_spans(script: str) -> list[tuple[float, float]]:
+    """Return the spans in which a script in ASS or SSA has captions, in seconds, sorted; those that touch as one."""
+    found = ((event.start_ms, event.end_ms) for event in events(script))
+    return [(start / 1000, end / 1000) for start, end in _merged(found)]
+
+
 def are_shown(script: str, start: float, end: float) -> bool:
     """Return True if a script in ASS or SSA has a caption that is shown between two times, in seconds."""
     return any(event.start_ms < end * 1000 and event.end_ms > start * 1000 for event in events(script))

@@ -8,7 +8,7 @@ from typing import Protocol
 import ffmpeg
 
 from encoder.codecs.card import Card
-from encoder.ffmpeg.command import FfmpegRun, FilteredFrames, OutputSpec, VideoFrames, frame_length
+from encoder.ffmpeg.command import FfmpegRun, FilteredFrames, OutputSpec, TrackFit, VideoFrames, frame_length
 from encoder.ffmpeg.filters import tag_hd
 from encoder.ffmpeg.process import NO_ACCESS, PipedFrames
 from encoder.sandbox.sandboxes import SandboxAccess
@@ -31,6 +31,21 @@ STEADY = {"weightp": "0", "sc_threshold": "0", "b_strategy": "0"}
 STEADY_BY_PRESET: Mapping[str, Mapping[str, str]] = {
     "veryfast": {"bf": "5", "direct-pred": "temporal", "subq": "1"},
 }
+
+
+# Pictures that a preset keeps to predict from, and those that a pyramid of B-frames takes at the least.
+REFERENCES: Mapping[str, int] = {
+    **dict.fromkeys(("ultrafast", "superfast", "veryfast"), 1),
+    "faster": 2,
+    "fast": 2,
+    "medium": 3,
+    "slow": 5,
+    "slower": 8,
+    "veryslow": 16,
+    "placebo": 16,
+}
+PYRAMID_REFERENCES = 4
+LEVEL_1B = 9
 
 
 class Query(Protocol):
@@ -137,7 +152,8 @@ class X264:
             lengths = {**IN_ORDER, "bsf:v": f"setts=pts=PTS:dts=DTS:{frame_length(MAX_SECONDS, last)}"} if last else {}
             steady = self._steady_options(frames)
             picture = frames.stream.filter("format", "yuv420p")
-            return output.run(picture, {**options, **steady, **frames.timing, **lengths}, stdin=frames.stdin)
+            fit = self._fit_options(frames.fit) if frames.fit is not None else {}
+            return output.run(picture, {**options, **steady, **fit, **frames.timing, **lengths}, stdin=frames.stdin)
         size = f"{frames.size.width}x{frames.size.height}"
         raw = ffmpeg.input("pipe:0", f="rawvideo", pix_fmt="yuv420p", s=size, r=str(frames.frame_rate))
         counted = {**options, **self._steady, "frames:v": str(frames.count)}
@@ -161,3 +177,20 @@ class X264:
         """Return which of these hold for frames: whether prediction is weighted is the same for all of one track."""
         taken = {"weightp": not frames.weighted}
         return {name: value for name, value in self._steady.items() if taken.get(name, frames.steady)}
+
+    def _fit_options(self, fit: TrackFit) -> dict[str, str]:
+        """Return the options by which frames stand between those of another encoder. A run that is short has fewer
+        pictures to learn from, and so would look a little worse than the same frames of a whole film: it is encoded one
+        step finer."""
+        level = "1b" if fit.level == LEVEL_1B else str(fit.level)
+        options = {"x264-params": f"sps-id={fit.number}", "profile:v": fit.profile, "level": level}
+        options["crf"] = str(max(self.crf - 1, min(self.crf, 1)))  # 0 would be another profile
+        if not fit.references:  # every picture is a key picture
+            return options | {"g": "1"}
+        if fit.references < REFERENCES[self.preset]:
+            options["refs"] = str(fit.references)
+        if not fit.reordered or fit.references < 2:
+            options["bf"] = "0"
+        elif fit.reordered < 2 or fit.references < PYRAMID_REFERENCES:
+            options["b-pyramid"] = "none"
+        return options

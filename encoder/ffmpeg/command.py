@@ -82,6 +82,19 @@ def frame_length(unknown_seconds: float, last: LastFrame | None) -> str:
     return f"duration=if({is_last}\\,{rest}\\,min({length}\\,{rest}))"
 
 
+@dataclass(frozen=True)
+class TrackFit:
+    """What H.264 keeps to that is to stand in one track with packets of another encoder: the number of its parameter
+    sets, the name of its profile, ten times its level, the most pictures that are kept to predict from, and the most
+    that are decoded before one that is shown earlier."""
+
+    number: int
+    profile: str
+    level: int
+    references: int
+    reordered: int
+
+
 def compile_arguments(output: Any) -> tuple[str, ...]:
     """Return the arguments that an output of ffmpeg-python stands for."""
     return tuple(output.compile(cmd="")[1:])
@@ -94,7 +107,8 @@ class FilteredFrames:
     `color_tags` and `pixel_aspect` (width by height of a pixel) are those of the filtered frames; `frame_rate` is
     nominal, 0 where it is not known. `last` is told where frames were put between those of the file. What the graph
     reads as pipe:0 is written by what `stdin` makes. Frames that are `constant` come at the frame rate, each one; those
-    of a `steady` picture without a cut. Whether prediction is `weighted` is written into the parameters of a track."""
+    of a `steady` picture without a cut. Whether prediction is `weighted` is written into the parameters of a track.
+    With a `fit` they come to stand between packets that are copied."""
 
     stream: Any
     inputs: Sequence[Any]
@@ -107,6 +121,7 @@ class FilteredFrames:
     constant: bool = False
     steady: bool = False
     weighted: bool = True
+    fit: TrackFit | None = None
 
     @property
     def timing(self) -> dict[str, str]:
@@ -134,11 +149,12 @@ VideoFrames = FilteredFrames | RawFrames
 @dataclass(frozen=True)
 class OutputSpec:
     """What comes with the picture: streams of audio, output options of FFmpeg (of audio and container) without the
-    leading dash, the result's path, the field of each input by its file's name, threads to keep busy; and the names of
-    the files whose tags and whose chapters the result has, "" for none. `cut_off_signs` are those of its runs."""
+    leading dash, None for one without a value, the result's path, the field of each input by its file's name, threads
+    to keep busy; and the names of the files whose tags and whose chapters the result has, "" for none. `cut_off_signs`
+    are those of its runs."""
 
     audio: Sequence[Any]
-    options: Mapping[str, str]
+    options: Mapping[str, str | None]
     result: str
     field_names: Mapping[str, str]
     threads: int

@@ -11,12 +11,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import imageio_ffmpeg
 import structlog
 
 from apigpu.encoder.v1 import encoder_pb2
 from encoder.ffmpeg import errors
+from encoder.ffmpeg.children import Child, Launch, Output, spawn_child
 from encoder.ffmpeg.command import FfmpegRun, Spawn, StdinWriter
 from encoder.sandbox.sandboxes import Sandbox, SandboxAccess
 from servicekit.process import kill_group, spawn
@@ -47,18 +49,22 @@ class FfmpegProcess:
     """A running FFmpeg; its messages are read from its start on. Where its standard output is a pipe,
     read `progress` to its end, then `finish`."""
 
-    def __init__(self, process: asyncio.subprocess.Process, run: FfmpegRun, writer: StdinWriter | None) -> None:
-        self._process = process
+    def __init__(
+        self, child: Child, run: FfmpegRun, writer: StdinWriter | None, errors: Output, progress: Output | None
+    ) -> None:
+        self._child = child
         self._run = run
         self._writer = writer
+        self._errors = errors
+        self._progress = progress
         self._messages: deque[str] = deque(maxlen=TAIL_LINES)
         self._reading = asyncio.create_task(self._read_messages())
 
     async def progress(self) -> AsyncIterator[encoder_pb2.EncodeProgress]:
         """Yield frames done and frames a second, a few times a second, until all is written."""
-        assert self._process.stdout is not None
+        assert self._progress is not None
         values: dict[bytes, bytes] = {}
-        async for line in self._process.stdout:
+        async for line in self._progress.reader:
             key, _, value = line.strip().partition(b"=")
             values[key] = value
             if key == b"progress":
@@ -69,7 +75,7 @@ class FfmpegProcess:
         """Wait for its end. Raises ServiceError when it failed, or took a file that was cut off for whole."""
         if self._writer is not None:
             await self._writer.finish()
-        code = await self._process.wait()
+        code = await asyncio.shield(self._child.ended)
         await self._reading
         messages, run = list(self._messages), self._run
         cut_off = errors.cut_off(messages, run.cut_off_signs, run.fields)
@@ -80,25 +86,29 @@ class FfmpegProcess:
 
     async def kill(self, on_stuck: OnStuck = lambda _: None) -> None:
         """Kill it, if it has not ended."""
-        kill_group(self._process)
+        ended = self._child.ended
+        if not ended.done():
+            self._child.kill()
         self._reading.cancel()
-        ended = asyncio.ensure_future(self._process.wait())
-        await asyncio.wait([self._reading, ended], timeout=KILL_SECONDS)
+        for output in filter(None, (self._errors, self._progress)):
+            output.close()
+        waiting: list[asyncio.Future[Any]] = [self._reading, ended]
+        await asyncio.wait(waiting, timeout=KILL_SECONDS)
         if not ended.done():
             on_stuck(ended)
 
     async def _read_messages(self) -> None:
-        assert self._process.stderr is not None
-        while data := await self._process.stderr.read(LINE_BYTES):
+        while data := await self._errors.reader.read(LINE_BYTES):
             self._messages.extend(data.decode(errors="replace").splitlines())
 
 
 @dataclass(frozen=True)
 class Ffmpeg:
-    """A binary, and the sandbox that it runs in."""
+    """A binary, the sandbox that it runs in, and what starts it there."""
 
     binary: Path
     sandbox: Sandbox
+    launch: Launch = spawn_child
 
     @contextlib.asynccontextmanager
     async def start(
@@ -121,18 +131,34 @@ class Ffmpeg:
     async def _spawn(
         self, access: SandboxAccess, run: FfmpegRun, stdout: int, writer: StdinWriter | None = None
     ) -> FfmpegProcess:
-        progress = PROGRESS if stdout == asyncio.subprocess.PIPE else ()
-        words = [str(self.binary), *QUIET, *progress, "-y", *run.arguments]
+        has_progress = stdout == asyncio.subprocess.PIPE
+        words = [str(self.binary), *QUIET, *(PROGRESS if has_progress else ()), "-y", *run.arguments]
         command = self.sandbox.wrap(words, replace(access, devices=run.devices))
-        stdin = writer.reading if writer is not None else asyncio.subprocess.DEVNULL
-        process = await spawn(
-            command, cwd=access.writable[0], stdin=stdin, stdout=stdout, stderr=asyncio.subprocess.PIPE
-        )
-        return FfmpegProcess(process, run, writer)
+        with contextlib.ExitStack() as opened, contextlib.ExitStack() as on_failure:
+            errors = await _open_output(opened, on_failure)
+            progress = await _open_output(opened, on_failure) if has_progress else None
+            stdin = writer.reading if writer is not None else _open_nothing(opened)
+            files = (stdin, progress.writing if progress else stdout, errors.writing)
+            child = await self.launch(command, access.writable[0], files)
+            on_failure.pop_all()
+        return FfmpegProcess(child, run, writer, errors, progress)
 
     async def query(self, arguments: Sequence[str], access: SandboxAccess = NO_ACCESS) -> tuple[int, str]:
         """Return the return code and output of a short run (`-version`, a tiny encode). Raises TimeoutError."""
         return await query(self.sandbox.wrap([str(self.binary), *arguments], access))
+
+
+async def _open_output(opened: contextlib.ExitStack, on_failure: contextlib.ExitStack) -> Output:
+    output = await Output.open()
+    opened.callback(output.close_writing)
+    on_failure.callback(output.close)
+    return output
+
+
+def _open_nothing(opened: contextlib.ExitStack) -> int:
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    opened.callback(os.close, nothing)
+    return nothing
 
 
 async def query(command: Sequence[str], timeout_seconds: float = 30.0) -> tuple[int, str]:

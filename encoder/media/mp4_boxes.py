@@ -3,6 +3,7 @@
 import mmap
 import struct
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -38,6 +39,13 @@ def iter_boxes(data: mmap.mmap, start: int, end: int) -> Iterator[Box]:
             raise ValueError(f"the box {kind!r} has a size that cannot be")
         yield Box(kind, start + header, start + size)
         start += size
+
+
+@contextmanager
+def mapped(path: Path) -> Iterator[mmap.mmap]:
+    """Map a file that is not empty into memory until the block is left."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        yield data
 
 
 def first_box(data: mmap.mmap, kind: bytes) -> Box:

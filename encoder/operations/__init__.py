@@ -3,6 +3,8 @@
 from encoder.operations import (
     addaudio,
     caption,
+    caption_join,
+    caption_piece,
     concat,
     img2vid,
     probe,
@@ -28,5 +30,7 @@ STORY_PARTS: dict[str, Operation] = {
     "scene": story_scene.plan,
     "sound": story_sound.plan,
     "join": story_join.plan,
+    "caption_piece": caption_piece.plan,
+    "caption_join": caption_join.plan,
 }
-"""The tasks that a story goes on with, by the name of their field in apigpu.encoder.v1.StoryPart."""
+"""The tasks that a film goes on with, by the name of their field in apigpu.encoder.v1.StoryPart."""

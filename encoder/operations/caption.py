@@ -1,7 +1,9 @@
 """caption: subtitles burned into a video, which keeps its size, frame rate, timestamps and sound."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 from apigpu.v1 import video_pb2
 from encoder.audio import tracks
@@ -9,16 +11,19 @@ from encoder.captions.faces import Face
 from encoder.captions.formats import Script, Subtitles
 from encoder.ffmpeg import filters
 from encoder.media import packets, probe
-from encoder.media.info import MediaInfo, Source, VideoStream
-from encoder.media.outlines import OUTLINE_TOO_SMALL
-from encoder.operations import subtitles
+from encoder.media.info import MediaInfo, Size, Source, VideoStream
+from encoder.media.outlines import OUTLINE_TOO_SMALL, outline_too_small
+from encoder.operations import caption_splice, caption_split, story_captions, subtitles
+from encoder.operations.caption_splice import CaptionedFilm
+from encoder.operations.caption_split import SplitFilm
 from encoder.operations.deviations import Note, gather, loss_notes, track_notes, video_notes
 from encoder.operations.plan import Plan, PlanContext, container, is_streamable
-from encoder.operations.repeats import late_notes, repeat_pictures, write_repeats
-from encoder.operations.subtitles import CaptionOptions
+from encoder.operations.repeats import Repeats, late_notes, repeat_pictures, write_repeats
+from encoder.operations.subtitles import FONTS, SCRIPT, CaptionOptions
+from servicekit.errors import InvalidArgument
 from servicekit.faults import Faults
 
-SCRIPT, FONTS, MOMENTS = "captions.ass", "fonts", "repeats.nut"
+MOMENTS = "repeats.nut"
 
 
 def plan(request: video_pb2.CaptionRequest, context: PlanContext) -> Plan:
@@ -33,36 +38,80 @@ def plan(request: video_pb2.CaptionRequest, context: PlanContext) -> Plan:
             own_faces = subtitles.read_faces(context.source("url_font"))
     with faults.gathering(but=(OUTLINE_TOO_SMALL,)):
         source = context.source("url_video")
-        info, video = probe.probe_video(source)
+        info, video = _probe(source, context)
     faults.check()
     times_warnings = _check_times(captions, options, source, info, video)
     canvas = subtitles.Canvas(*_square_pixel_size(video), video.frame_rate, context.folder / FONTS)
     script, warnings = subtitles.lay_out(captions, options, context, own_faces, canvas)
     (context.folder / SCRIPT).write_text(script, encoding="utf-8")
+    warnings = [*read_warnings, *times_warnings, *warnings]
+    if (film := caption_split.split(source, info, video, script, context.workers)) is not None:
+        story_captions.pack(
+            context.folder, Path(context.result), wrap_unicode=subtitles.wraps_unicode(captions, script)
+        )
+        return _plan_pieces(request, context, film, [*warnings, *gather(_notes(source, info))])
+    if source.is_outline and not context.plan_only:
+        raise outline_too_small(source)
     video_input = filters.open_input(source.path.name, info)
     picture = filters.normalize_picture(video_input, info, video)
     repeats = write_repeats(script, source, info, video, context.folder / MOMENTS)
     picture = repeat_pictures(picture, repeats, MOMENTS)
     wrap_unicode = subtitles.wraps_unicode(captions, script)
-    captioned = filters.draw_captions(picture, SCRIPT, FONTS, wrap_unicode=wrap_unicode)
+    draw = partial(filters.draw_captions, script=SCRIPT, fonts=FONTS, wrap_unicode=wrap_unicode)
+    captioned = draw(picture)
     frames = filters.filtered_frames(captioned, video_input, video, info.audio)
     frames = replace(frames, last=repeats.last)
     audio = [video_input[str(stream.index)] for stream in info.audio]
     output = context.output(audio, {**tracks.keep(info.audio), **container(request)}, source, source)
+    whole = CaptionedFilm(source, info, video, script, draw, output, context.codec.make_run(frames, output))
+    made = caption_splice.plan_runs(whole, context, _why_whole(request, repeats))
     return Plan(
-        runs=(context.codec.make_run(frames, output),),
+        runs=made.runs,
         field=source.field,
-        codec=context.codec.name,
+        codec=made.codec,
         duration_seconds=info.duration_seconds,
         frames_total=video.frames + repeats.count,
-        warnings=(
-            *read_warnings,
-            *times_warnings,
-            *warnings,
-            *gather([*_notes(source, info), *late_notes(repeats, options.field)]),
-        ),
+        warnings=(*warnings, *gather([*_notes(source, info), *late_notes(repeats, options.field)])),
         streamable=is_streamable(request),
         size=frames.size,
+        progress=made.progress,
+        extent=made.extent,
+    )
+
+
+def _why_whole(request: video_pb2.CaptionRequest, repeats: Repeats) -> str:
+    """Return what is against it that frames are copied; "" where nothing is known yet."""
+    if request.encode_all:
+        return "encode_all was asked for"
+    if is_streamable(request):  # a film that is put together comes all at once, and late
+        return "a fragmented MP4 is sent while it is made"
+    return "pictures of it that stand for long are shown once more for its captions" if repeats.count else ""
+
+
+def _probe(source: Source, context: PlanContext) -> tuple[MediaInfo, VideoStream]:
+    """Probe the video. What is wrong with an outline of it may be that the rest is not there."""
+    try:
+        return probe.probe_video(source)
+    except InvalidArgument as error:
+        if source.is_outline and not context.plan_only:
+            raise outline_too_small(source) from error
+        raise
+
+
+def _plan_pieces(
+    request: video_pb2.CaptionRequest, context: PlanContext, film: SplitFilm, warnings: Sequence[video_pb2.Warning]
+) -> Plan:
+    """Return the plan of a video that goes on as pieces: its result are the captions, for these."""
+    return Plan(
+        runs=(),
+        field="url_video",
+        codec="",
+        duration_seconds=film.seconds,
+        frames_total=film.video.frames,
+        warnings=tuple(warnings),
+        content_type=story_captions.TYPE,
+        further=tuple(caption_split.further_tasks(request, film, context.codec)),
+        size=Size(*(side // 2 * 2 for side in film.video.rotated_size)),
     )
 
 

@@ -69,11 +69,15 @@ class PlanContext:
     codec: Codec
     threads: int
     fonts: FontLibrary
+    # How many tasks could run side by side, 0 where that is not known.
+    workers: int = 0
+    # True where nothing but the plan is wanted.
+    plan_only: bool = False
 
     def output(
         self,
         audio: Sequence[Any],
-        options: Mapping[str, str],
+        options: Mapping[str, str | None],
         tags_of: Source | None = None,
         chapters_of: Source | None = None,
     ) -> OutputSpec:
@@ -103,6 +107,15 @@ class PlanContext:
 
 
 @dataclass(frozen=True)
+class Extent:
+    """How much of a film was encoded: the frames that are those of the source, packet by packet; and why none is, ""
+    where some are or none could be."""
+
+    frames_copied: int = 0
+    whole_reason: str = ""
+
+
+@dataclass(frozen=True)
 class Plan:
     """FFmpeg runs, one after the other; one that depends on those before is a function that makes it after them.
 
@@ -112,7 +125,9 @@ class Plan:
     `required_audio_field`; it may be silent where that is "". `content_type` is its MIME type, and `files` are the
     results beside it. With `further` tasks the job goes on; there is no result then where `content_type` is "".
     `scenes` tell when each scene of the result is shown, and `size` what the codec is to make.
-    `report` returns, after the runs, what is told in place of a result; there is none then either.
+    `report` returns, after the runs, what is told in place of a result; there is none then either. `progress` has for
+    each run the frames that are done before it, -1 for one whose frames are no progress; where it has nothing, only the
+    last one's are. `extent` tells, after the runs, how much was encoded.
     """
 
     runs: tuple[FfmpegRun | Callable[[], FfmpegRun], ...]
@@ -130,6 +145,8 @@ class Plan:
     scenes: tuple[story_pb2.SceneSpan, ...] = ()
     size: Size | None = None
     report: Callable[[], probe_pb2.MediaReport] | None = None
+    progress: tuple[int, ...] = ()
+    extent: Callable[[], Extent] | None = None
 
 
 Operation = Callable[[Any, PlanContext], Plan]

@@ -15,9 +15,8 @@ from encoder.captions.font_files import FIRA
 from encoder.ffmpeg import filters
 from encoder.media.info import Size, Source
 from encoder.operations import subtitles
-from encoder.operations.caption import FONTS, SCRIPT
 from encoder.operations.plan import PlanContext
-from encoder.operations.subtitles import CaptionOptions
+from encoder.operations.subtitles import FONTS, SCRIPT, CaptionOptions
 from servicekit.errors import InvalidArgument, Unimplemented
 
 FIELD = "captions"
@@ -43,12 +42,12 @@ def make(
     canvas = subtitles.Canvas(size.width, size.height, rate, context.folder / FONTS)
     script, warnings = subtitles.lay_out(captions, options, context, own_faces, canvas)
     (context.folder / SCRIPT).write_text(script, encoding="utf-8")
-    _pack(context.folder, Path(context.result), wrap_unicode=subtitles.wraps_unicode(captions, script))
+    pack(context.folder, Path(context.result), wrap_unicode=subtitles.wraps_unicode(captions, script))
     return (*read_warnings, *times_warnings, *warnings)
 
 
-def _pack(folder: Path, result: Path, *, wrap_unicode: bool) -> None:
-    """Write the script and the fonts that lie in a folder to a file."""
+def pack(folder: Path, result: Path, *, wrap_unicode: bool) -> None:
+    """Write the script and the fonts that lie in a folder to a file, the result of the task that plans a film."""
     installed = _installed()
     with zipfile.ZipFile(result, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as packed:
         packed.write(folder / SCRIPT, WRAPPED_SCRIPT if wrap_unicode else SCRIPT)
@@ -72,16 +71,21 @@ def _digest(path: Path) -> str:
 def draw(stream: Any, source: Source, folder: Path, frames: range, rate: Fraction) -> Any:
     """Return the frames of a piece, which have these numbers in the film, with its captions, which stand where they
     would in a drawing of the whole film. Raises InvalidArgument."""
-    name = _unpack(source, folder)
+    name = unpack(source, folder)
     script = (folder / name).read_text(encoding="utf-8")
     if not changes.are_shown(script, float(frames.start / rate), float(frames.stop / rate)):
         return stream
     earlier = collisions.frames_before(script, frames.start, rate)
     by_film = _by_film_clock(stream, frames.start, earlier)
-    drawn = filters.draw_captions(by_film, name, FONTS, wrap_unicode=name == WRAPPED_SCRIPT)
+    drawn = draw_script(by_film, name)
     if earlier:
         drawn = drawn.filter("trim", start_frame=len(earlier))
     return drawn.filter("setpts", f"PTS-{frames.start}")
+
+
+def draw_script(stream: Any, name: str) -> Any:
+    """Return frames by the clock of the film with the captions of an unpacked script."""
+    return filters.draw_captions(stream, name, FONTS, wrap_unicode=name == WRAPPED_SCRIPT)
 
 
 def _by_film_clock(stream: Any, first_frame: int, earlier: Sequence[int]) -> Any:
@@ -94,7 +98,7 @@ def _by_film_clock(stream: Any, first_frame: int, earlier: Sequence[int]) -> Any
     return padded.filter("setpts", f"if(lt(N,{count}),{times},N-{count}+{first_frame})")
 
 
-def _unpack(source: Source, folder: Path) -> str:
+def unpack(source: Source, folder: Path) -> str:
     """Lay the files out in a folder; return the name of the script. Raises InvalidArgument, Unimplemented."""
     try:
         with zipfile.ZipFile(source.path) as packed:

@@ -1,4 +1,4 @@
-"""How the pieces of a story are encoded: as the encoder that planned it is set, whichever encoder makes a piece."""
+"""How the pieces of a film are encoded: as the encoder that planned it is set, whichever encoder makes a piece."""
 
 from dataclasses import replace
 
@@ -12,9 +12,11 @@ from servicekit.errors import InvalidArgument
 
 MAX_CRF = 51
 
+EncodedPart = story_pb2.ScenePart | story_pb2.CaptionPiece
 
-def write(codec: Codec, part: story_pb2.ScenePart) -> None:
-    """Write the settings of a codec into the part of a scene."""
+
+def write(codec: Codec, part: EncodedPart) -> None:
+    """Write the settings of a codec into a part."""
     if isinstance(codec, X264):
         part.x264_preset, part.x264_crf = codec.preset, codec.crf
     if isinstance(codec, Nvenc):
@@ -30,8 +32,8 @@ def write(codec: Codec, part: story_pb2.ScenePart) -> None:
         )
 
 
-def read(part: story_pb2.ScenePart, codec: Codec) -> Codec:
-    """Return the codec as it is set in the part of a scene. Raises InvalidArgument for settings that cannot be."""
+def read(part: EncodedPart, codec: Codec) -> Codec:
+    """Return the codec as it is set in a part. Raises InvalidArgument for settings that cannot be."""
     if isinstance(codec, X264) and part.x264_preset:
         if part.x264_preset not in PRESETS or part.x264_crf > MAX_CRF:
             raise _bad_settings("x264")

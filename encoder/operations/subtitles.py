@@ -55,6 +55,7 @@ MAX_SUBTITLES_BYTES = 10 * 1024 * 1024
 MAX_FONT_BYTES = 64 * 1024 * 1024
 MAX_FONT_NAMES_CHARS = 200
 MAX_FAMILIES = 64
+SCRIPT, FONTS = "captions.ass", "fonts"
 FILE, TEXT, WORDS = "url_srt", "srt_text", "words"
 STYLE_IGNORED = video_pb2.Warning(
     reason="STYLE_IGNORED",

@@ -92,6 +92,13 @@ class PlannedTask:
     scenes: tuple[story_pb2.SceneSpan, ...] = ()
     size: tuple[int, int] = (0, 0)
     reports: bool = False
+    progress: tuple[int, ...] = ()
+
+    def frames_before(self, run: int) -> int | None:
+        """Return how many frames are done before a run; None for one whose frames are no progress."""
+        if not self.progress:
+            return 0 if run == len(self.runs) - 1 else None
+        return self.progress[run] if self.progress[run] >= 0 else None
 
     @property
     def has_result(self) -> bool:
@@ -115,14 +122,14 @@ class Planner:
     cpu_seconds: int = 0
 
     async def plan(
-        self, operation: video_pb2.Operation, part: bytes, sources: Mapping[str, Source], codec: Codec, threads: int
+        self, task: encoder_pb2.Task, sources: Mapping[str, Source], codec: Codec, threads: int
     ) -> PlannedTask:
         """Return the plan of a task, an operation or a part of one, whose inputs lie in the folder. It can be planned
         again, for another codec."""
         self.fields, self.reading = tuple(sources), ""
         self.cpu_seconds = min(self.planning.cpu_seconds_for(sources), self.limits.cpu_seconds)
         request = PlanRequest(
-            operation=operation.SerializeToString(),
+            operation=task.operation.SerializeToString(),
             inputs={field: source.path.name for field, source in sources.items()},
             folder=str(self.folder),
             result=str(self.result),
@@ -130,7 +137,9 @@ class Planner:
             threads=threads,
             cpu_seconds=self.cpu_seconds,
             charsets={field: source.charset for field, source in sources.items() if source.charset},
-            part=part,
+            part=task.part,
+            workers=task.workers,
+            plan_only=task.plan_only,
             outlines=tuple(field for field, source in sources.items() if source.is_outline),
         )
         plan = _given((await self._ask(PlannerRequest(plan=request))).plan)
@@ -153,6 +162,8 @@ class Planner:
             width=reply.width,
             height=reply.height,
             media=reply.media if reply.HasField("media") else None,
+            frames_copied=reply.frames_copied,
+            whole_reason=reply.whole_reason[:MAX_TEXT_CHARS],
         )
 
     def end(self) -> None:
@@ -246,7 +257,14 @@ def _planned_task(data: PlanData, codec: Codec, folder: Path) -> PlannedTask:
         scenes=tuple(story_pb2.SceneSpan.FromString(scene) for scene in data.scenes[:MAX_FURTHER]),
         size=data.size,
         reports=data.reports,
+        progress=_checked_progress(data),
     )
+
+
+def _checked_progress(data: PlanData) -> tuple[int, ...]:
+    if data.progress and len(data.progress) != len(data.runs):
+        raise BadReply("a plan has progress of other runs than its own")
+    return data.progress
 
 
 def _checked_further(data: PlanData) -> tuple[bytes, ...]:

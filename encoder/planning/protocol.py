@@ -38,8 +38,9 @@ class PlanningSettings:
 class PlanRequest:
     """A task: a serialized apigpu.v1.Operation, or in its place a serialized StoryPart; its inputs, by field the name
     of the file in `folder`; the path that the result is to be written to; the name of the codec; the seconds of
-    processor time that planning may take; by field what is said of its encoding; the fields of inputs that are
-    outlines."""
+    processor time that planning may take; by field what is said of its encoding; the fields of inputs that have
+    holes; how many tasks could run side by side, 0 where that is not known; whether
+    it is planned alone."""
 
     operation: bytes
     inputs: dict[str, str]
@@ -51,6 +52,8 @@ class PlanRequest:
     charsets: dict[str, str] = field(default_factory=dict)
     part: bytes = b""
     outlines: tuple[str, ...] = ()
+    workers: int = 0
+    plan_only: bool = False
 
 
 @dataclass(frozen=True)
@@ -131,6 +134,7 @@ class PlanData:
     scenes: tuple[bytes, ...] = ()
     size: tuple[int, int] = (0, 0)
     reports: bool = False
+    progress: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -160,6 +164,23 @@ class ForkRequest:
     is_confined: bool
     readable: tuple[str, ...]
     writable: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class LaunchRequest:
+    """To the launch server, one of: launch a program as number `launch`; kill number `kill`, if it lives. With a
+    program come descriptors: a file that holds its ProgramData, and its standard input, output and error."""
+
+    launch: int | None = None
+    kill: int | None = None
+
+
+@dataclass(frozen=True)
+class ProgramData:
+    """A program: its command line, as a sandbox wraps it, and the folder that it begins in."""
+
+    command: tuple[str, ...]
+    folder: str
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,11 @@ class PlanningSession:
             return PlannerReply(summary=encoder_pb2.Summary(media=plan.report()).SerializeToString())
         if plan.finish is not None:
             plan.finish(result)
-        return PlannerReply(summary=check_results(plan, result).SerializeToString())
+        summary = check_results(plan, result)
+        if plan.extent is not None:
+            extent = plan.extent()
+            summary.frames_copied, summary.whole_reason = extent.frames_copied, extent.whole_reason
+        return PlannerReply(summary=summary.SerializeToString())
 
     def _make_plan(self, request: PlanRequest) -> PlanData:
         resource.setrlimit(resource.RLIMIT_CPU, (request.cpu_seconds, resource.getrlimit(resource.RLIMIT_CPU)[1]))
@@ -84,7 +88,8 @@ class PlanningSession:
             check_no_page(source, _source_text(message, source.field))
         codec = self._codec(request.codec)
         check_options(message)
-        context = PlanContext(sources, folder, request.result, codec, request.threads, self.fonts)
+        given = (sources, folder, request.result, codec, request.threads, self.fonts)
+        context = PlanContext(*given, workers=request.workers, plan_only=request.plan_only)
         plan = make(message, context)
         self._plans.append((plan, Path(request.result)))
         return PlanData(
@@ -102,6 +107,7 @@ class PlanningSession:
             scenes=tuple(scene.SerializeToString() for scene in plan.scenes),
             size=(plan.size.width, plan.size.height) if plan.size is not None else (0, 0),
             reports=plan.report is not None,
+            progress=plan.progress,
         )
 
     def _codec(self, name: str) -> Codec:

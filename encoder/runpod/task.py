@@ -24,7 +24,7 @@ from encoder.tasks.inputs import InputSpool, by_field, check_size
 from encoder.tasks.results import ResultStream
 from servicekit import errors, media_types
 from servicekit.backoff import Backoff
-from servicekit.chunks import BESIDE_FURTHER, CHUNK_BYTES, HOLE, ChunkPlacement, Hole
+from servicekit.chunks import BESIDE_FURTHER, CHUNK_BYTES, HOLE, ChunkPlacement, parse_holes
 from servicekit.errors import Cancelled, DeadlineExceeded, InvalidArgument, ServiceError, Unavailable
 from servicekit.tasks import cancel_and_wait
 
@@ -115,11 +115,13 @@ class Links:
                 raise error
             length = response.headers.get("content-length", "")
             check_size(field, int(length) if length.isdecimal() else 0, max_bytes)
-            placement = ChunkPlacement(Hole.parse(response.headers.get(HOLE, "")))
+            placement = ChunkPlacement(parse_holes(response.headers.get(HOLE, "")))
             with contextlib.closing(InputSpool(path, field, max_bytes)) as spool:
                 async for data in response.aiter_raw(CHUNK_BYTES):
                     for offset, part in placement.place(data):
                         await asyncio.to_thread(spool.add, part, offset)
+                for offset, part in placement.finish():
+                    await asyncio.to_thread(spool.add, part, offset)
             charset = media_types.charset(response.headers.get("content-type", ""))
             found.append(Fetched(charset, spool.has_hole))
         return None

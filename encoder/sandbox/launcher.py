@@ -20,7 +20,7 @@ import sys
 CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446
 CREATE_RULESET_VERSION = 1
 RULE_PATH_BENEATH = 1
-PR_SET_NAME, PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 15, 38, 22, 2
+PR_SET_PDEATHSIG, PR_SET_NAME, PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 1, 15, 38, 22, 2
 
 EXECUTE, WRITE_FILE, READ_FILE, READ_DIR, TRUNCATE, IOCTL_DEV = 1 << 0, 1 << 1, 1 << 2, 1 << 3, 1 << 14, 1 << 15
 # What an ABI of Landlock can handle: 13 rights at first, then REFER, TRUNCATE and IOCTL_DEV.
@@ -46,6 +46,7 @@ REFUSED_ALONE = {
 }
 CLONE, CLONE_3 = {"x86_64": 56, "aarch64": 220}, 435
 CLONE_THREAD = 0x00010000
+SIGKILL = 9
 ALLOW, KILL, ERROR = 0x7FFF0000, 0x80000000, 0x00050000
 REFUSE, UNKNOWN = ERROR | errno.EPERM, ERROR | errno.ENOSYS
 LOAD, EQUAL, AT_LEAST, HAS, AND, RETURN = 0x20, 0x15, 0x35, 0x45, 0x54, 0x06
@@ -56,6 +57,9 @@ CPU_GRACE_SECONDS = 5
 # What is beneath it is of one process alone, and forgotten by the kernel when memory runs short and nobody holds it:
 # what is looked up then is another file, which the rule does not know.
 OWN = "/proc/self"
+
+# What starts this program, before the words that `become` takes.
+COMMAND = (sys.executable, "-I", "-S", os.path.realpath(__file__))
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -85,6 +89,13 @@ def limit(cpu_seconds: int, memory_bytes: int, file_bytes: int, processes: int, 
 def set_name(name: bytes) -> None:
     """Name this process, in at most 15 bytes."""
     libc.prctl(PR_SET_NAME, name, 0, 0, 0)
+
+
+def end_with(parent: int) -> None:
+    """Have the kernel kill this process, which `parent` has just forked, when that ends."""
+    libc.prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:  # it has ended before that
+        os._exit(1)
 
 
 def shut_in(readable: list[str], writable: list[str]) -> None:
@@ -170,18 +181,19 @@ def enter(readable: list[str], writable: list[str]) -> None:
     refuse_calls(alone=True)
 
 
-def main(limits: str, readable: str, writable: str, *command: str, driver: bool = False) -> None:
-    """Give up rights, and become the command."""
+def become(words: list[str]) -> None:
+    """Give up rights, and become the command: `words` are those of the command line after the launcher's own. Raises
+    OSError."""
+    driver = words[0] == "--driver"
+    limits, readable, writable, *command = words[driver:]
     cpu_seconds, memory_bytes, file_bytes, processes = map(int, limits.split(":"))
-    limit(cpu_seconds, memory_bytes, file_bytes, processes, driver=driver)
     _check(libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
     shut_in(readable.splitlines(), writable.splitlines())
     refuse_calls(driver=driver)
+    # Last, as a process that was forked may have more memory already than the command is to have.
+    limit(cpu_seconds, memory_bytes, file_bytes, processes, driver=driver)
     os.execv(command[0], command)
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "--driver":
-        main(*sys.argv[2:], driver=True)
-    else:
-        main(*sys.argv[1:])
+    become(sys.argv[1:])

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import sys
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +16,6 @@ AUTO = "auto"
 # Threads count as processes, for all that a user runs; root is not bound by it outside a user namespace.
 MAX_PROCESSES = 1024
 PROGRAMS = ("bwrap", "prlimit")
-LAUNCHER = (sys.executable, "-I", "-S", str(Path(launcher.__file__).resolve()))
 
 # What CUDA takes for granted: without /sys, or where it may not name its threads, it ends with its error 304. Sources:
 # those who shut it in and could try: NVIDIA/OpenShell 710 and 1696, nolabs-ai/nono 673, truefoundry/trueforge 466.
@@ -136,7 +134,7 @@ class Landlock(Sandbox):
             readable += [Path(SYSTEM), Path(PROCESS), *found]
             writable += [Path(THREADS), *access.devices]
         return (
-            *LAUNCHER,
+            *launcher.COMMAND,
             *(["--driver"] if access.has_driver else []),
             ":".join(map(str, limits)),
             "\n".join(str(path) for path in readable if path.exists()),

@@ -6,7 +6,7 @@ import contextlib
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 
@@ -189,7 +189,7 @@ class TaskExecutor:
     async def _run_with(self, choice: CodecChoice, work: Work) -> encoder_pb2.Summary:
         planner, stream, result = work.reservation.planner, work.stream, work.reservation.folder.result
         task = work.task
-        plan = await planner.plan(task.operation, task.part, work.sources, choice.codec, self.slots.threads)
+        plan = await planner.plan(task, work.sources, choice.codec, self.slots.threads)
         self._check_length(plan)
         if any(plan.size) and (error := choice.codec.size_error(*plan.size)):
             raise SizeFault(f"{choice.codec.name}: {error}.", reason="SIZE_UNSUPPORTED")
@@ -202,10 +202,10 @@ class TaskExecutor:
             async with self.capabilities.ffmpeg.start(run, access, self.slots.take_out) as running:
                 async for progress in running.progress():
                     work.reservation.folder.check_room()
-                    if number == len(plan.runs) - 1:
-                        if plan.streamable and stream.is_live:
-                            await stream.pump(result)
-                        await work.report(_complete(progress, plan.frames_total))
+                    if number == len(plan.runs) - 1 and plan.streamable and stream.is_live:
+                        await stream.pump(result)
+                    if (before := plan.frames_before(number)) is not None:
+                        await work.report(_complete(progress, before, plan.frames_total))
                 await running.finish()
         summary = await planner.check() if plan.has_result or plan.reports else encoder_pb2.Summary()
         if plan.further:  # of what is to come
@@ -270,8 +270,10 @@ def _final(error: CodecFault) -> ServiceError:
     return error
 
 
-def _complete(progress: encoder_pb2.EncodeProgress, frames_total: int) -> encoder_pb2.EncodeProgress:
-    """Return the progress with the seconds that are left at the present rate; `frames_total` is 0 while not known."""
+def _complete(progress: encoder_pb2.EncodeProgress, before: int, frames_total: int) -> encoder_pb2.EncodeProgress:
+    """Return the progress of a run, `before` which so many frames were done, with the seconds that are left at the
+    present rate; `frames_total` is 0 while not known."""
+    progress.frames_done += before
     progress.frames_total = frames_total
     if frames_total and progress.fps > 0:
         progress.seconds_left = max(frames_total - progress.frames_done, 0) / progress.fps
@@ -294,6 +296,7 @@ async def open_executor(
             processes = make_source(_planning_settings(settings), detected.ffmpeg.sandbox)
             async with contextlib.aclosing(processes):
                 await processes.start()
+                detected = replace(detected, ffmpeg=replace(detected.ffmpeg, launch=processes.launch))
                 yield TaskExecutor(settings, detected, workspace, Slots(settings.batch_size), processes, planning)
 
 

@@ -29,7 +29,8 @@ class InputSpool:
         self._check_room = check_room
 
     def add(self, data: bytes, offset: int = 0) -> None:
-        """Write and digest the next bytes, of an outline at their offset: what is left out becomes a hole of the file.
+        """Write and digest the next bytes, of an outline at their offset: what is left out becomes a hole of the file,
+        also at its end, where no bytes come.
         Raises ResourceExhausted over the limit, and what `check_room` raises, which is called before each write;
         OSError."""
         self._checksum.add(data)
@@ -38,6 +39,8 @@ class InputSpool:
             self._file.seek(offset)
         check_size(self._field, self._file.tell() + len(data), self._max_bytes)
         self._check_room()
+        if self.has_hole and not data:
+            self._file.truncate(offset)
         view = memoryview(data)
         while view:
             view = view[self._file.write(view) :]

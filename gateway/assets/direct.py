@@ -74,6 +74,7 @@ class DirectLinks:
                 f"The file has more than the {limit} bytes that a link takes; upload it to /assets, or a smaller one."
             )
             raise ResourceExhausted(text, reason="ASSET_TOO_LARGE", metadata={"max_bytes": str(limit)})
+        self.assets.account.check(tenant, size_bytes)
         name = clean_filename(filename)
         upload = DirectUpload(new_id(), name, media_type(name, content_type), size_bytes, tenant)
         url = None
@@ -94,6 +95,7 @@ class DirectLinks:
             return await self.assets.describe(upload.id, tenant)
         # Of a name of its own: another commit with the token neither writes to it nor deletes it.
         part = AssetPart(f"{new_token()}-0", upload.size_bytes)
+        self.assets.account.check(tenant, upload.size_bytes)
         bucket, staged, path = self.assets.bucket, STAGING + upload.id, part_path(upload.id, part.name)
         size_bytes = await bucket.size(staged, "What was to be uploaded")
         if size_bytes != upload.size_bytes:
@@ -153,5 +155,6 @@ class DirectLinks:
             parts=(part,),
         )
         await self.assets.add(asset)
+        self.assets.account.add(asset.tenant, asset.size_bytes)
         await self.assets.bucket.delete(STAGING + upload.id)
         return asset

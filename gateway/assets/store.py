@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from gateway.assets.account import StorageAccount
 from gateway.assets.bucket import Bucket, missing_object, object_store_errors
 from gateway.assets.parts import part_owner, part_path, read_parts
 from gateway.assets.record import ID, PREFIX, AssetPart, StoredAsset, clean_filename, new_id
@@ -56,6 +57,7 @@ class AssetStore:
         self.max_bytes = max_bytes
         # Returns the ids of the assets to be of uploads that are not whole yet.
         self.unfinished: Callable[[], Awaitable[Collection[str]]] = _none
+        self.account = StorageAccount()
 
     def check_room(self, size_bytes: int, missing_bytes: int, share: float = 1.0) -> None:
         """Raise ResourceExhausted for a file over the limit, or one for whose missing bytes the disk has no room."""
@@ -85,8 +87,8 @@ class AssetStore:
         space that uploads must leave free: work is done for it already.
         """
         name = clean_filename(filename)
-        share = RESULT_FLOOR_SHARE if is_result else 1.0
-        writer = AssetWriter(self, asset_id or new_id(), name, media_type(name, content_type), share, tenant=tenant)
+        kind = media_type(name, content_type)
+        writer = AssetWriter(self, asset_id or new_id(), name, kind, is_result=is_result, tenant=tenant)
         try:
             yield writer
         finally:
@@ -149,12 +151,22 @@ class AssetStore:
 
     async def remove(self, asset_id: str) -> None:
         """Delete what there is of a file, the record first."""
-        paths = [PREFIX + asset_id]
+        paths, asset = [PREFIX + asset_id], None
         with contextlib.suppress(NotFound, DataLoss):
-            paths = object_paths(await self._record(asset_id))
+            asset = await self._record(asset_id)
+            paths = object_paths(asset)
         await self.bucket.delete(record_path(asset_id))
+        if asset is not None:
+            self.account.add(asset.tenant, -asset.size_bytes)
         for path in paths:
             await self.bucket.delete(path)
+
+    async def sizes(self) -> AsyncGenerator[tuple[str, int], None]:
+        """Yield tenant and size of each file, by a look at each record."""
+        for name in await self.bucket.list_objects("records"):
+            with contextlib.suppress(NotFound, DataLoss):  # deleted meanwhile, or damaged
+                asset = await self._record(name.removesuffix(".json"))
+                yield asset.tenant, asset.size_bytes
 
     async def remove_parts(self, asset_id: str, parts: Collection[AssetPart]) -> None:
         """Delete parts that no record has any more; what cannot be deleted now the sweep deletes later."""
@@ -240,10 +252,12 @@ class AssetWriter:
     id: str
     filename: str
     content_type: str
-    floor_share: float = 1.0
+    is_result: bool = False
     charset: str = ""
     tenant: str = DEFAULT_TENANT
     checksum: Checksum = field(default_factory=Checksum)
+    # Bytes that are on the tenant's account.
+    _accounted_bytes: int = 0
     _committing: asyncio.Task[StoredAsset] | None = None
     _is_committed: bool = False
 
@@ -254,8 +268,18 @@ class AssetWriter:
         )
 
     def check_size(self, size_bytes: int) -> None:
-        """Raise ResourceExhausted for a size over the limit, or one for which the disk has no room."""
-        self.store.check_room(size_bytes, size_bytes - self.checksum.size_bytes, self.floor_share)
+        """Raise ResourceExhausted for a size over the limit, one for which the disk has no room, or one that the tenant
+        may not have."""
+        share = RESULT_FLOOR_SHARE if self.is_result else 1.0
+        self.store.check_room(size_bytes, size_bytes - self.checksum.size_bytes, share)
+        if (more := size_bytes - self._accounted_bytes) > 0:
+            if not self.is_result:
+                self.store.account.check(self.tenant, more)
+            self._put_on_account(more)
+
+    def _put_on_account(self, change_bytes: int) -> None:
+        self.store.account.add(self.tenant, change_bytes)
+        self._accounted_bytes += change_bytes
 
     async def write(self, data: bytes) -> None:
         """Append bytes. Raises Unavailable, and ResourceExhausted over the limit."""
@@ -278,6 +302,7 @@ class AssetWriter:
             raise RuntimeError("commit after the end of AssetStore.create")
         self.checksum.verify(self.filename or "The file", size_bytes=size_bytes, sha256=sha256)
         # A task of its own, so that a cancelled commit leaves a known state to clean up.
+        self._put_on_account(self.checksum.size_bytes - self._accounted_bytes)
         self._committing = asyncio.create_task(self._commit(self._file))
         asset = await asyncio.shield(self._committing)
         self._is_committed = True
@@ -305,8 +330,13 @@ class AssetWriter:
     async def discard(self) -> None:
         """Delete the file unless it was committed; the sweep deletes later what cannot be deleted now."""
         self._file = None  # dropping an open file deletes its staged bytes
-        if self._committing is None or self._is_committed:
+        if self._is_committed:
             return
-        await asyncio.gather(self._committing, return_exceptions=True)
+        if self._committing is not None:
+            await asyncio.gather(self._committing, return_exceptions=True)
+        if self._committing is None or self._committing.cancelled() or self._committing.exception():
+            self._put_on_account(-self._accounted_bytes)  # no record has it, so `remove` does not
+        if self._committing is None:
+            return
         with contextlib.suppress(ServiceError):
             await self.store.remove(self.id)

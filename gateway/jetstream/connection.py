@@ -89,9 +89,12 @@ class JetStream:
         if self.server:
             await self.server.stop()
 
-    async def key_value(self, bucket: str) -> KeyValue:
-        """Open a bucket, and create it if it is missing. Raise ConfigError."""
-        config = KeyValueConfig(bucket=bucket, history=1, storage=StorageType.FILE, replicas=self._replicas)
+    async def key_value(self, bucket: str, max_age_seconds: float | None = None) -> KeyValue:
+        """Open a bucket, whose entries go after a time if one is given, and create it if it is missing. Raise
+        ConfigError."""
+        config = KeyValueConfig(
+            bucket=bucket, history=1, ttl=max_age_seconds, storage=StorageType.FILE, replicas=self._replicas
+        )
         with _at_start(f"bucket {bucket}"):
             opened = await self._stream.create_key_value(config)
         key_value = KeyValue(bucket, opened, self._stream, self._client.max_payload, self.write_failed)

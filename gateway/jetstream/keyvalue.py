@@ -80,14 +80,14 @@ class KeyValue:
         with nats_errors():
             await self.stream.purge_stream(f"KV_{self.name}", subject=f"$KV.{self.name}.{key}")
 
-    async def keys(self) -> list[str]:
-        """Return the keys of all entries, 100,000 at most.
+    async def keys(self, under: str = "") -> list[str]:
+        """Return the keys of all entries, or of those under a key ("a.b."), 100,000 at most.
 
         The client library lists them by a watch, which under load may say that it is through before an entry has come.
         """
         prefix = f"$KV.{self.name}."
         with nats_errors():
-            found = await self.stream.stream_info(f"KV_{self.name}", subjects_filter=f"{prefix}>")
+            found = await self.stream.stream_info(f"KV_{self.name}", subjects_filter=f"{prefix}{under}>")
         keys = (subject.removeprefix(prefix) for subject in found.state.subjects or ())
         return [key for key in keys if key != PROBE]
 

@@ -12,6 +12,8 @@ import asyncio
 import contextlib
 import functools
 import time
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -27,7 +29,7 @@ from gateway.jobs.intermediates import IntermediateCleanup
 from gateway.jobs.model import Failure, Job, LostEncoder, Task
 from gateway.jobs.policy import JobPolicy
 from gateway.jobs.preparation import Preparation, SlotLease
-from gateway.jobs.queue import Attempt, TaskQueue
+from gateway.jobs.queue import Attempt, TaskQueue, TaskRef
 from gateway.jobs.store import JobStore
 from gateway.metrics import ATTEMPTS
 from gateway.sources.fetch import final_error, is_of_origin
@@ -61,9 +63,11 @@ class Dispatcher:
     policy: JobPolicy
     running: dict[asyncio.Task[bool], Attempt] = field(default_factory=dict, init=False)
     _loops: list[asyncio.Task[None]] = field(default_factory=list, init=False)
+    _unknown: Counter[str] = field(default_factory=Counter, init=False)
 
     def __post_init__(self) -> None:
         self.store.index.on_end.append(self._cancel_tasks_of)
+        self.queue.order.held = self._held
 
     def start(self) -> None:
         """Begin to take tasks."""
@@ -73,6 +77,7 @@ class Dispatcher:
             self.cleanup.run(self.policy.recover_seconds),
             recover("cannot delete old records", work=lambda: self.store.prune(time.time())),
             recover("cannot check the queue", work=lambda: self.queue.recover(self.store)),
+            repeat("cannot count lost tasks", self.policy.lost_tasks_seconds, self._count_lost),
         ]
         for encoder in self.executor.resumable:
             work = functools.partial(reap_orphaned_runs, self.store, encoder)
@@ -111,6 +116,21 @@ class Dispatcher:
         task = asyncio.create_task(self._handle(attempt, slot))
         self.running[task] = attempt
         task.add_done_callback(functools.partial(self._done, slot))
+
+    def _held(self) -> Counter[str]:
+        """Return the tasks in hand by tenant."""
+        return self._by_tenant(attempt.ref.job_id for attempt in self.running.values())
+
+    def _by_tenant(self, job_ids: Iterable[str]) -> Counter[str]:
+        return Counter(tenant for job_id in job_ids if (tenant := self.store.index.tenant(job_id)) is not None)
+
+    async def _count_lost(self) -> None:
+        """Count the tasks that run by their records and that no living gateway has; the assignment of one that has just
+        begun may not be known here yet, so those of the look before must be lost still."""
+        order = self.queue.order
+        known = self._by_tenant(TaskRef.parse(key).job_id for key in self.assignments.assigned())
+        unknown = Counter(order.busy) - known
+        order.lost, self._unknown = unknown & self._unknown, unknown
 
     def _unfit(self, attempt: Attempt) -> list[str]:
         """Return the encoders that failed this task lately by a fault of their own."""

@@ -214,9 +214,9 @@ class SourceLooks:
     async def _check(self, source: str, whole: bool) -> SourceLook:
         """Look at a file that is here."""
         async with self._open(source, whole) as opened:
-            if opened.hole is None:
+            if not opened.holes:
                 _check_size(opened.size_bytes or 0, MAX_WHOLE_BYTES)
-            return SourceLook(lambda: self._open(source, whole), opened.hole is not None)
+            return SourceLook(lambda: self._open(source, whole), bool(opened.holes))
 
     async def _hold(self, source: str, whole: bool) -> SourceLook:
         """Download a source."""
@@ -232,7 +232,7 @@ class SourceLooks:
             async with turn, held.open() as anew:
                 yield anew
 
-        return SourceLook(opened, held.source.hole is not None)
+        return SourceLook(opened, bool(held.source.holes))
 
     @asynccontextmanager
     async def _open(self, source: str, whole: bool) -> AsyncIterator[Source]:

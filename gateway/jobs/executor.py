@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from google.protobuf.message import Message
+
 from apigpu.encoder.v1 import encoder_pb2
 from gateway.assets.store import AssetStore
 from gateway.fleet.estimates import EstimateStore
@@ -22,6 +24,7 @@ from gateway.jobs.results import TaskResults, delete_result, delete_superseded, 
 from gateway.jobs.store import JobStore
 from gateway.metrics import WAIT_SECONDS, count_result
 from gateway.sources import Sources
+from gateway.sources.outline import MIN_BYTES, MIN_DIVISIBLE_BYTES
 from gateway.workers.base import EncodeJob, Encoder, EncoderBusy, Input, ResumableEncoder
 from servicekit.errors import Aborted, Cancelled, DeadlineExceeded, NotFound, ServiceError, Unavailable
 from servicekit.tasks import run_to_completion
@@ -57,6 +60,8 @@ class TaskExecutor:
     resumable: Sequence[ResumableEncoder]
     boot_ids: BootIds
     estimates: EstimateStore
+    # How many tasks could run side by side.
+    workers: Callable[[], int] = lambda: 0
     # Runs that are cancelled from now on are left to the next gateway, where they can go on.
     is_shutting_down: bool = field(default=False, init=False)
     # Tasks whose results are being recorded, after their encode.
@@ -148,22 +153,44 @@ class TaskExecutor:
         task, filename = job.tasks[ref.index], names.result_name(job, ref.index)
         if task.planner is not None:
             part, found = further.part(job, ref.index)
-            inputs = [self._input(job, source, fields) for source, fields in found]
+            inputs = [self._part_input(job, one) for one in found]
             return EncodeJob(ref.key, None, inputs, filename, part=part, codec=task.needs_codec, tenant=job.tenant)
         wanted = graph.task_operation(job, ref.index)
         if not operation.is_known(wanted):
             raise EncoderBusy(f"Job {job.id} is of an operation that only a gateway of a later version knows.")
         _, message = operation.kind(wanted)
-        outlines = frozenset[str]() if task.whole_inputs else frozenset(operation.outlines(message))
+        outlines, workers = self._outlines(task, message), self.workers()
         inputs = [
-            self._input(job, source, fields, is_outline=outlines.issuperset(fields))
+            self._input(job, source, fields, min(outlines.get(field, 0) for field in fields))
             for source, fields in operation.distinct_inputs(message)
         ]
-        return EncodeJob(ref.key, wanted, inputs, filename, operation.rules(message).files, tenant=job.tenant)
+        files = operation.rules(message).files
+        return EncodeJob(ref.key, wanted, inputs, filename, files, tenant=job.tenant, workers=workers)
 
-    def _input(self, job: Job, source: str, fields: Sequence[str], *, is_outline: bool = False) -> Input:
-        opened = self.sources.open_outline if is_outline else self.sources.open
-        return Input(fields[0], source, functools.partial(opened, source, job.tenant), tuple(fields[1:]), is_outline)
+    def _outlines(self, task: model.Task, message: Message) -> dict[str, int]:
+        """Return the fields of which an outline is to come, with the size of file from which on it is worth it."""
+        if task.whole_inputs:
+            return {}
+        divisible = operation.divisible_inputs(message) if self.workers() > 1 else ()
+        return {
+            **dict.fromkeys(operation.outlines(message), MIN_BYTES),
+            **dict.fromkeys(divisible, MIN_DIVISIBLE_BYTES),
+        }
+
+    def _input(self, job: Job, source: str, fields: Sequence[str], min_outline_bytes: int) -> Input:
+        """Return an input that comes whole, or from a size on as an outline, unless that is 0."""
+        name, *also = fields
+        if not min_outline_bytes:
+            return Input(name, source, functools.partial(self.sources.open, source, job.tenant), tuple(also))
+        opened = functools.partial(self.sources.open_outline, source, job.tenant, min_outline_bytes)
+        return Input(name, source, opened, tuple(also), is_outline=True, min_outline_bytes=min_outline_bytes)
+
+    def _part_input(self, job: Job, found: further.PartInput) -> Input:
+        name, *also = found.fields
+        if found.ranges is None:
+            return self._input(job, found.source, found.fields, 0)
+        opened = functools.partial(self.sources.open_ranges, found.source, job.tenant, found.ranges)
+        return Input(name, found.source, opened, tuple(also), ranges=found.ranges)
 
     async def _commit(self, ref: TaskRef, encoder: Encoder, made: "MadeResult") -> None:
         """Record the result, or delete it. Must not be cancelled half-way: a record that was written while nobody
@@ -206,10 +233,11 @@ class TaskExecutor:
             return job.tasks[ref.index]
 
     def _learn(self, job: Job, index: int) -> None:
-        """Note how long a task took; the frames of one that only planned are made by others."""
+        """Note how long a task took; the frames of one that only planned are made by others, and those that are copied
+        take no time to speak of."""
         task = job.tasks[index]
         if task.status is Status.COMPLETED and task.started_at is not None:
-            frames = task.frames if task.answer is None else 0
+            frames = task.frames - task.frames_copied if task.answer is None else 0
             is_rented = bool(task.usage) and (task.usage[-1].ended_at or math.inf) > task.started_at
             self.estimates.task_ended(job.kind(index), time.time() - task.started_at, frames, is_rented=is_rented)
 

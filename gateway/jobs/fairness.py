@@ -5,7 +5,7 @@ go round by weight (start-time fair queuing), and who was away has saved none up
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -39,6 +39,10 @@ class FairOrder:
     """The order of lanes, by what waits and runs on all gateways, and by the turns that this one has given."""
 
     share_of: ShareOf = lambda tenant: EQUAL
+    # Returns the tasks of each tenant that this gateway has in hand, also those that no record calls running yet.
+    held: Callable[[], Mapping[str, int]] = dict
+    # Tasks of each tenant that run by their records alone: the gateway that had them is gone.
+    lost: Counter[str] = field(default_factory=Counter, init=False)
     waiting: Counter[Lane] = field(default_factory=Counter, init=False)
     running: Counter[Lane] = field(default_factory=Counter, init=False)
     _busy: Counter[str] = field(default_factory=Counter, init=False)
@@ -59,7 +63,7 @@ class FairOrder:
         """
         known = {Lane(), *self.waiting, *self.running}  # the main one also has what no record tells of
         tenants = {lane.tenant for lane in known}
-        order = sorted(filter(self._may_run, tenants), key=self._rank)
+        order = sorted(self._with_room(tenants), key=self._rank)
         lanes = (Lane(tenant, priority) for tenant in order for priority in PRIORITIES)
         return [lane for lane in lanes if lane in known]
 
@@ -70,9 +74,26 @@ class FairOrder:
         self._until[tenant] = self._now + 1 / self.share_of(tenant).weight
         self._until = {name: until for name, until in self._until.items() if until > self._now}
 
-    def _may_run(self, tenant: str) -> bool:
-        most = self.share_of(tenant).max_running
-        return most is None or self._busy[tenant] < most
+    @property
+    def busy(self) -> Mapping[str, int]:
+        """The tasks that run by their records, by tenant."""
+        return self._busy
+
+    def is_at_limit(self, tenant: str) -> bool:
+        """Return True while a tenant may run no more tasks."""
+        return not self._with_room([tenant])
+
+    def _with_room(self, tenants: Iterable[str]) -> list[str]:
+        """Return those that may run one more task; of one with lost tasks, these must be taken again."""
+        limits = {tenant: self.share_of(tenant).max_running for tenant in tenants}
+        held = self.held() if any(most is not None for most in limits.values()) else {}
+        found = []
+        for tenant, most in limits.items():
+            lost = self.lost[tenant]
+            at_work = max(self._busy[tenant] - lost, held.get(tenant, 0))
+            if most is None or at_work < max(most, min(lost, 1)):
+                found.append(tenant)
+        return found
 
     def _rank(self, tenant: str) -> tuple[float, float, str]:
         turn = max(self._now, self._until.get(tenant, 0.0))

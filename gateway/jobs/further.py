@@ -15,12 +15,15 @@ from apigpu.encoder.v1 import encoder_pb2
 from apigpu.v1 import story_pb2, video_pb2
 from gateway.jobs import graph, model, operation
 from gateway.jobs.model import MAX_WARNINGS, Job, Result, ResultWarning, Task
+from gateway.sources.outline import ByteRanges
 from servicekit.echo import brief
 from servicekit.errors import Internal
 
 # Of a job, those that its request made included.
 MAX_TASKS = 2000
 MAX_NAME_CHARACTERS = 64
+# Of one input.
+MAX_RANGES = 256
 MAX_PLAN_BYTES = 4 * 1024 * 1024
 
 
@@ -35,10 +38,12 @@ class Expansion:
 
 
 class PartInput(NamedTuple):
-    """An input of a further task: its source, and the names that the task has for it."""
+    """An input of a further task: its source, the names that the task has for it, and the ranges that it is, None for
+    the whole."""
 
     source: str
     fields: tuple[str, ...]
+    ranges: ByteRanges | None = None
 
 
 def expansion(job: Job, index: int, summary: encoder_pb2.Summary) -> Expansion | None:
@@ -82,6 +87,9 @@ def _check_source(entry: encoder_pb2.FurtherInput, known: Mapping[str, str], sum
     }
     if not is_there[entry.WhichOneof("source")]:
         raise _refused(f"there is nothing that its input {brief(entry.field)} could be")
+    ranges = _ranges(entry)
+    if ranges is not None and not (entry.request_field and ranges.are_valid and len(ranges.ranges) <= MAX_RANGES):
+        raise _refused(f"its input {brief(entry.field)} has ranges that cannot be")
 
 
 def _refused(text: str) -> Internal:
@@ -164,10 +172,16 @@ def part(job: Job, index: int) -> tuple[bytes, list[PartInput]]:
     planning = job.tasks[planner]
     found = _plan(planning).further[index - planning.first_further]
     known = _request_sources(job, index)
-    fields: dict[str, list[str]] = {}
+    fields: dict[tuple[str, ByteRanges | None], list[str]] = {}
     for entry in found.inputs:
-        fields.setdefault(_source(job, planner, entry, known), []).append(entry.field)
-    return found.part, [PartInput(source, tuple(names)) for source, names in fields.items()]
+        fields.setdefault((_source(job, planner, entry, known), _ranges(entry)), []).append(entry.field)
+    return found.part, [PartInput(source, tuple(names), ranges) for (source, ranges), names in fields.items()]
+
+
+def _ranges(entry: encoder_pb2.FurtherInput) -> ByteRanges | None:
+    if not entry.ranges:
+        return None
+    return ByteRanges(entry.source_bytes, tuple((found.start, found.end) for found in entry.ranges))
 
 
 def _source(job: Job, planner: int, entry: encoder_pb2.FurtherInput, known: Mapping[str, str]) -> str:

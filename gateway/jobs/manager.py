@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -14,6 +14,7 @@ from apigpu.v1 import jobs_pb2, video_pb2
 from gateway.callers import caller
 from gateway.jobs import checks, graph, model, operation, options
 from gateway.jobs.claims import IdempotencyKey
+from gateway.jobs.hooks import Webhook
 from gateway.jobs.listing import JobFilter
 from gateway.jobs.model import Failure, Job, Status
 from gateway.jobs.options import CheckedOptions
@@ -85,6 +86,10 @@ class JobManager:
     check_cost: Callable[[Job], None]
     policy: JobPolicy
     check_room: Callable[[], None] = lambda: None
+    # Holds the place of a new job among those of its tenant while it is written. Raises ResourceExhausted.
+    admit: Callable[[Job], AbstractAsyncContextManager[None]] = lambda job: contextlib.nullcontext()
+    # Returns whom the jobs of a tenant are told to that name no webhook, with the base URL of links for the caller.
+    default_webhook: Callable[[str, str], Webhook | None] = lambda tenant, base_url: None
     # Returns a new job with where its results go.
     place_output: Callable[[Job, jobs_pb2.JobOutput], Awaitable[Job]] | None = None
     is_draining: bool = field(default=False, init=False)
@@ -112,7 +117,7 @@ class JobManager:
         checks.check(wanted, self.policy.max_items)
         wanted = operation.inline_texts(wanted)
         self._check_sources(wanted)
-        checked = await options.check(said, base_url, self.sources.fetcher.guard)
+        checked = await self.checked_options(said, base_url)
         if key is not None and (made := await self._stored(lambda: self._made_before(key))) is not None:
             return made
         async with self._stored_inline(wanted) as stored:
@@ -122,9 +127,15 @@ class JobManager:
             self.check_cost(job)
             self.check_room()
             self._check_queue(job)
-            job = await (self._add(job) if key is None else self._stored(lambda: self._add_once(job, key)))
+            async with self.admit(job):
+                job = await (self._add(job) if key is None else self._stored(lambda: self._add_once(job, key)))
             log.info("job queued", job=job.id, operation=job.operation, tasks=len(job.tasks))
             return job
+
+    async def checked_options(self, said: jobs_pb2.JobOptions, base_url: str) -> CheckedOptions:
+        """Return what a caller says of a job as the job has it. Raises InvalidArgument."""
+        default = self.default_webhook(caller.get().tenant, base_url)
+        return await options.check(said, base_url, self.sources.fetcher.guard, default)
 
     def _check_queue(self, job: Job) -> None:
         """Raise ResourceExhausted for tasks that the queue has no room for."""
@@ -160,6 +171,7 @@ class JobManager:
             metadata=checked.metadata,
             tenant=caller.get().tenant,
             priority=checked.priority,
+            counted=None,
         )
 
     async def _made_before(self, key: IdempotencyKey) -> Job | None:

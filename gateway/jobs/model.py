@@ -10,20 +10,24 @@ from enum import StrEnum
 from typing import Any
 
 from gateway.callers import DEFAULT_TENANT
-from gateway.fleet.billing import UsageInterval
+from gateway.fleet.billing import Cost, UsageInterval
 from gateway.jobs.fairness import NORMAL
 from gateway.jobs.hooks import Webhook
 from gateway.jobs.ids import ID as ID
 from gateway.jobs.ids import first_id as first_id
 from gateway.jobs.ids import id_time as id_time
 from gateway.jobs.ids import new_id as new_id
+from gateway.jobs.interruptions import MAX_LOST as MAX_LOST
+from gateway.jobs.interruptions import Interruptions as Interruptions
+from gateway.jobs.interruptions import LostEncoder as LostEncoder
+from gateway.jobs.interruptions import UnfitEncoder as UnfitEncoder
 from gateway.jobs.outputs import OutputTarget
 from servicekit.codec import SPARSE, STORED
 
 MAX_WARNINGS = 50
-# The encoders lost with a task that its record names, and the attempts.
-MAX_LOST = 10
 MP4 = "video/mp4"
+# Of a job without rented instances, and of those of before usage was counted.
+COUNTED = Cost(0.0, 0.0, is_final=True)
 
 
 class Status(StrEnum):
@@ -74,9 +78,10 @@ class ResultFile:
 @dataclass(frozen=True, slots=True)
 class Result:
     """A stored result: the asset, its frames, what made the video and why that ("" where it is not known), its MIME
-    type (in records of before there were others "" for MP4), the further results, and its seconds (0 where they are not
-    known). A task that answers with further tasks may have no asset (""); one whose result is a `report`, a serialized
-    apigpu.v1.MediaReport, has none."""
+    type (in records of before there were others "" for MP4), the further results, its seconds, and the bytes of all (0
+    where they are not known). A task that answers with further tasks may have no asset (""); one whose result is a
+    `report`, a serialized apigpu.v1.MediaReport, has none. `frames_copied` of its frames were not encoded, or there is
+    a `whole_reason`."""
 
     asset: str
     frames: int
@@ -87,32 +92,9 @@ class Result:
     files: tuple[ResultFile, ...] = ()
     duration_seconds: float = 0.0
     report: bytes = b""
-
-
-@dataclass(frozen=True, slots=True)
-class UnfitEncoder:
-    """An encoder that failed a task by a fault of its own, and when."""
-
-    encoder: str
-    failed_at: float
-
-
-@dataclass(frozen=True, slots=True)
-class LostEncoder:
-    """An encoder whose connection broke in the middle of a task: which of its processes, and when."""
-
-    encoder: str
-    boot_id: str
-    lost_at: float
-
-
-@dataclass(frozen=True, slots=True)
-class Interruptions:
-    """Attempts that were ended by what the task had no part in: since when, how many, and encoders lost with it."""
-
-    since: float
-    count: int = 0
-    lost: tuple[LostEncoder, ...] = ()
+    frames_copied: int = 0
+    whole_reason: str = ""
+    size_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +118,11 @@ class Task:
     files: tuple[ResultFile, ...] = field(default=(), metadata=SPARSE)
     duration_seconds: float = field(default=0.0, metadata=SPARSE)
     report: bytes = field(default=b"", metadata=SPARSE)
+    frames_copied: int = field(default=0, metadata=SPARSE)
+    whole_reason: str = field(default="", metadata=SPARSE)
+    size_bytes: int = field(default=0, metadata=SPARSE)
+    # Seconds that encoders worked on it, in the attempts that count.
+    worked_seconds: float = field(default=0.0, metadata=SPARSE)
     # The next attempt goes to others, where there are others.
     unfit: tuple[UnfitEncoder, ...] = field(default=(), metadata=SPARSE)
     interruptions: Interruptions | None = field(default=None, metadata=SPARSE)
@@ -193,6 +180,8 @@ class Job:
     output: OutputTarget | None = field(default=None, metadata=SPARSE)
     tenant: str = field(default=DEFAULT_TENANT, metadata=SPARSE)
     priority: str = field(default=NORMAL, metadata=SPARSE)
+    # What it cost as it was counted with its tenant's usage; None until it is.
+    counted: Cost | None = field(default=COUNTED, metadata=SPARSE)
 
     @property
     def status(self) -> Status:
@@ -321,6 +310,8 @@ def return_task(
     found = (*task.unfit, UnfitEncoder(unfit, now)) if unfit else task.unfit
     usage, is_whole = ended_usage(task.usage, now), task.whole_inputs or whole_inputs
     changes = {"attempts": attempts, "usage": usage, "unfit": found, "whole_inputs": is_whole}
+    if counted:
+        changes["worked_seconds"] = _worked_seconds(task, now)
     if is_interrupted:
         changes["interruptions"] = _interrupted(task, now, lost)
     return with_task(job, index, status=Status.IN_QUEUE, **changes)
@@ -350,7 +341,8 @@ def fail_task(
         return _end_task(job, index, now, status=status, failure=failure)
     task = job.tasks[index]
     name = f"Step {task.item}" if task.planner is None else task.item
-    failed = with_task(job, index, status=status, failure=replace(failure, message=f"{name}: {failure.message}"))
+    failure = replace(failure, message=f"{name}: {failure.message}")
+    failed = with_task(job, index, status=status, failure=failure, worked_seconds=_worked_seconds(task, now))
     others = Failure(CANCELLED_CODE, f"{name} failed.", "STEP_FAILED")
     return _give_up(failed, others, now) if failed != job else job
 
@@ -368,6 +360,7 @@ def _give_up(job: Job, failure: Failure, now: float) -> Job:
             status=task.status if task.status.is_terminal else Status.CANCELLED,
             failure=task.failure if task.status.is_terminal else failure,
             usage=ended_usage(task.usage, now),
+            worked_seconds=_worked_seconds(task, now),
         )
         for task in job.tasks
     )
@@ -379,8 +372,15 @@ def _end_task(job: Job, index: int, now: float, **changes: Any) -> Job:
     task = job.tasks[index]
     if task.status.is_terminal:
         return job
-    job = with_task(job, index, usage=ended_usage(task.usage, now), **changes)
+    changes |= {"usage": ended_usage(task.usage, now), "worked_seconds": _worked_seconds(task, now)}
+    job = with_task(job, index, **changes)
     return replace(job, ended_at=now) if job.status.is_terminal else job
+
+
+def _worked_seconds(task: Task, now: float) -> float:
+    """Return the seconds that encoders have worked on the task, the attempt that goes on included."""
+    is_at_work = task.status is Status.IN_PROGRESS and task.started_at is not None
+    return task.worked_seconds + max(0.0, now - (task.started_at or now)) if is_at_work else task.worked_seconds
 
 
 def with_task(job: Job, index: int, **changes: Any) -> Job:

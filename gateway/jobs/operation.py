@@ -106,6 +106,11 @@ def inputs(message: Message, prefix: str = "") -> Iterator[tuple[str, str]]:
                 yield place, element
 
 
+def divisible_inputs(message: Message) -> Iterator[str]:
+    """Yield the fields whose sources encoders may cut the work by."""
+    return (field.name for field, _ in message.ListFields() if field_rules(field).divisible)
+
+
 def outlines(message: Message, prefix: str = "") -> Iterator[str]:
     """Yield the paths of the sources of which an outline is enough to plan with."""
     for field, value in message.ListFields():

@@ -1,6 +1,7 @@
 """Checks what a caller says of a job beside its operation: who is told of it, and what is noted on it."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 from apigpu.v1 import jobs_pb2
 from gateway.jobs.fairness import NORMAL, PRIORITIES
@@ -26,16 +27,20 @@ class CheckedOptions:
     priority: str
 
 
-async def check(options: jobs_pb2.JobOptions, base_url: str, guard: AddressGuard) -> CheckedOptions:
-    """Return the options as a job has them; `base_url` is that of links for the caller. Raises InvalidArgument, which
-    names the field."""
+async def check(
+    options: jobs_pb2.JobOptions, base_url: str, guard: AddressGuard, default: Webhook | None = None
+) -> CheckedOptions:
+    """Return the options as a job has them; `base_url` is that of links for the caller, `default` is told where no
+    other webhook is named. Raises InvalidArgument, which names the field."""
     metadata = _metadata(dict(options.metadata))
-    events = _events(list(options.webhook_events))
+    events = checked_events(list(options.webhook_events))
     priority = options.priority or NORMAL
     if priority not in PRIORITIES:
         text = f"{brief(priority)!r} is none; give one of {', '.join(PRIORITIES)}."
         raise InvalidArgument.field("priority", text)
     url = options.webhook_url.strip()
+    if not url and default is not None:
+        return CheckedOptions(replace(default, events=events or default.events), metadata, priority)
     if not url:
         if events:
             raise InvalidArgument.field(URL, f"is missing; give it with {EVENT_NAMES}, or leave both out.")
@@ -60,7 +65,9 @@ def _metadata(given: dict[str, str]) -> tuple[tuple[str, str], ...]:
     return tuple(sorted(given.items()))
 
 
-def _events(given: list[str]) -> tuple[str, ...]:
+def checked_events(given: Iterable[str]) -> tuple[str, ...]:
+    """Return the events of these names, with commas or one by one, in the order in which they happen. Raises
+    InvalidArgument."""
     names = [part.strip() for text in given for part in text.split(",") if part.strip()]
     for name in names:
         if name not in EVENTS:

@@ -57,6 +57,8 @@ class JobPolicy:
     codec_wait_seconds: float = 600.0
     # Between two looks for old records, for jobs that are in no queue, and for runs that nobody follows.
     recover_seconds: float = 60.0
+    # Between two looks for tasks that no living gateway has.
+    lost_tasks_seconds: float = 5.0
     # For the record of a result, while the store does not answer.
     record_seconds: float = 60.0
     record_retry_seconds: float = 0.5

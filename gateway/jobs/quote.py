@@ -156,7 +156,7 @@ class Quoter:
                 with faults.gathering(path):
                     self.jobs.sources.check(source)
         with faults.gathering():
-            checked = await options.check(said, base_url, self.jobs.sources.fetcher.guard)
+            checked = await self.jobs.checked_options(said, base_url)
         for path in faults.fields:
             drafts.clear(operation.kind(wanted)[1], path)
         with faults.gathering():
@@ -266,7 +266,8 @@ class Quoter:
             for entry in taken
             if entry.look.open is not None
         ]
-        work = EncodeJob(f"quote-{secrets.token_hex(8)}", wanted, inputs, plan_only=True)
+        workers = self.fleet.workers(self.pool.slots)
+        work = EncodeJob(f"quote-{secrets.token_hex(8)}", wanted, inputs, plan_only=True, workers=workers)
         async with self._slot() as member:
             return (await member.encoder.run(work, PlanEvents())).summary
 

@@ -92,9 +92,12 @@ def stored_result(summary: encoder_pb2.Summary, asset_id: str, file_ids: Sequenc
         asset=PREFIX + asset_id if asset_id else "",
         frames=summary.frames,
         duration_seconds=round(summary.duration_seconds, 6),
+        size_bytes=summary.size_bytes + sum(file.size_bytes for file in summary.files) if asset_id else 0,
         codec=summary.codec,
         report=summary.media.SerializeToString(),
         codec_reason=summary.codec_reason,
+        frames_copied=max(summary.frames_copied, 0),
+        whole_reason=summary.whole_reason,
         warnings=tuple(model.ResultWarning(w.reason, w.message, dict(w.metadata)) for w in summary.warnings),
         content_type=summary.content_type,
         files=tuple(

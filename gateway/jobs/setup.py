@@ -44,7 +44,8 @@ def start_jobs(
     manager = JobManager(store, queue, progress, sources, cost_guard.check, policy, check_room)
     stack.push_async_callback(manager.stop)
     executor = TaskExecutor(
-        store, progress, sources, assets, policy, cost_guard.check, resumable, pool.boot_id, fleet.estimate_store
+        *(store, progress, sources, assets, policy, cost_guard.check, resumable, pool.boot_id, fleet.estimate_store),
+        workers=lambda: fleet.workers(pool.slots),
     )
     preparation = Preparation(prefetcher or Prefetcher(sources, Path(tempfile.gettempdir())), policy)
     cleanup = IntermediateCleanup(store, assets)

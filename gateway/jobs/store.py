@@ -15,7 +15,7 @@ from gateway.jobs.claims import Claims
 from gateway.jobs.fairness import NORMAL, FairOrder, Lane
 from gateway.jobs.followers import Followers
 from gateway.jobs.listing import MAX_LOOKED, JobFilter, marks
-from gateway.jobs.model import Job, Status, UnfitEncoder
+from gateway.jobs.model import COUNTED, Job, Status, UnfitEncoder
 from servicekit.codec import to_json
 from servicekit.errors import InvalidArgument, NotFound
 
@@ -85,6 +85,9 @@ class JobIndex:
         self.webhooks = Unsettled()
         # Jobs with results that are to be put where they are wanted.
         self.deliveries = Unsettled()
+        # Ended jobs that are to be counted, and those counted ones whose cost may still change.
+        self.uncounted: set[str] = set()
+        self.uncosted: set[str] = set()
         self.followers = Followers(self.is_waiting)
         # Called with the id of a job that is seen to have ended, on whichever gateway.
         self.on_end: list[Callable[[str], None]] = []
@@ -109,6 +112,9 @@ class JobIndex:
         self.deliveries.note(
             job_id, f"{job.tenant} {job.output.origin}" if job and job.output and job.is_delivering else ""
         )
+        counted = job.counted if job and now.status.is_terminal else COUNTED
+        _keep(self.uncounted, job_id, counted is None)
+        _keep(self.uncosted, job_id, counted is not None and not counted.is_final)
         waiting, running = sum(now.waiting.values()) - sum(before.waiting.values()), now.running - before.running
         self.order.count((before if job is None else now).lane, waiting, running)
         if waiting > 0:
@@ -225,6 +231,11 @@ def _set(ids: list[str], job_id: str, wanted: bool) -> None:
         ids.insert(at, job_id)
     elif there and not wanted:
         del ids[at]
+
+
+def _keep(ids: set[str], job_id: str, wanted: bool) -> None:
+    """Put the id into a set, or take it out."""
+    (ids.add if wanted else ids.discard)(job_id)
 
 
 # An id that no job has.

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import hmac
+import math
 import re
 import secrets
 from dataclasses import dataclass, field, replace
@@ -15,6 +16,16 @@ from servicekit.errors import Unauthenticated
 PREFIX = "agk"
 TEXT = re.compile(rf"{PREFIX}_([a-z2-7]{{10}})_[0-9a-f]{{64}}")
 ID = re.compile(r"[a-z2-7]{10}")
+# Who rotates a key again, as the answer was lost, does not shut out those who have the text of before.
+MAX_FORMER = 5
+
+
+@dataclass(frozen=True, slots=True)
+class FormerDigest:
+    """The digest of a text that a key had, and until when that is taken too."""
+
+    digest: str
+    until: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +43,8 @@ class KeyRecord:
     revoked_at: float | None = field(default=None, metadata=SPARSE)
     # Names, one of which the client's certificate must have; () for any certificate, and for none.
     certificate_names: tuple[str, ...] = field(default=(), metadata=SPARSE)
-    # What it was before it was rotated last, and until when that is taken too.
-    digest_before: str = field(default="", metadata=SPARSE)
-    before_until: float = field(default=0.0, metadata=SPARSE)
+    # What it was before it was rotated.
+    former: tuple[FormerDigest, ...] = field(default=(), metadata=SPARSE)
 
     @property
     def caller(self) -> Caller:
@@ -42,9 +52,9 @@ class KeyRecord:
         return Caller(self.tenant, self.id, frozenset(scope for scope in Scope if scope in self.scopes))
 
     def matches(self, digest: str, now: float) -> bool:
-        """Return True for the digest of the key, or of the one before while that is taken; in constant time."""
-        is_before = hmac.compare_digest(digest, self.digest_before or digest[::-1]) and now < self.before_until
-        return hmac.compare_digest(digest, self.digest) or is_before
+        """Return True for the digest of the key, or of one before while that is taken; in constant time."""
+        taken = [self.digest, *(one.digest for one in self.former if now < one.until)]
+        return sum(hmac.compare_digest(digest, one) for one in taken) > 0
 
     def check_valid(self, now: float) -> None:
         """Raise Unauthenticated for a key that was revoked, or has expired."""
@@ -76,10 +86,17 @@ def digest_of(text: str, pepper: bytes) -> str:
 
 
 def rotated(record: KeyRecord, digest: str, now: float, grace_seconds: float) -> KeyRecord:
-    """The key has another text; the one before is taken for `grace_seconds` still."""
-    return replace(record, digest=digest, digest_before=record.digest, before_until=now + grace_seconds)
+    """The key has another text; the one before is taken for `grace_seconds` still, and those before it for as long as
+    they were to be. Without that none of them is."""
+    known = [*(one for one in record.former if now < one.until), FormerDigest(record.digest, now + grace_seconds)]
+    return replace(record, digest=digest, former=tuple(known[-MAX_FORMER:]) if grace_seconds else ())
 
 
 def revoked(record: KeyRecord, now: float) -> KeyRecord:
     """The key opens nothing any more."""
     return record if record.revoked_at is not None else replace(record, revoked_at=now)
+
+
+def end_of(record: KeyRecord) -> float:
+    """Return when the key opened, or opens, nothing any more; infinity for never."""
+    return min(math.inf if at is None else at for at in (record.revoked_at, record.expires_at))

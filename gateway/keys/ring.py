@@ -91,9 +91,12 @@ class KeyRing:
         return made, text
 
     def list(self, tenant: str = "") -> list[KeyRecord]:
-        """Return the keys of a tenant ("": of all), the newest first."""
-        found = [key for key in self.records.cached.values() if tenant in ("", key.tenant)]
-        return sorted(found, key=lambda key: key.created_at, reverse=True)
+        """Return the keys of a tenant ("": of all), the newest first. One that ended too long ago is none of them,
+        whichever gateway has deleted it."""
+        oldest = time.time() - KEPT_SECONDS
+        kept = (key for key in self.records.cached.values() if record.end_of(key) >= oldest)
+        found = [key for key in kept if tenant in ("", key.tenant)]
+        return sorted(found, key=lambda key: (key.created_at, key.id), reverse=True)
 
     async def rotate(self, key_id: str, grace_seconds: float) -> tuple[KeyRecord, str]:
         """Give a key another text, and return both; the one before is taken for `grace_seconds` still. Raise
@@ -122,6 +125,6 @@ class KeyRing:
         """Delete the records of keys that ended long ago. Other gateways may keep them in memory, where they open
         nothing either."""
         oldest = time.time() - KEPT_SECONDS
-        for key in self.list():
-            if min(key.revoked_at or oldest + 1, key.expires_at or oldest + 1) < oldest:
+        for key in list(self.records.cached.values()):
+            if record.end_of(key) < oldest:
                 await self.records.delete(key.id)

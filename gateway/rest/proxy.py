@@ -15,6 +15,7 @@ from apigpu.v1 import assets_pb2, jobs_pb2
 from gateway.auth import ApiKeys
 from gateway.jobs import operation
 from gateway.rest import headers as http_headers
+from gateway.rest import tables
 from gateway.rest.bodies import Bodies
 from gateway.rest.legacy import paths
 from gateway.rest.prefer import WAIT_FIELD, Preferences
@@ -136,6 +137,9 @@ class Proxy:
             setattr(message, WAIT_FIELD, preferences.wait_seconds)
             applied.append((APPLIED, preferences.applied_wait))
         call = self._call(request.route, request, message)
+        if tables.wants_csv(request.route, message, request.headers):
+            await _respond_table(call, request.route, request, await call)
+            return
         await _respond(call, request.route, request, await call, headers=applied)
 
     async def _quote(self, request: RoutedRequest, message: Message) -> None:
@@ -229,3 +233,10 @@ async def _respond(
     headers = [*http_headers.response_headers(initial, trailing), *headers]
     is_tagged = status == 200 and route.http_method == "GET"
     await send_json(body, request.headers, request.send, status, headers, is_tagged=is_tagged)
+
+
+async def _respond_table(call: Any, route: Route, request: RoutedRequest, message: Message) -> None:
+    headers = http_headers.response_headers(await call.initial_metadata(), await call.trailing_metadata())
+    body = JsonBody(tables.to_csv(message, tables.table_field(route)))
+    kind = f"{tables.CSV}; charset=utf-8; header=present"
+    await send_json(body, request.headers, request.send, 200, headers, is_tagged=True, media_type=kind)

@@ -58,6 +58,7 @@ async def send_json(
     headers: Iterable[tuple[str, str]] = (),
     *,
     is_tagged: bool = False,
+    media_type: str = JSON,
 ) -> None:
     """Respond with the body, compressed if the client takes that; with 304 if it is tagged, and the client has it."""
     common = [*headers, ("vary", "Accept-Encoding")]
@@ -68,7 +69,8 @@ async def send_json(
             await end_response(send)
             return
     data, coding = await _encode(body, request)
-    await start_response(send, status, [*common, *coding, ("content-type", JSON), ("content-length", str(len(data)))])
+    kind, size = ("content-type", media_type), ("content-length", str(len(data)))
+    await start_response(send, status, [*common, *coding, kind, size])
     await send_body(send, data)
     await end_response(send)
 

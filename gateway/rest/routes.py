@@ -11,7 +11,18 @@ from google.api import annotations_pb2, http_pb2
 from google.protobuf import message_factory
 from google.protobuf.message import Message
 
-from apigpu.v1 import assets_pb2, destinations_pb2, fleet_pb2, jobs_pb2, keys_pb2, system_pb2, uploads_pb2, video_pb2
+from apigpu.v1 import (
+    assets_pb2,
+    destinations_pb2,
+    fleet_pb2,
+    jobs_pb2,
+    keys_pb2,
+    system_pb2,
+    tenants_pb2,
+    uploads_pb2,
+    usage_pb2,
+    video_pb2,
+)
 from gateway.rest import rules
 from gateway.rest.protojson.decode import Descriptor, Field, Method
 from gateway.rest.protojson.encode import field_json, to_json
@@ -164,7 +175,18 @@ def _matches(pattern: str, part: str) -> bool:
     return pattern in (part, REST) or ("%" in part and len(part) <= 12 * len(pattern) and unquote(part) == pattern)
 
 
-_FILES = (video_pb2, jobs_pb2, assets_pb2, uploads_pb2, system_pb2, fleet_pb2, keys_pb2, destinations_pb2)
+_FILES = (
+    video_pb2,
+    jobs_pb2,
+    assets_pb2,
+    uploads_pb2,
+    system_pb2,
+    fleet_pb2,
+    keys_pb2,
+    tenants_pb2,
+    usage_pb2,
+    destinations_pb2,
+)
 PUBLIC: list[Descriptor] = [service for file in _FILES for service in file.DESCRIPTOR.services_by_name.values()]
 _JOBS = jobs_pb2.DESCRIPTOR.services_by_name["JobService"].methods_by_name
 SUBMIT_JOB, GET_JOB = _JOBS["SubmitJob"], _JOBS["GetJob"]

@@ -81,9 +81,8 @@ class WorkerInputs:
         if scope["method"] != "GET":
             raise MethodNotAllowed(scope["method"], "A link to an input", ["GET"])
         ticket, number = await self.links.ticket(scope), scope["path_params"]["number"]
-        field, name = ticket.inputs[number]  # the signature covers the number
-        sources = self.links.sources
-        opened = (sources.open_outline if number in ticket.outlines else sources.open)(name, ticket.tenant)
+        field, _ = ticket.inputs[number]  # the signature covers the number
+        opened = ticket.open_input(self.links.sources, number)
         async with self.links.transfers.acquire(ticket.id) as transfer:
             await while_connected(receive, self._send(field, opened, send, transfer))
 
@@ -97,7 +96,7 @@ class WorkerInputs:
                 if not first:
                     raise empty()
                 size = [] if source.sent_bytes is None else [("content-length", str(source.sent_bytes))]
-                hole = [(HOLE, str(source.hole))] if source.hole else []
+                hole = [(HOLE, ",".join(map(str, source.holes)))] if source.holes else []
                 charset = f"; charset={source.charset}" if source.charset else ""
                 await start_response(send, 200, [("content-type", UNTYPED + charset), *size, *hole])
                 await transfer.send(send_body(send, first, self.stall_seconds), len(first))

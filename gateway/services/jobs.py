@@ -15,7 +15,7 @@ from gateway.jobs.model import Job, Status
 from gateway.jobs.progress import Phase, TaskProgress
 from gateway.jobs.quote import Quoter
 from gateway.services.presenters import Presenter, idempotency_key, job_options
-from gateway.services.progress import furthest_phase, total_progress, waiting_reason
+from gateway.services.progress import furthest_phase, limit_reason, total_progress, waiting_reason
 from gateway.services.quotes import quoted_job
 from gateway.services.tokens import EventId, PageTokens
 from gateway.services.webhooks import webhook_deliveries
@@ -158,7 +158,8 @@ class JobWatch:
             event = pb2.WatchJobResponse(finished=self.presenter.job(job))
         elif job.status is Status.IN_QUEUE:
             phase = furthest_phase(job, self._running)
-            reason = waiting_reason(self._running) if phase is Phase.WAITING_FOR_WORKER else None
+            reason = waiting_reason(self._running) or limit_reason(self.jobs.store.index.order, job.tenant)
+            reason = reason if phase is Phase.WAITING_FOR_WORKER else None
             if phase is Phase.WAITING_FOR_WORKER and not reason and self.fleet.is_starting():
                 phase = Phase.COLD_START
             place = self.jobs.store.index.place(job.id)

@@ -11,12 +11,14 @@ from gateway.keys import record
 from gateway.keys.record import KeyRecord
 from gateway.keys.ring import KeyRing, NewKey
 from gateway.services.presenters import timestamp
+from gateway.services.tokens import PageTokens
 from servicekit.echo import brief
 from servicekit.errors import InvalidArgument, NotFound
 from servicekit.interceptors import Context
 
 DEFAULT_SCOPES = (Scope.SUBMIT, Scope.READ, Scope.CANCEL, Scope.ASSETS)
 MAX_NAME_CHARACTERS = 100
+MAX_PAGE = 1000
 MAX_CERTIFICATE_NAMES = 20
 MAX_CERTIFICATE_NAME_CHARACTERS = 255
 MAX_GRACE_SECONDS = 7 * 86_400.0
@@ -27,13 +29,21 @@ class KeyService(keys_pb2_grpc.KeyServiceServicer):
     """Serves apigpu.v1.KeyService."""
 
     ring: KeyRing
+    tokens: PageTokens
 
     async def CreateKey(self, request: pb2.CreateKeyRequest, context: Context) -> pb2.CreateKeyResponse:
         made, text = await self.ring.create(_wanted(request))
         return pb2.CreateKeyResponse(key=_key(made), text=text)
 
     async def ListKeys(self, request: pb2.ListKeysRequest, context: Context) -> pb2.ListKeysResponse:
-        return pb2.ListKeysResponse(keys=map(_key, self.ring.list(request.tenant)))
+        size = request.page_size or MAX_PAGE
+        if not 0 < size <= MAX_PAGE:
+            raise InvalidArgument.field("page_size", f"is {size}; give 1 to {MAX_PAGE}.")
+        wanted = f"keys of {request.tenant!r}"
+        place = self.tokens.read(request.page_token, wanted)
+        found = [key for key in self.ring.list(request.tenant) if not place or _place(key) < place]
+        after = _place(found[size - 1]) if len(found) > size else ""
+        return pb2.ListKeysResponse(keys=map(_key, found[:size]), next_page_token=self.tokens.make(after, wanted))
 
     async def RevokeKey(self, request: pb2.RevokeKeyRequest, context: Context) -> pb2.RevokeKeyResponse:
         return pb2.RevokeKeyResponse(key=_key(await self.ring.revoke(_id(request.id))))
@@ -44,6 +54,11 @@ class KeyService(keys_pb2_grpc.KeyServiceServicer):
             raise InvalidArgument.field("grace_seconds", text)
         changed, text = await self.ring.rotate(_id(request.id), request.grace_seconds)
         return pb2.RotateKeyResponse(key=_key(changed), text=text)
+
+
+def _place(key: KeyRecord) -> str:
+    """Return what sorts keys by their age."""
+    return f"{key.created_at:020.6f} {key.id}"
 
 
 def _id(text: str) -> str:

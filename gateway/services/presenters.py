@@ -190,12 +190,11 @@ class Presenter:
     def _result(self, job: Job, index: int) -> dict[str, Any]:
         """Return the fields that every message with the results of a task has."""
         warnings, encoded = further.result_warnings(job, index), further.encoded_task(job, index)
-        encoding = video_pb2.Encoding(codec=encoded.codec, reason=encoded.codec_reason) if encoded.codec else None
         return {
             "asset": job.tasks[index].asset or None,
             "media": _report(job.tasks[index]),
             "warnings": [video_pb2.Warning(reason=w.reason, message=w.message, metadata=w.metadata) for w in warnings],
-            "encoding": encoding,
+            "encoding": _encoding(encoded) if encoded.codec else None,
             "files": [
                 video_pb2.File(
                     name=file.name,
@@ -214,6 +213,15 @@ class Presenter:
 
     def _link(self, asset: str, filename: str) -> str:
         return self.base_url + self.links.sign_file(parse_name(asset), filename)
+
+
+def _encoding(task: model.Task) -> video_pb2.Encoding:
+    return video_pb2.Encoding(
+        codec=task.codec,
+        reason=task.codec_reason,
+        frames_copied=task.frames_copied,
+        whole_reason=task.whole_reason,
+    )
 
 
 def _report(task: model.Task) -> probe_pb2.MediaReport | None:

@@ -1,6 +1,7 @@
 """How far a job is, over all its tasks."""
 
 from apigpu.v1 import jobs_pb2 as pb2
+from gateway.jobs.fairness import FairOrder
 from gateway.jobs.model import Job, Status, Task
 from gateway.jobs.progress import Phase, TaskProgress
 
@@ -53,6 +54,15 @@ def furthest_phase(job: Job, running: dict[int, TaskProgress]) -> Phase:
 def waiting_reason(running: dict[int, TaskProgress]) -> str | None:
     """Return why a job that runs nowhere yet waits; None where that is not known."""
     return next((progress.reason for progress in running.values() if progress.reason), None)
+
+
+def limit_reason(order: FairOrder, tenant: str) -> str | None:
+    """Return why a job waits whose tenant is at a limit; None for one that is not."""
+    if not order.is_at_limit(tenant):
+        return None
+    if order.share_of(tenant).max_running:
+        return "Your tenant has as many tasks at work as it may have at once (max_running_tasks)."
+    return "Your tenant has used up what it may of the day (max_minutes_per_day, max_usd_per_day); after midnight UTC."
 
 
 def _phase(status: Status, latest: TaskProgress | None) -> Phase:

@@ -10,26 +10,26 @@ from servicekit.errors import InvalidArgument
 
 @dataclass(frozen=True)
 class PageTokens:
-    """Tokens of pages of jobs, signed: one that was changed, or is of another filter, would lead anywhere."""
+    """Tokens of pages, signed: one that was changed, or is of another list, would lead anywhere."""
 
     signer: LinkSigner
 
-    def make(self, job_id: str, wanted: JobFilter) -> str:
-        """Return the token of the page after this job, in the list of the jobs that are wanted."""
-        return self.signer.seal(job_id, _purpose(wanted)) if job_id else ""
+    def make(self, place: str, wanted: JobFilter | str) -> str:
+        """Return the token of the page after this place, like the id of a job, in a list; "" after none."""
+        return self.signer.seal(place, _purpose(wanted)) if place else ""
 
-    def read(self, token: str, wanted: JobFilter) -> str:
-        """Return the id of the job before the page; "" for the first page. Raises InvalidArgument."""
+    def read(self, token: str, wanted: JobFilter | str) -> str:
+        """Return the place before the page; "" for the first page. Raises InvalidArgument."""
         if not token:
             return ""
-        job_id = self.signer.unseal(token, _purpose(wanted))
-        if job_id is None:
+        place = self.signer.unseal(token, _purpose(wanted))
+        if place is None:
             text = "is no token of this list; give `next_page_token` of the page before, and the same filters."
             raise InvalidArgument.field("page_token", text, reason="BAD_PAGE_TOKEN")
-        return job_id
+        return place
 
 
-def _purpose(wanted: JobFilter) -> str:
+def _purpose(wanted: JobFilter | str) -> str:
     return f"page of jobs {wanted!r}"
 
 

@@ -12,10 +12,10 @@ from gateway.assets.store import AssetStore, StoredAsset
 from gateway.sources import inline, urls
 from gateway.sources.fetch import Fetcher
 from gateway.sources.opened import Chunks, Source
-from gateway.sources.outline import outlined
+from gateway.sources.outline import MIN_BYTES, ByteRanges, outlined, ranged
 from servicekit.chunks import CHUNK_BYTES
 
-__all__ = ["Source", "Sources"]
+__all__ = ["ByteRanges", "Source", "Sources"]
 
 
 @dataclass(frozen=True)
@@ -58,10 +58,18 @@ class Sources:
         return self._open_asset(asset_id, tenant if source.startswith(PREFIX) else None)
 
     @asynccontextmanager
-    async def open_outline(self, source: str, tenant: str) -> AsyncIterator[Source]:
-        """Open the source, as `open` does; of a large one an outline, where there is a way to read its end alone."""
+    async def open_outline(self, source: str, tenant: str, min_bytes: int = MIN_BYTES) -> AsyncIterator[Source]:
+        """Open the source, as `open` does; of one of `min_bytes` or more an outline, where there is a way to read its
+        end alone."""
         async with self.open(source, tenant) as whole, contextlib.AsyncExitStack() as stack:
-            yield await outlined(whole, stack)
+            yield await outlined(whole, stack, min_bytes)
+
+    @asynccontextmanager
+    async def open_ranges(self, source: str, tenant: str, ranges: ByteRanges) -> AsyncIterator[Source]:
+        """Open the source, as `open` does, with these ranges of it alone, where there is a way to. Raises
+        FailedPrecondition for one that is not what it was when they were planned."""
+        async with self.open(source, tenant) as whole, contextlib.AsyncExitStack() as stack:
+            yield await ranged(whole, ranges, stack)
 
     def asset_id(self, source: str) -> str | None:
         """Return the id of the asset that the text names or links to; None for what is to be fetched."""
@@ -77,7 +85,7 @@ class Sources:
         asset = await self.assets.describe(asset_id, tenant)
 
         @asynccontextmanager
-        async def tail(start: int) -> AsyncIterator[Chunks]:
-            yield lambda: self.assets.read(asset.id, start)
+        async def part(start: int, end: int) -> AsyncIterator[Chunks]:
+            yield lambda: self.assets.read(asset.id, start, end - start)
 
-        yield Source(asset.filename, asset.size_bytes, lambda: self.assets.read(asset.id), asset.charset, tail=tail)
+        yield Source(asset.filename, asset.size_bytes, lambda: self.assets.read(asset.id), asset.charset, part=part)

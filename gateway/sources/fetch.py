@@ -163,29 +163,29 @@ class Fetcher:
                 sent = self._parts(target, answer, size_bytes, deadline)
                 return self._unpacked(target, sent, coding.Unpacker(packing)) if packing else sent
 
-            tail = None
+            part = None
             if answer.header("accept-ranges").strip().lower() == "bytes" and size_bytes and not packing:
-                tail = functools.partial(self._open_tail, target, answer.header("etag"), size_bytes, deadline)
-            yield Source(filename, None if packing else size_bytes, lambda: rechunk(parts()), charset, tail=tail)
+                part = functools.partial(self._open_part, target, answer.header("etag"), size_bytes, deadline)
+            yield Source(filename, None if packing else size_bytes, lambda: rechunk(parts()), charset, part=part)
 
     @asynccontextmanager
-    async def _open_tail(
-        self, url: httpx.URL, etag: str, size_bytes: int, deadline: float, start: int
+    async def _open_part(
+        self, url: httpx.URL, etag: str, size_bytes: int, deadline: float, start: int, end: int
     ) -> AsyncIterator[Chunks | None]:
-        """Request what begins at `start`, over a connection of its own; yield None where the server sends, or the file
-        has become, something else."""
-        wanted = [f"Range: bytes={start}-{size_bytes - 1}"]
+        """Request the bytes from `start` on, before `end`, over a connection of its own; yield None where the server
+        sends, or the file has become, something else."""
+        wanted = [f"Range: bytes={start}-{end - 1}"]
         wanted += [f"If-Range: {etag}"] if STRONG_ETAG.fullmatch(etag) else []
         async with contextlib.AsyncExitStack() as stack:
             answer = None
             with contextlib.suppress(ServiceError), http_errors(url):
                 async with _until(url, deadline):
                     answer = await self._get(url, stack, wanted)
-            came = f"bytes {start}-{size_bytes - 1}/{size_bytes}"
+            came = f"bytes {start}-{end - 1}/{size_bytes}"
             if answer is None or (answer.status, answer.header("content-range").strip()) != (206, came):
                 yield None
             else:
-                yield lambda: rechunk(self._parts(url, answer, size_bytes - start, deadline))
+                yield lambda: rechunk(self._parts(url, answer, end - start, deadline))
 
     async def _parts(
         self, url: httpx.URL, answer: OriginResponse, size_bytes: int | None, deadline: float

@@ -14,16 +14,19 @@ class Source:
     """An open source, whose bytes can be read once: its filename, without folders, may be empty; its size is None where
     it is not known beforehand; `charset` is what its server, or who uploaded it, calls its encoding. `chunks` yields
     the bytes in chunks of CHUNK_BYTES, except the last one, and raises ServiceError if they end too early; of an
-    outline (see outline.py) it leaves out a `hole`. `tail` opens what begins at an offset, where there is a way to."""
+    outline or of ranges (see outline.py) it leaves out `holes`. `part` opens the bytes from one offset to another,
+    where there is a way to."""
 
     filename: str
     size_bytes: int | None
     chunks: Chunks
     charset: str = ""
-    hole: Hole | None = None
-    tail: Callable[[int], AbstractAsyncContextManager[Chunks | None]] | None = None
+    holes: tuple[Hole, ...] = ()
+    part: Callable[[int, int], AbstractAsyncContextManager[Chunks | None]] | None = None
 
     @property
     def sent_bytes(self) -> int | None:
         """The bytes that `chunks` yields; None where that is not known beforehand."""
-        return self.size_bytes - self.hole.size_bytes if self.size_bytes is not None and self.hole else self.size_bytes
+        if self.size_bytes is None:
+            return None
+        return self.size_bytes - sum(hole.size_bytes for hole in self.holes)

@@ -1,47 +1,118 @@
-"""Outlines of large files: a head and a tail, with a hole between. They have what tells formats and durations, so that
-planning with a film costs some MiB, and not the film."""
+"""Parts of large files, with holes between. Outlines, a head and a tail, have what tells formats and durations, so that
+planning with a film costs some MiB, and not the film; ranges are what one of many tasks needs of it."""
 
 import contextlib
 from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from gateway.sources.opened import Chunks, Source
 from servicekit.chunks import ChunkPlacement, Hole
 from servicekit.disk import MIB
+from servicekit.errors import FailedPrecondition, Unavailable
 
 HEAD_BYTES = MIB
 # Of MP4, the index stands at either end; it has some bytes for each frame.
 TAIL_BYTES = 4 * MIB
+# Of longer files the index is longer: such a share of it, no more than this.
+INDEX_SHARE, MAX_END_BYTES = 64, 8 * MIB
 # What is smaller comes whole.
 MIN_BYTES = 8 * MIB
+# What is smaller comes whole to a task that may cut it for others.
+MIN_DIVISIBLE_BYTES = 32 * MIB
 
 
-async def outlined(whole: Source, stack: contextlib.AsyncExitStack) -> Source:
+@dataclass(frozen=True, slots=True)
+class ByteRanges:
+    """Ranges of a file of `size_bytes`, each its first byte and the one behind its last: in their order, none empty,
+    and apart from each other."""
+
+    size_bytes: int
+    ranges: tuple[tuple[int, int], ...]
+
+    @property
+    def holes(self) -> tuple[Hole, ...]:
+        """What the ranges leave out."""
+        edges = pairwise((0, *(edge for found in self.ranges for edge in found), self.size_bytes))
+        return tuple(Hole(*edge) for edge in list(edges)[::2] if edge[0] < edge[1])
+
+    @property
+    def are_valid(self) -> bool:
+        """True where they are as they should be."""
+        edges = [edge for found in self.ranges for edge in found]
+        is_rising = all(one < other for one, other in pairwise(edges))
+        return bool(edges) and is_rising and edges[0] >= 0 and edges[-1] <= self.size_bytes
+
+
+async def outlined(whole: Source, stack: contextlib.AsyncExitStack, min_bytes: int = MIN_BYTES) -> Source:
     """Return an outline of a source that is open, or that itself where it is small, or has no other way than from its
     beginning to its end. The stack closes what is opened for it."""
     size_bytes = whole.size_bytes or 0
-    if size_bytes < MIN_BYTES or whole.tail is None:
+    if size_bytes < min_bytes or whole.part is None:
         return whole
-    hole = Hole(HEAD_BYTES, size_bytes - TAIL_BYTES)
-    tail = await stack.enter_async_context(whole.tail(hole.end))
+    index_bytes = min(size_bytes // INDEX_SHARE, MAX_END_BYTES)
+    hole = Hole(max(HEAD_BYTES, index_bytes), size_bytes - max(TAIL_BYTES, index_bytes))
+    tail = await stack.enter_async_context(whole.part(hole.end, size_bytes))
     if tail is None:
         return whole
-    return Source(whole.filename, size_bytes, lambda: _ends(whole.chunks, tail), whole.charset, hole)
+    return replace(whole, chunks=lambda: _ends(whole.chunks, hole.start, tail), holes=(hole,), part=None)
 
 
-async def _ends(head: Chunks, tail: Chunks) -> AsyncIterator[bytes]:
-    left_bytes = HEAD_BYTES
-    async for data in head():
-        yield data[:left_bytes]
-        left_bytes -= min(left_bytes, len(data))
-        if not left_bytes:
-            break
+async def ranged(whole: Source, wanted: ByteRanges, stack: contextlib.AsyncExitStack) -> Source:
+    """Return ranges of a source that is open, or that itself where it has no other way than from its beginning to its
+    end. Raises FailedPrecondition for one of another size than it had."""
+    if whole.size_bytes != wanted.size_bytes:
+        text = "it is not the file any more that it was when the job began; submit the job again"
+        raise FailedPrecondition(text, reason="INPUT_CHANGED")
+    if whole.part is None:
+        return whole
+    opened = None
+    if later := [found for found in wanted.ranges if found[0]]:
+        opened = await stack.enter_async_context(whole.part(*later[0]))
+        if opened is None:
+            return whole
+    return replace(whole, chunks=lambda: _ranges(whole, wanted, opened), holes=wanted.holes, part=None)
+
+
+async def _ends(head: Chunks, head_bytes: int, tail: Chunks) -> AsyncIterator[bytes]:
+    async for data in _first(head, head_bytes):
+        yield data
     async for data in tail():
         yield data
 
 
+async def _ranges(whole: Source, wanted: ByteRanges, opened: Chunks | None) -> AsyncIterator[bytes]:
+    """Yield the bytes of ranges; `opened` is the first one that is not at the beginning of the file."""
+    for start, end in wanted.ranges:
+        async with contextlib.AsyncExitStack() as stack:
+            if not start:
+                chunks = _first(whole.chunks, end)
+            elif opened is not None:
+                chunks, opened = opened(), None
+            else:
+                assert whole.part is not None
+                found = await stack.enter_async_context(whole.part(start, end))
+                if found is None:
+                    raise Unavailable("its server does not send parts of it any more; try again", reason="FETCH_FAILED")
+                chunks = found()
+            async for data in chunks:
+                yield data
+
+
+async def _first(chunks: Chunks, size_bytes: int) -> AsyncIterator[bytes]:
+    left_bytes = size_bytes
+    async for data in chunks():
+        yield data[:left_bytes]
+        left_bytes -= min(left_bytes, len(data))
+        if not left_bytes:
+            break
+
+
 async def placed(source: Source) -> AsyncIterator[tuple[int, bytes]]:
-    """Yield the chunks of a source, each with its place in the file."""
-    placement = ChunkPlacement(source.hole)
+    """Yield the chunks of a source, each with its place in the file; nothing at its end, where that is in a hole."""
+    placement = ChunkPlacement(source.holes)
     async for data in source.chunks():
         for offset, part in placement.place(data):
             yield offset, part
+    for offset, part in placement.finish():
+        yield offset, part

@@ -45,7 +45,7 @@ class PrefetchedSource:
             async with self.open_anew() as anew:
                 yield anew
             return
-        is_whole = self.rest is None and self.source.hole is None
+        is_whole = self.rest is None and not self.source.holes
         yield replace(
             self.source, size_bytes=self.size_bytes if is_whole else self.source.size_bytes, chunks=self._chunks
         )

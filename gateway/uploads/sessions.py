@@ -49,12 +49,14 @@ class UploadSessions:
         Raises ResourceExhausted (too large, no room), AlreadyExists (the id is that of another file).
         """
         self.assets.check_room(file.size_bytes, file.size_bytes)
+        self.assets.account.check(tenant, file.size_bytes)
         filename = clean_filename(file.filename)
         file = replace(file, filename=filename, content_type=content_type(filename, file.content_type))
         now = datetime.now(UTC)
         session = UploadSession(session_id or new_id(), tenant, new_id(), file, now, now + self.lifetime)
         try:
             await self.records.create(session.key, session)
+            self.assets.account.add(tenant, file.size_bytes)
         except Aborted:  # by another call, in this moment
             session = await self.get(session.id, tenant)
             steps.check_same(session, file)
@@ -155,6 +157,13 @@ class UploadSessions:
             await self.assets.remove_unfinished(left)
         return {session.asset_id for session in known} - left
 
+    async def sizes(self) -> AsyncIterator[tuple[str, int]]:
+        """Yield tenant and announced size of each upload that is not a file yet."""
+        for key in await self.records.keys():
+            session = await self.records.get(key)
+            if session is not None and not session.is_finished:
+                yield session.tenant, session.file.size_bytes
+
     async def _finish(self, session: UploadSession) -> UploadSession:
         checksum = self._digest(session, session.writer) or await self._read_digest(session)
         try:
@@ -184,6 +193,7 @@ class UploadSessions:
         await self.records.delete(session.key)
         self._digests.pop(session.key, None)
         if not is_asset:
+            self.assets.account.add(session.tenant, -session.file.size_bytes)
             await self.assets.remove_parts(session.asset_id, session.parts)
         return is_asset
 

@@ -21,7 +21,8 @@ class WebhookCaller:
     """Calls webhooks."""
 
     sender: Sender
-    signer: WebhookSigner
+    # Returns what signs for the jobs of a tenant.
+    signer_of: Callable[[str], WebhookSigner]
     compose: Compose
 
     async def call(
@@ -33,7 +34,7 @@ class WebhookCaller:
         status, error, after_seconds = 0, "", 0.0
         try:
             body = self.compose(job, what, since, running)
-            headers = self.signer.headers(webhook_id(job.id, name or what.name), began, body)
+            headers = self.signer_of(job.tenant).headers(webhook_id(job.id, name or what.name), began, body)
             answer = await self.sender.send(job.webhook.url, headers, body)
             status, after_seconds = answer.status, answer.retry_after_seconds
             error = "" if 200 <= status < 300 else f"answered with the HTTP status {status}"

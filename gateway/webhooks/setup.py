@@ -2,7 +2,7 @@
 
 import contextlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable
 
 from gateway.cluster.leader import LeaderLease
 from gateway.jetstream.keyvalue import KeyValue
@@ -26,15 +26,15 @@ def start_webhooks(
     bucket: KeyValue,
     progress: ProgressBus,
     fetcher: Fetcher,
-    signing_secrets: Sequence[str],
+    signer_of: Callable[[str], WebhookSigner],
     compose: Compose,
     stack: contextlib.AsyncExitStack,
     policy: DeliveryPolicy = DEFAULT_POLICY,
 ) -> WebhookLog:
-    """Begin to tell webhooks, until `stack` ends."""
+    """Begin to tell webhooks, until `stack` ends; `signer_of` returns what signs for the jobs of a tenant."""
     records = webhook_records(bucket)
     lease = LeaderLease(bucket, secrets.token_hex(8), policy.limits.lease_seconds)
-    caller = WebhookCaller(Sender(fetcher.guard, fetcher.tls), WebhookSigner(signing_secrets), compose)
+    caller = WebhookCaller(Sender(fetcher.guard, fetcher.tls), signer_of, compose)
     deliverer = WebhookDeliverer(store, records, lease, caller, progress, policy)
     deliverer.start()
     stack.push_async_callback(deliverer.close)

@@ -12,7 +12,8 @@ from typing import Any, Protocol, runtime_checkable
 from apigpu.encoder.v1 import encoder_pb2
 from apigpu.v1 import video_pb2
 from gateway.callers import DEFAULT_TENANT
-from gateway.sources import Source
+from gateway.sources import ByteRanges, Source
+from gateway.sources.outline import MIN_BYTES
 from servicekit.errors import InvalidArgument, ServiceError, Unavailable
 
 Opened = AbstractAsyncContextManager[Source]
@@ -42,13 +43,21 @@ class EncoderRefuses(EncoderBusy):
 @dataclass(frozen=True)
 class Input:
     """An input of a task: the path of its field, the text that names its source, how to open it when its turn comes,
-    the paths of other fields with the same source, and whether what is opened may be an outline."""
+    the paths of other fields with the same source, whether what is opened may be an outline, and from which size on;
+    and the ranges of the source that it is, where it is not the whole."""
 
     field: str
     source: str
     open: Callable[[], Opened]
     also: tuple[str, ...] = ()
     is_outline: bool = False
+    min_outline_bytes: int = MIN_BYTES
+    ranges: ByteRanges | None = None
+
+    @property
+    def has_holes(self) -> bool:
+        """True where what is opened may have holes."""
+        return self.is_outline or self.ranges is not None
 
 
 @dataclass(frozen=True)
@@ -68,11 +77,13 @@ class EncodeJob:
     tenant: str = DEFAULT_TENANT
     # It is planned, and not carried out; inputs may be missing.
     plan_only: bool = False
+    # Tasks that could run side by side, 0 where that is not known.
+    workers: int = 0
 
     def message(self) -> encoder_pb2.Task:
         """Return the task as encoders are sent it."""
         inputs = [
-            encoder_pb2.Input(field=entry.field, also=entry.also, is_outline=entry.is_outline) for entry in self.inputs
+            encoder_pb2.Input(field=entry.field, also=entry.also, is_outline=entry.has_holes) for entry in self.inputs
         ]
         return encoder_pb2.Task(
             id=self.id,
@@ -81,6 +92,7 @@ class EncodeJob:
             part=self.part,
             codec=self.codec,
             plan_only=self.plan_only,
+            workers=self.workers,
         )
 
 

@@ -177,7 +177,7 @@ async def _input_requests(index: int, entry: Input) -> AsyncIterator[encoder_pb2
         charset = source.charset
         async for offset, data in placed(source):
             checksum.add(data)
-            chunk = encoder_pb2.InputChunk(input=index, data=data, offset=offset if entry.is_outline else 0)
+            chunk = encoder_pb2.InputChunk(input=index, data=data, offset=offset if entry.has_holes else 0)
             yield encoder_pb2.EncodeRequest(chunk=chunk)
     if not checksum.size_bytes:
         raise empty()

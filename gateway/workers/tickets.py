@@ -7,6 +7,7 @@ finds what runs already. Links without a ticket open no more, so a run that nobo
 import base64
 import contextlib
 import hashlib
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 
 from apigpu.encoder.v1 import encoder_pb2
@@ -16,9 +17,19 @@ from gateway.assets.store import AssetStore
 from gateway.callers import DEFAULT_TENANT
 from gateway.jetstream.keyvalue import KeyValue
 from gateway.jetstream.records import Records
+from gateway.sources import ByteRanges, Source, Sources
+from gateway.sources.outline import MIN_BYTES
 from gateway.workers.base import EncodeJob, Input, InputFailed, about
 from servicekit.codec import SPARSE
 from servicekit.errors import Aborted, NotFound, ServiceError
+
+
+@dataclass(frozen=True, slots=True)
+class InputRanges:
+    """The ranges that an input is, by its number."""
+
+    number: int
+    ranges: ByteRanges
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +48,9 @@ class AttemptTicket:
     max_files: int = 0
     # Of the inputs, by number, those that may be outlines.
     outlines: tuple[int, ...] = field(default=(), metadata=SPARSE)
+    min_outline_bytes: int = field(default=MIN_BYTES, metadata=SPARSE)
+    # Of the inputs, by number, those that are ranges of their sources.
+    ranges: tuple[InputRanges, ...] = field(default=(), metadata=SPARSE)
     # Whose inputs its links open, and whose its results are.
     tenant: str = field(default=DEFAULT_TENANT, metadata=SPARSE)
 
@@ -44,6 +58,16 @@ class AttemptTicket:
         """Return the asset id of the further result `number`, from 0: as hard to guess as `asset_id`."""
         digest = hashlib.sha256(f"{self.asset_id}/{number}".encode()).digest()
         return base64.b32encode(digest).decode().lower()[: len(self.asset_id)]
+
+    def open_input(self, sources: Sources, number: int) -> AbstractAsyncContextManager[Source]:
+        """Open the input `number`, as far as its task has it."""
+        _, source = self.inputs[number]
+        for found in self.ranges:
+            if found.number == number:
+                return sources.open_ranges(source, self.tenant, found.ranges)
+        if number in self.outlines:
+            return sources.open_outline(source, self.tenant, self.min_outline_bytes)
+        return sources.open(source, self.tenant)
 
     @property
     def result_ids(self) -> tuple[str, ...]:
@@ -55,6 +79,7 @@ class AttemptTicket:
         """Make a ticket for the next attempt of the task."""
         inputs = tuple((entry.field, entry.source) for entry in job.inputs)
         outlines = tuple(number for number, entry in enumerate(job.inputs) if entry.is_outline)
+        ranges = tuple(InputRanges(number, entry.ranges) for number, entry in enumerate(job.inputs) if entry.ranges)
         return cls(
             new_id(),
             new_id(),
@@ -62,6 +87,8 @@ class AttemptTicket:
             inputs,
             max_files=job.max_files,
             outlines=outlines,
+            min_outline_bytes=max((job.inputs[number].min_outline_bytes for number in outlines), default=MIN_BYTES),
+            ranges=ranges,
             tenant=job.tenant,
         )
 
@@ -125,7 +152,7 @@ class TaskLinks:
 
     async def _input_url(self, key: str, ticket: AttemptTicket, entry: Input, number: int) -> str:
         direct = None
-        if entry.source.startswith(PREFIX) and not entry.is_outline:
+        if entry.source.startswith(PREFIX) and not entry.has_holes:
             try:
                 direct = await self.assets.signed_url(parse_name(entry.source), self.seconds, ticket.tenant)
             except ServiceError as error:

@@ -539,6 +539,8 @@ class CaptionOptions(TypedDict, total=False):
         max_cost_usd: The most that the job may cost, in US dollars. One that is expected to cost more is refused
             (FAILED_PRECONDITION, reason COST_LIMIT), one that comes to cost more is stopped. Own encoders cost
             nothing. At least 0.
+        encode_all: Every frame is encoded. When not given, frames without a caption are copied where the video
+            allows it (H.264), as they are: in less time, and as many bytes as they have there.
     """
 
     font: Annotated[Source | None, Option("Source of a font (TrueType or OpenType) for the captions.", "font")]
@@ -576,6 +578,7 @@ class CaptionOptions(TypedDict, total=False):
     max_cost_usd: Annotated[
         float | None, Option("The most that the job may cost, in US dollars.", "max-cost-usd", minimum=0)
     ]
+    encode_all: Annotated[bool | None, Option("Every frame is encoded.", "encode-all")]
 
 
 class Img2VidOptions(TypedDict, total=False):

@@ -24,7 +24,7 @@ from servicekit.server import OPTIONS
 from servicekit.tls import Identity
 
 START_SECONDS = 30
-FORK_SERVER = "encoder.planning.fork_server"
+FORK_SERVER, LAUNCH_SERVER = "encoder.planning.fork_server", "encoder.sandbox.launch_server"
 SPARE, SAMPLE = "planner-spare", "planner-sample"
 NOTHING: Mapping[str, object] = {}
 Job = video_pb2.Operation | encoder_pb2.Task
@@ -48,11 +48,17 @@ class Encoder:
 
     def children(self) -> list[psutil.Process]:
         """FFmpeg processes that it runs now, and the worker of a codec; what plans is apart."""
-        return [process for process in self._descendants() if FORK_SERVER not in words(process)]
+        servers = {FORK_SERVER, LAUNCH_SERVER}
+        return [process for process in self._descendants() if servers.isdisjoint(words(process))]
 
     def fork_server(self) -> psutil.Process:
         """The process that forks those that plan."""
         (found,) = [one for one in self._serving() if words(one.parent()) != words(one)]
+        return found
+
+    def launch_server(self) -> psutil.Process:
+        """The process that starts FFmpeg."""
+        (found,) = [one for one in self._descendants() if LAUNCH_SERVER in words(one)]
         return found
 
     def planners(self) -> list[psutil.Process]:

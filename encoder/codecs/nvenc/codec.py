@@ -136,8 +136,8 @@ class Nvenc:
     def _filtering_run(self, frames: FilteredFrames, output: OutputSpec) -> FfmpegRun:
         picture = frames.stream.filter("format", "nv12")
         # A copied stream is cut by the times of decoding: where the result ends, the picture must end before.
-        end = {name: value for name, value in output.options.items() if name == "t"}
-        pipe = ffmpeg.output(picture, "pipe:1", f="nut", **{"c:v": "rawvideo", **frames.timing, **end})
+        shared = {name: value for name, value in output.options.items() if name in ("t", "copyts")}
+        pipe = ffmpeg.output(picture, "pipe:1", f="nut", **{"c:v": "rawvideo", **frames.timing, **shared})
         return output.run_reading(pipe, _shared_inputs(frames), frames.stdin)
 
 

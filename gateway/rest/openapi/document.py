@@ -9,6 +9,7 @@ from starlette.types import Receive, Scope, Send
 
 from apigpu.v1 import jobs_pb2, options_pb2
 from gateway.auth import OPEN_METHODS
+from gateway.rest import tables
 from gateway.rest.forms import FORM
 from gateway.rest.openapi import fixed
 from gateway.rest.openapi.schemas import Schema, Schemas, comments, pattern_of, reachable
@@ -170,6 +171,8 @@ class OperationWriter:
         if is_stream:
             return _lines(schema)
         response = _response("It is done.", JSON, schema)
+        if tables.table_field(route):
+            response["content"][tables.CSV] = {"schema": {"type": "string"}}
         if links := self._links(whole if part is None else part.message_type):
             response["links"] = links
         return response

@@ -84,6 +84,7 @@ class FieldRules(_message.Message):
     ABOVE_FIELD_NUMBER: _builtins.int
     MAX_LETTERS_FIELD_NUMBER: _builtins.int
     OUTLINE_FIELD_NUMBER: _builtins.int
+    DIVISIBLE_FIELD_NUMBER: _builtins.int
     required: _builtins.bool
     """The field must be set: a string not empty, a list with at least one element, a number not zero."""
     unless: _builtins.str
@@ -126,6 +127,10 @@ class FieldRules(_message.Message):
     """Of an input: its head and its tail are enough to plan with. The task that has the whole message is sent no more of
     a large one.
     """
+    divisible: _builtins.bool
+    """Of an input: where there are several workers, encoders may cut the work by ranges of it. The task that has the whole
+    message is sent the head and the tail of a very large one.
+    """
     def __init__(
         self,
         *,
@@ -147,10 +152,11 @@ class FieldRules(_message.Message):
         above: _builtins.str = ...,
         max_letters: _builtins.int = ...,
         outline: _builtins.bool = ...,
+        divisible: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_max", b"_max", "_max_items", b"_max_items", "_min", b"_min", "max", b"max", "max_items", b"max_items", "min", b"min"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max", b"_max", "_max_items", b"_max_items", "_min", b"_min", "above", b"above", "batch", b"batch", "budget", b"budget", "filename", b"filename", "goes_with", b"goes_with", "input", b"input", "max", b"max", "max_items", b"max_items", "max_letters", b"max_letters", "min", b"min", "not_with", b"not_with", "outline", b"outline", "pattern", b"pattern", "required", b"required", "sparse", b"sparse", "text_of", b"text_of", "unique", b"unique", "unless", b"unless"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max", b"_max", "_max_items", b"_max_items", "_min", b"_min", "above", b"above", "batch", b"batch", "budget", b"budget", "divisible", b"divisible", "filename", b"filename", "goes_with", b"goes_with", "input", b"input", "max", b"max", "max_items", b"max_items", "max_letters", b"max_letters", "min", b"min", "not_with", b"not_with", "outline", b"outline", "pattern", b"pattern", "required", b"required", "sparse", b"sparse", "text_of", b"text_of", "unique", b"unique", "unless", b"unless"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max: _TypeAlias = _typing.Literal["max"]  # noqa: Y015
     _WhichOneofArgType__max: _TypeAlias = _typing.Literal["_max", b"_max"]  # noqa: Y015
@@ -175,10 +181,13 @@ class MethodRules(_message.Message):
 
     STATUSES_FIELD_NUMBER: _builtins.int
     SCOPES_FIELD_NUMBER: _builtins.int
+    CSV_FIELD_NUMBER: _builtins.int
     scopes: _builtins.str
     """Scopes, with blanks between, of which the caller's key needs one: submit, read, cancel, assets, fleet, admin. For a
     method without them it needs admin, unless that is open to anybody.
     """
+    csv: _builtins.str
+    """The repeated field of the response that HTTP sends as a table, one line a message, to who asks for CSV."""
     @_builtins.property
     def statuses(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """HTTP status codes beside 200 under which the method's response is sent: it is an answer, not an error."""
@@ -188,10 +197,11 @@ class MethodRules(_message.Message):
         *,
         statuses: _abc.Iterable[_builtins.int] | None = ...,
         scopes: _builtins.str = ...,
+        csv: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["scopes", b"scopes", "statuses", b"statuses"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["csv", b"csv", "scopes", b"scopes", "statuses", b"statuses"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -275,6 +275,7 @@ class CaptionRequest(_message.Message):
     CUES_FIELD_NUMBER: _builtins.int
     READABILITY_FIELD_NUMBER: _builtins.int
     MAX_COST_USD_FIELD_NUMBER: _builtins.int
+    ENCODE_ALL_FIELD_NUMBER: _builtins.int
     OUTPUT_FILENAME_FIELD_NUMBER: _builtins.int
     url_video: _builtins.str
     """Source of the video."""
@@ -305,6 +306,10 @@ class CaptionRequest(_message.Message):
     max_cost_usd: _builtins.float
     """The most that the job may cost, in US dollars. One that is expected to cost more is refused (FAILED_PRECONDITION,
     reason COST_LIMIT), one that comes to cost more is stopped. Own encoders cost nothing.
+    """
+    encode_all: _builtins.bool
+    """Every frame is encoded. When not given, frames without a caption are copied where the video allows it (H.264), as
+    they are: in less time, and as many bytes as they have there.
     """
     output_filename: _builtins.str
     """Name of the result, as its link and its download have it; its ending is that of the kind of file. The name of the
@@ -341,11 +346,12 @@ class CaptionRequest(_message.Message):
         cues: _caption_style_pb2.CueRules | None = ...,
         readability: _caption_style_pb2.Readability.ValueType = ...,
         max_cost_usd: _builtins.float | None = ...,
+        encode_all: _builtins.bool = ...,
         output_filename: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_max_cost_usd", b"_max_cost_usd", "cues", b"cues", "max_cost_usd", b"max_cost_usd", "style", b"style"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_cost_usd", b"_max_cost_usd", "allow_partial", b"allow_partial", "charset", b"charset", "container", b"container", "cues", b"cues", "language", b"language", "max_cost_usd", b"max_cost_usd", "output_filename", b"output_filename", "readability", b"readability", "srt_text", b"srt_text", "style", b"style", "url_font", b"url_font", "url_srt", b"url_srt", "url_video", b"url_video", "words", b"words"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_cost_usd", b"_max_cost_usd", "allow_partial", b"allow_partial", "charset", b"charset", "container", b"container", "cues", b"cues", "encode_all", b"encode_all", "language", b"language", "max_cost_usd", b"max_cost_usd", "output_filename", b"output_filename", "readability", b"readability", "srt_text", b"srt_text", "style", b"style", "url_font", b"url_font", "url_srt", b"url_srt", "url_video", b"url_video", "words", b"words"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max_cost_usd: _TypeAlias = _typing.Literal["max_cost_usd"]  # noqa: Y015
     _WhichOneofArgType__max_cost_usd: _TypeAlias = _typing.Literal["_max_cost_usd", b"_max_cost_usd"]  # noqa: Y015
@@ -1492,19 +1498,27 @@ class Encoding(_message.Message):
 
     CODEC_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    FRAMES_COPIED_FIELD_NUMBER: _builtins.int
+    WHOLE_REASON_FIELD_NUMBER: _builtins.int
     codec: _builtins.str
     """"nvenc", "x264"; "copy" where the video was not encoded again."""
     reason: _builtins.str
     """The card that it was made on, or why it was this codec and no other; for people."""
+    frames_copied: _builtins.int
+    """How many frames are those of the source, packet by packet, as captions touch others alone."""
+    whole_reason: _builtins.str
+    """Why all frames were encoded, where it could have been those alone that captions touch; for people."""
     def __init__(
         self,
         *,
         codec: _builtins.str = ...,
         reason: _builtins.str = ...,
+        frames_copied: _builtins.int = ...,
+        whole_reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["codec", b"codec", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["codec", b"codec", "frames_copied", b"frames_copied", "reason", b"reason", "whole_reason", b"whole_reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,10 +1,11 @@
-"""The sandboxes: what FFmpeg can reach from inside, and the limits that it meets. Both kinds, by the same tests."""
+"""The sandboxes: what FFmpeg can reach from inside, and the limits that it meets. Both kinds, by the same tests; and
+Landlock by a launcher of its own too, as FFmpeg is tried at the start."""
 
 import asyncio
 import re
 import socket
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import grpc
@@ -15,6 +16,7 @@ from encoder.ffmpeg.errors import INTERRUPTED
 from encoder.sandbox.sandboxes import SANDBOXES, ProcessLimits, Sandbox, SandboxAccess
 from tests.integration.encoder.test_encoder_life import LONG, alive
 from tests.support import encoder_harness, media
+from tests.support.launching import launched
 from tests.support.missing import without
 from tests.support.until import until
 
@@ -23,18 +25,46 @@ LIMITS = ProcessLimits(60, 4 * GIB, GIB)
 SHORT = video_pb2.Operation(img2vid=video_pb2.Img2VidRequest(url_image="i", duration=0.1, width=64, height=36))
 
 
-@pytest.fixture(params=["bubblewrap", "landlock"])
-def name(request: pytest.FixtureRequest) -> str:
-    """A kind of sandbox that works here."""
+Run = Callable[[Sandbox, SandboxAccess, Sequence[str | Path]], tuple[int, str]]
+"""Returns code and messages of FFmpeg in a sandbox."""
+
+
+def run_cold(sandbox: Sandbox, reach: SandboxAccess, arguments: Sequence[str | Path]) -> tuple[int, str]:
+    command = sandbox.wrap([media.FFMPEG, "-v", "error", "-y", *map(str, arguments)], reach)
+    cwd = reach.writable[0] if reach.writable else None
+    done = subprocess.run(command, check=False, cwd=cwd, capture_output=True, text=True, timeout=60)
+    return done.returncode, done.stderr
+
+
+def run_warm(sandbox: Sandbox, reach: SandboxAccess, arguments: Sequence[str | Path]) -> tuple[int, str]:
+    command = sandbox.wrap([media.FFMPEG, "-v", "error", "-y", *map(str, arguments)], reach)
+    return asyncio.run(launched(command, reach.writable[0] if reach.writable else Path("/")))
+
+
+@pytest.fixture(params=["bubblewrap", "landlock", "landlock cold"])
+def kind(request: pytest.FixtureRequest) -> str:
+    """A kind of sandbox that works here, and how FFmpeg is started in it."""
     kind: str = request.param
     try:
-        code, messages = run(SANDBOXES[kind](LIMITS), SandboxAccess((), ()), ["-version"])
+        code, messages = run_cold(SANDBOXES[kind.split()[0]](LIMITS), SandboxAccess((), ()), ["-version"])
         fault = messages if code else ""
     except OSError as error:
         fault = str(error)
     if fault:
         without(f"{kind} does not work here: {fault}")
     return kind
+
+
+@pytest.fixture
+def name(kind: str) -> str:
+    """The kind of sandbox."""
+    return kind.split()[0]
+
+
+@pytest.fixture
+def run(kind: str) -> Run:
+    """How FFmpeg is run in it."""
+    return run_cold if "cold" in kind else run_warm
 
 
 @pytest.fixture
@@ -53,20 +83,12 @@ def folder(tmp_path: Path) -> Path:
     return made
 
 
-def run(sandbox: Sandbox, reach: SandboxAccess, arguments: Sequence[str | Path]) -> tuple[int, str]:
-    """Return code and messages of FFmpeg in a sandbox."""
-    command = sandbox.wrap([media.FFMPEG, "-v", "error", "-y", *map(str, arguments)], reach)
-    cwd = reach.writable[0] if reach.writable else None
-    done = subprocess.run(command, check=False, cwd=cwd, capture_output=True, text=True, timeout=60)
-    return done.returncode, done.stderr
-
-
-def test_it_works_in_its_folder(sandbox: Sandbox, folder: Path) -> None:
+def test_it_works_in_its_folder(sandbox: Sandbox, folder: Path, run: Run) -> None:
     assert run(sandbox, SandboxAccess((folder,), ()), ["-i", "input0.png", "result.png"]) == (0, "")
     assert (folder / "result.png").stat().st_size > 100
 
 
-def test_it_reads_nothing_else(sandbox: Sandbox, folder: Path) -> None:
+def test_it_reads_nothing_else(sandbox: Sandbox, folder: Path, run: Run) -> None:
     for path in (folder.parent / "secret.png", Path("../secret.png")):
         code, _ = run(sandbox, SandboxAccess((folder,), ()), ["-f", "png_pipe", "-i", path, "stolen.png"])
         assert code != 0
@@ -79,12 +101,12 @@ def test_it_reads_nothing_else(sandbox: Sandbox, folder: Path) -> None:
     )
 
 
-def test_a_link_out_of_its_folder_leads_nowhere(sandbox: Sandbox, folder: Path) -> None:
+def test_a_link_out_of_its_folder_leads_nowhere(sandbox: Sandbox, folder: Path, run: Run) -> None:
     (folder / "link.png").symlink_to(folder.parent / "secret.png")
     assert run(sandbox, SandboxAccess((folder,), ()), ["-i", "link.png", "stolen.png"])[0] != 0
 
 
-def test_it_writes_nowhere_else(sandbox: Sandbox, folder: Path) -> None:
+def test_it_writes_nowhere_else(sandbox: Sandbox, folder: Path, run: Run) -> None:
     other = folder.parent / "other"
     other.mkdir()
     for target in (other / "o.png", folder.parent / "secret.png"):
@@ -93,7 +115,7 @@ def test_it_writes_nowhere_else(sandbox: Sandbox, folder: Path) -> None:
         assert (target.read_bytes() if target.exists() else None) == before
 
 
-def test_it_reaches_no_network(sandbox: Sandbox, folder: Path) -> None:
+def test_it_reaches_no_network(sandbox: Sandbox, folder: Path, run: Run) -> None:
     with socket.create_server(("127.0.0.1", 0)) as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
         udp.bind(("127.0.0.1", 0))
         for listener, scheme in ((tcp, "tcp"), (udp, "udp")):
@@ -106,7 +128,7 @@ def test_it_reaches_no_network(sandbox: Sandbox, folder: Path) -> None:
             udp.recv(1)
 
 
-def test_memory_is_limited(name: str, folder: Path) -> None:
+def test_memory_is_limited(name: str, folder: Path, run: Run) -> None:
     small: Sandbox = SANDBOXES[name](ProcessLimits(60, 512 * 1024**2, GIB))
     big = ["-f", "lavfi", "-i", "color=s=16000x16000:d=0.1", "-frames:v", "1", "-f", "null", "-"]
     code, messages = run(small, SandboxAccess((folder,), ()), big)
@@ -115,7 +137,7 @@ def test_memory_is_limited(name: str, folder: Path) -> None:
     assert re.search("Cannot allocate memory|Resource temporarily unavailable", messages)
 
 
-def test_cpu_time_is_limited(name: str, folder: Path) -> None:
+def test_cpu_time_is_limited(name: str, folder: Path, run: Run) -> None:
     short: Sandbox = SANDBOXES[name](ProcessLimits(1, 4 * GIB, GIB))
     code, _ = run(
         short, SandboxAccess((folder,), ()), ["-f", "lavfi", "-i", "testsrc2=s=1920x1080:d=600", "-f", "null", "-"]
@@ -123,7 +145,7 @@ def test_cpu_time_is_limited(name: str, folder: Path) -> None:
     assert code == INTERRUPTED
 
 
-def test_files_are_limited(name: str, folder: Path) -> None:
+def test_files_are_limited(name: str, folder: Path, run: Run) -> None:
     short: Sandbox = SANDBOXES[name](ProcessLimits(60, 4 * GIB, 100_000))
     source = ["-f", "lavfi", "-i", "testsrc2=s=640x360:d=2", "-f", "rawvideo", "big.yuv"]
     code, _ = run(short, SandboxAccess((folder,), ()), source)
@@ -131,6 +153,7 @@ def test_files_are_limited(name: str, folder: Path) -> None:
     assert (folder / "big.yuv").stat().st_size <= 100_000
 
 
+@pytest.mark.parametrize("kind", ["bubblewrap", "landlock"], indirect=True)
 async def test_an_encoder_tells_its_sandbox_and_dies_whole(name: str, certs: Path, tmp_path: Path, still: Path) -> None:
     with encoder_harness.running(certs, tmp_path, {"SANDBOX": name}) as encoder:
         async with encoder.client() as client:
@@ -144,6 +167,7 @@ async def test_an_encoder_tells_its_sandbox_and_dies_whole(name: str, certs: Pat
             await asyncio.gather(running, return_exceptions=True)
 
 
+@pytest.mark.parametrize("kind", ["bubblewrap", "landlock"], indirect=True)
 async def test_what_meets_a_limit_is_told_so(name: str, certs: Path, tmp_path: Path, still: Path) -> None:
     with encoder_harness.running(certs, tmp_path, {"SANDBOX": name, "MAX_RESULT_BYTES": 500}) as encoder:
         async with encoder.client() as client:

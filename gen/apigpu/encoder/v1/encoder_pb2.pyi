@@ -71,6 +71,7 @@ class Task(_message.Message):
     PART_FIELD_NUMBER: _builtins.int
     CODEC_FIELD_NUMBER: _builtins.int
     PLAN_ONLY_FIELD_NUMBER: _builtins.int
+    WORKERS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Identity, for logs and work folders."""
     part: _builtins.bytes
@@ -84,6 +85,10 @@ class Task(_message.Message):
     plan_only: _builtins.bool
     """The task is planned, and not carried out: the summary has what the plan knows, and nothing is sent. Inputs may be
     missing; what the plan needs of them is an error that names them.
+    """
+    workers: _builtins.int
+    """How many tasks could run side by side, on all encoders there are or may be: what a task that plans further ones may
+    go by. 0 where that is not known.
     """
     @_builtins.property
     def operation(self) -> _video_pb2.Operation:
@@ -102,10 +107,11 @@ class Task(_message.Message):
         part: _builtins.bytes = ...,
         codec: _builtins.str = ...,
         plan_only: _builtins.bool = ...,
+        workers: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["operation", b"operation"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["codec", b"codec", "id", b"id", "inputs", b"inputs", "operation", b"operation", "part", b"part", "plan_only", b"plan_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["codec", b"codec", "id", b"id", "inputs", b"inputs", "operation", b"operation", "part", b"part", "plan_only", b"plan_only", "workers", b"workers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -129,7 +135,7 @@ class Input(_message.Message):
     """Bytes, where known beforehand."""
     is_outline: _builtins.bool
     """An outline may come of it: its head and its tail, with a hole between, which is enough to read headers and
-    durations. Its chunks then say where they belong.
+    durations; or other parts of it. Its chunks then say where they belong.
     """
     @_builtins.property
     def also(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -168,7 +174,7 @@ class InputChunk(_message.Message):
     """The bytes, 1 MiB at most."""
     offset: _builtins.int
     """Where they belong, in an outline: not before the end of the chunk before. What lies between is a hole. The last
-    chunk ends where the file does.
+    chunk ends where the file does; it is empty where the file ends in a hole.
     """
     def __init__(
         self,
@@ -356,6 +362,8 @@ class Summary(_message.Message):
     FURTHER_FIELD_NUMBER: _builtins.int
     SCENES_FIELD_NUMBER: _builtins.int
     MEDIA_FIELD_NUMBER: _builtins.int
+    FRAMES_COPIED_FIELD_NUMBER: _builtins.int
+    WHOLE_REASON_FIELD_NUMBER: _builtins.int
     size_bytes: _builtins.int
     """Bytes of the result."""
     sha256: _builtins.str
@@ -376,6 +384,10 @@ class Summary(_message.Message):
     """Seconds from the last input byte to the finished file."""
     codec_reason: _builtins.str
     """Why it was this codec: the card that it ran on, or why no other could be had."""
+    frames_copied: _builtins.int
+    """Frames that were copied from the source; 0 where all were encoded, or the operation copies no part of a film."""
+    whole_reason: _builtins.str
+    """Why all frames were encoded, where only some of them need be; empty else."""
     @_builtins.property
     def warnings(self) -> _containers.RepeatedCompositeFieldContainer[_video_pb2.Warning]:
         """What the caller should know of the result."""
@@ -416,10 +428,12 @@ class Summary(_message.Message):
         further: _abc.Iterable[Global___FurtherTask] | None = ...,
         scenes: _abc.Iterable[_story_pb2.SceneSpan] | None = ...,
         media: _probe_pb2.MediaReport | None = ...,
+        frames_copied: _builtins.int = ...,
+        whole_reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_media", b"_media", "media", b"media"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_media", b"_media", "codec", b"codec", "codec_reason", b"codec_reason", "content_type", b"content_type", "duration_seconds", b"duration_seconds", "encode_seconds", b"encode_seconds", "files", b"files", "frames", b"frames", "further", b"further", "height", b"height", "media", b"media", "scenes", b"scenes", "sha256", b"sha256", "size_bytes", b"size_bytes", "warnings", b"warnings", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_media", b"_media", "codec", b"codec", "codec_reason", b"codec_reason", "content_type", b"content_type", "duration_seconds", b"duration_seconds", "encode_seconds", b"encode_seconds", "files", b"files", "frames", b"frames", "frames_copied", b"frames_copied", "further", b"further", "height", b"height", "media", b"media", "scenes", b"scenes", "sha256", b"sha256", "size_bytes", b"size_bytes", "warnings", b"warnings", "whole_reason", b"whole_reason", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__media: _TypeAlias = _typing.Literal["media"]  # noqa: Y015
     _WhichOneofArgType__media: _TypeAlias = _typing.Literal["_media", b"_media"]  # noqa: Y015
@@ -485,6 +499,8 @@ class FurtherInput(_message.Message):
     REQUEST_FIELD_FIELD_NUMBER: _builtins.int
     TASK_FIELD_NUMBER: _builtins.int
     PLANNED_FIELD_NUMBER: _builtins.int
+    RANGES_FIELD_NUMBER: _builtins.int
+    SOURCE_BYTES_FIELD_NUMBER: _builtins.int
     field: _builtins.str
     """The task's own name for it: "picture", "pieces[3]"."""
     request_field: _builtins.str
@@ -493,6 +509,14 @@ class FurtherInput(_message.Message):
     """The result of another further task: index into `Summary.further`."""
     planned: _builtins.bool
     """The result of the task that answered with it."""
+    source_bytes: _builtins.int
+    """Bytes of the whole source, of which the ranges are."""
+    @_builtins.property
+    def ranges(self) -> _containers.RepeatedCompositeFieldContainer[Global___ByteRange]:
+        """Of a field of the request: it is these ranges of the source alone, in their order and apart from each other; the rest
+        is a hole. Empty for the whole.
+        """
+
     def __init__(
         self,
         *,
@@ -500,16 +524,44 @@ class FurtherInput(_message.Message):
         request_field: _builtins.str = ...,
         task: _builtins.int = ...,
         planned: _builtins.bool = ...,
+        ranges: _abc.Iterable[Global___ByteRange] | None = ...,
+        source_bytes: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["planned", b"planned", "request_field", b"request_field", "source", b"source", "task", b"task"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["field", b"field", "planned", b"planned", "request_field", b"request_field", "source", b"source", "task", b"task"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["field", b"field", "planned", b"planned", "ranges", b"ranges", "request_field", b"request_field", "source", b"source", "source_bytes", b"source_bytes", "task", b"task"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_source: _TypeAlias = _typing.Literal["request_field", "task", "planned"]  # noqa: Y015
     _WhichOneofArgType_source: _TypeAlias = _typing.Literal["source", b"source"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_source) -> _WhichOneofReturnType_source | None: ...
 
 Global___FurtherInput: _TypeAlias = FurtherInput  # noqa: Y015
+
+@_typing.final
+class ByteRange(_message.Message):
+    """A range of a file."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    START_FIELD_NUMBER: _builtins.int
+    END_FIELD_NUMBER: _builtins.int
+    start: _builtins.int
+    """Its first byte."""
+    end: _builtins.int
+    """The byte behind its last."""
+    def __init__(
+        self,
+        *,
+        start: _builtins.int = ...,
+        end: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end", b"end", "start", b"start"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ByteRange: _TypeAlias = ByteRange  # noqa: Y015
 
 @_typing.final
 class RemoteTask(_message.Message):

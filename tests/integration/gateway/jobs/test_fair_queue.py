@@ -2,13 +2,15 @@
 
 import asyncio
 import contextlib
+import time
 
 import pytest
 
 from apigpu.v1.jobs_pb2 import JobOptions
 from apigpu.v1.video_pb2 import CaptionRequest, Operation
 from gateway.callers import Caller, caller
-from gateway.jobs.fairness import Lane
+from gateway.jobs import model
+from gateway.jobs.fairness import Lane, Share
 from gateway.jobs.model import Status
 from gateway.jobs.queue import lane_name, lane_of
 from servicekit.errors import InvalidArgument
@@ -87,3 +89,16 @@ async def test_a_message_of_a_lane_comes_again_and_is_queued_once(jetstream):
 async def test_a_priority_that_is_none_is_refused(works):
     with pytest.raises(InvalidArgument, match="priority: 'fast' is none; give one of interactive, normal, batch"):
         await submitted(works, "default", 1, "fast")
+
+
+@pytest.mark.parametrize("retry", [{"lost_tasks_seconds": 0.1}])
+async def test_a_tenant_at_its_limit_gets_back_the_task_of_a_gateway_that_died(works):
+    works.store.index.order.share_of = lambda tenant: Share(max_running=1)
+    await works.dispatcher.drain(0)
+    lost, waiting = await submitted(works, "acme", 2)
+    await works.store.update(lost, lambda job: model.start_task(job, 0, time.time()))
+    assert works.store.index.order.is_at_limit("acme")
+    works.dispatcher.executor.is_shutting_down = False
+    works.dispatcher.start()
+    for job_id in (lost, waiting):
+        await until_async(lambda job_id=job_id: completed(works, job_id))

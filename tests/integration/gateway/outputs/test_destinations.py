@@ -93,15 +93,15 @@ async def test_the_client_keeps_and_forgets_them(tmp_path):
 def keeping(certs, port, known):
     files = [certs / name for name in ("ca.crt", "client.crt", "client.key")]
     with Client.connect(f"localhost:{port}", "key", *files) as client:
-        kept = client.add_destination(**known, test=True)
-        assert client.destinations() == [kept]
+        kept = client.destinations.add(**known, test=True)
+        assert client.destinations.list() == [kept]
         with pytest.raises(FailedPrecondition):
-            client.add_destination(**known | {"bucket": "nothing"}, test=True)
+            client.destinations.add(**known | {"bucket": "nothing"}, test=True)
         with pytest.raises(InvalidArgument):
-            client.add_destination(**known | {"bucket": "A"})
-        client.remove_destination("media")
+            client.destinations.add(**known | {"bucket": "A"})
+        client.destinations.remove("media")
         with pytest.raises(NotFound):
-            client.remove_destination("media")
+            client.destinations.remove("media")
 
 
 async def test_what_one_gateway_forgets_no_other_lists(jetstream):

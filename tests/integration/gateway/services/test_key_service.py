@@ -9,6 +9,7 @@ import pytest
 
 from apigpu.v1 import jobs_pb2
 from gateway.callers import ALL_SCOPES, Caller, Scope
+from gateway.keys.record import KeyRecord
 from gateway.keys.ring import KeyRing, NewKey
 from servicekit.errors import PermissionDenied, Unauthenticated
 from tests.support.tenants import call, channel_to, key_of
@@ -46,6 +47,9 @@ async def test_a_key_is_made_shown_once_rotated_and_revoked(tmp_path):
         assert await reason_of(http, text) == ""
         rotated = (await http.post(f"/keys/{made['id']}/rotate", json={"graceSeconds": 60})).json()["text"]
         assert [await reason_of(http, key) for key in (text, rotated)] == ["", ""]
+        # Asked twice, as the answer was lost: who has the text of before is not shut out.
+        again = (await http.post(f"/keys/{made['id']}/rotate", json={"graceSeconds": 60})).json()["text"]
+        assert [await reason_of(http, key) for key in (text, rotated, again)] == ["", "", ""]
         third = (await http.post(f"/keys/{made['id']}/rotate", json={})).json()["text"]
         assert [await reason_of(http, key) for key in (text, rotated, third)] == ["WRONG_KEY", "WRONG_KEY", ""]
         assert (await http.delete(f"/keys/{made['id']}")).json()["revokeTime"]
@@ -55,6 +59,24 @@ async def test_a_key_is_made_shown_once_rotated_and_revoked(tmp_path):
         stored = b"".join(path.read_bytes() for path in tmp_path.joinpath("nats").rglob("*") if path.is_file())
         assert made["id"].encode() in stored
         assert not any(key.rpartition("_")[2].encode() in stored for key in (text, rotated, third))
+
+
+async def test_keys_are_listed_in_pages_and_not_for_ever(tmp_path):
+    async with served(tmp_path) as (gateway, http):
+        ring, now = gateway.gateway.components.ring, time.time()
+        made = [await key_of(gateway.gateway, "acme") for _ in range(5)]
+        ended = KeyRecord("aaaaaaaaaa", "", "acme", "", (), now - 40 * 86_400, revoked_at=now - 31 * 86_400)
+        await ring.records.create(ended.id, ended)  # another gateway has deleted it
+        pages, token = [], ""
+        for _ in range(3):
+            page = (await http.get("/keys", params={"tenant": "acme", "pageSize": 2, "pageToken": token})).json()
+            pages.append([key["id"] for key in page["keys"]])
+            token = page["nextPageToken"]
+        assert pages == [[made[4][4:14], made[3][4:14]], [made[2][4:14], made[1][4:14]], [made[0][4:14]]]
+        assert token == ""
+        wrong = await http.get("/keys", params={"pageToken": "x"})
+        assert wrong.json()["details"][0]["reason"] == "BAD_PAGE_TOKEN"
+        assert (await http.get("/keys", params={"pageSize": 1001})).status_code == 400
 
 
 async def test_only_admins_make_keys_and_only_good_ones(tmp_path):

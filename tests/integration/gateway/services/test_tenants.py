@@ -41,9 +41,10 @@ NAMELESS = {
         "AddDestination",
         "ListDestinations",
         "DeleteDestination",
+        "GetUsage",
     },
     "open to anybody": {"GetInfo", "GetHealth"},
-    "of admins": {"CreateKey", "ListKeys", "RevokeKey", "RotateKey"},
+    "of admins": {"CreateKey", "ListKeys", "RevokeKey", "RotateKey", "UpdateTenant", "GetTenant", "ListTenants"},
     "of the operator": {"GetFleet", "GetCosts", "GetRunpodConfig", "GetRunpodHealth"},
 }
 FLEETLESS = COMMON_SCOPES - {Scope.FLEET, Scope.READ}

@@ -11,7 +11,7 @@ from gateway.callers import DEFAULT_TENANT
 from gateway.sources import Sources
 from gateway.sources.outline import HEAD_BYTES, MIN_BYTES, TAIL_BYTES, placed
 from gateway.sources.prefetch import Prefetcher
-from servicekit.chunks import ChunkPlacement, Hole
+from servicekit.chunks import ChunkPlacement, Hole, parse_holes
 from servicekit.errors import DataLoss
 from tests.support.web_server import answer
 
@@ -122,15 +122,15 @@ async def test_an_outline_is_held_beforehand(serve, sources, tmp_path):
 
 @pytest.mark.parametrize("size", [1, 3, 4, 5, 100])
 def test_chunks_of_any_size_are_placed_around_a_hole(size):
-    placement, sent = ChunkPlacement(Hole(4, 9)), bytes(range(11))
+    placement, sent = ChunkPlacement([Hole(4, 9)]), bytes(range(11))
     placed = [one for start in range(0, 11, size) for one in placement.place(sent[start : start + size])]
     at = {offset + number: byte for offset, part in placed for number, byte in enumerate(part)}
     assert at == {**{number: number for number in range(4)}, **{number + 5: number for number in range(4, 11)}}
 
 
 def test_a_hole_is_told_in_a_header():
-    assert Hole.parse(str(Hole(4, 9))) == Hole(4, 9)
-    assert Hole.parse("") is None
-    for text in ("4", "9-4", "a-b", "-5", "4-9-10"):
+    assert parse_holes(f"{Hole(4, 9)},{Hole(9, 12)}") == (Hole(4, 9), Hole(9, 12))
+    assert parse_holes("") == ()
+    for text in ("4", "9-4", "a-b", "-5", "4-9-10", "4-9,", "4-9,8-10"):
         with pytest.raises(DataLoss):
-            Hole.parse(text)
+            parse_holes(text)

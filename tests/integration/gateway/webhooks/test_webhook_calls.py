@@ -16,6 +16,7 @@ from gateway.jobs.store import JobStore
 from gateway.sources.fetch import Fetcher
 from gateway.webhooks.deliveries import DeliveryPolicy
 from gateway.webhooks.setup import start_webhooks
+from gateway.webhooks.signing import WebhookSigner
 from servicekit.errors import NotFound
 from tests.support.hook_receiver import SECRET, HookReceiver
 from tests.support.until import until, until_async
@@ -40,13 +41,14 @@ async def store(jetstream):
 @pytest.fixture
 async def start(jetstream, store, tmp_path):
     """Start to tell webhooks; what is made is the log of them, the bus of progress, and an authority."""
-    authority, bus = Authority(tmp_path), ProgressBus(jetstream)
+    authority, bus, signer = Authority(tmp_path), ProgressBus(jetstream), WebhookSigner([SECRET])
     bucket = await jetstream.key_value("webhooks")
 
     def begin(trusted=True):
         fetcher = Fetcher(limits(), authority.trusting if trusted else None)
         policy = DeliveryPolicy(progress_seconds=0.05)
-        return start_webhooks(store, bucket, bus, fetcher, [SECRET], composed, stack, policy), bus, authority
+        log = start_webhooks(store, bucket, bus, fetcher, lambda tenant: signer, composed, stack, policy)
+        return log, bus, authority
 
     async with contextlib.AsyncExitStack() as stack:
         yield begin

@@ -78,3 +78,21 @@ def test_lanes_are_asked_while_their_tasks_run_and_forgotten_once_all_have_ended
     assert C in order.lanes()
     order.count(C, 0, -1)
     assert order.lanes() == [Lane()]
+
+
+def test_tasks_in_hand_count_before_any_record_says_that_they_run():
+    order = FairOrder(lambda tenant: Share(max_running=2), lambda: {"a": 2})
+    order.count(A, 5, 0)
+    assert A not in order.lanes()
+
+
+def test_tasks_of_a_gateway_that_is_gone_are_taken_again_by_who_is_at_its_limit():
+    for most, lost, taken in ((2, 2, 2), (2, 1, 1), (0, 2, 1), (2, 0, 0)):
+        held = Counter()
+        order = FairOrder(lambda tenant, most=most: Share(max_running=most), lambda held=held: held)
+        order.count(A, 5, 2)
+        order.lost = Counter({"a": lost})
+        while A in order.lanes():
+            held["a"] += 1  # it runs by its record already
+            order.lost["a"] -= 1
+        assert held["a"] == taken, (most, lost)

@@ -1,0 +1,60 @@
+"""Programs as children: how one is started, what is known of it while it runs, and what it writes."""
+
+import asyncio
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from servicekit.process import kill_group, spawn
+
+
+@dataclass(frozen=True)
+class Child:
+    """A program that runs: its return code once it has ended (negative for a signal), and what kills it and its
+    process group."""
+
+    ended: "asyncio.Future[int]"
+    kill: Callable[[], None]
+
+
+class Launch(Protocol):
+    """Starts a program as a child of this process, or of one that ends with it."""
+
+    async def __call__(self, command: Sequence[str], folder: Path, files: tuple[int, int, int]) -> Child:
+        """Start a command line, as a sandbox wraps it, in a folder; `files` are the descriptors of its standard input,
+        output and error, which it has copies of then. Raises OSError, Unavailable."""
+
+
+class Output:
+    """A pipe that a child writes to and that is read here: `writing` is the child's end, `reader` ours."""
+
+    def __init__(self, reader: asyncio.StreamReader, transport: asyncio.ReadTransport, writing: int) -> None:
+        self.reader = reader
+        self.writing = writing
+        self._transport = transport
+
+    @classmethod
+    async def open(cls) -> "Output":
+        """Open a pipe."""
+        loop, reader = asyncio.get_running_loop(), asyncio.StreamReader()
+        reading, writing = os.pipe()
+        file = os.fdopen(reading, "rb", buffering=0)
+        transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), file)
+        return cls(reader, transport, writing)
+
+    def close_writing(self) -> None:
+        """Close the child's end here: it has its own, or there is no child."""
+        os.close(self.writing)
+
+    def close(self) -> None:
+        """Read no more."""
+        self._transport.close()
+
+
+async def spawn_child(command: Sequence[str], folder: Path, files: tuple[int, int, int]) -> Child:
+    """Start a program by this process itself."""
+    stdin, stdout, stderr = files
+    process = await spawn(command, cwd=folder, stdin=stdin, stdout=stdout, stderr=stderr)
+    return Child(asyncio.ensure_future(process.wait()), lambda: kill_group(process))

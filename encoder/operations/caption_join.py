@@ -1,0 +1,62 @@
+"""The end of a captioned video that was made in pieces: they are put together by copying, picture and sound."""
+
+from collections.abc import Hashable, Sequence
+
+import ffmpeg
+
+from apigpu.encoder.v1 import story_pb2
+from encoder.ffmpeg.command import COPY
+from encoder.media import probe
+from encoder.media.containers import MP4_DEMUXER, VIDEO_DEMUXERS, open_container
+from encoder.media.info import MediaInfo, Source
+from encoder.media.pieces import CLOCK_SECONDS
+from encoder.operations.caption_split import PIECES
+from encoder.operations.plan import Plan, PlanContext, container, copy_video, is_streamable
+from servicekit.errors import FailedPrecondition, InvalidArgument
+
+
+def plan(part: story_pb2.CaptionJoin, context: PlanContext) -> Plan:
+    """Plan the joining. Raises FailedPrecondition for pieces that do not fit together."""
+    if not part.piece_count:
+        raise InvalidArgument("The video has no pieces.", reason="BAD_PART")
+    pieces = context.listed(PIECES, part.piece_count)
+    info = _check_alike(pieces)
+    assert info.video is not None
+    # Fragments tell their times: files of them, one after the other, are one file.
+    name = "concat:" + "|".join(piece.path.name for piece in pieces)
+    given = ffmpeg.input(name, f=MP4_DEMUXER, protocol_whitelist="concat,file,pipe", itsoffset=-CLOCK_SECONDS)
+    sound = [given[str(stream.index)] for stream in info.audio]
+    joined = Source(PIECES, pieces[0].path.with_name(name))
+    copied: dict[str, str | None] = {"copyts": None, **({"c:a": "copy"} if sound else {})}
+    output = context.output(sound, {**copied, **container(part)}, joined)
+    return Plan(
+        runs=(output.run(given[str(info.video.index)], copy_video(info.video)),),
+        field=PIECES,
+        codec=COPY,
+        duration_seconds=part.seconds,
+        frames_total=part.frames,
+        streamable=is_streamable(part),
+    )
+
+
+def _check_alike(pieces: Sequence[Source]) -> MediaInfo:
+    """Return what the first piece is. Raises FailedPrecondition where another one has other streams, or other parameter
+    sets."""
+    expected = _format(pieces[0])
+    for piece in pieces[1:]:
+        if _format(piece) != expected:
+            text = (
+                f"{piece.field}: it was encoded otherwise than the first one, so that the pieces of the video do not "
+            )
+            text += "fit together; give all encoders one version of api-gpu, of FFmpeg and of the card's driver, and "
+            text += "submit the job again."
+            raise FailedPrecondition(text, reason="PIECES_DIFFER")
+    return probe.probe(pieces[0], VIDEO_DEMUXERS)
+
+
+def _format(piece: Source) -> tuple[Hashable, ...]:
+    with open_container(piece, (MP4_DEMUXER,)) as opened:
+        return tuple(
+            (stream.type, stream.time_base, stream.codec_context.name, stream.codec_context.extradata)
+            for stream in opened.streams
+        )

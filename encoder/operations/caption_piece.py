@@ -1,0 +1,61 @@
+"""A piece of a captioned video: its packets, out of the ranges of the file, captioned by the clock of the whole, with
+its sound beside it, so that the pieces one after the other are the whole."""
+
+from dataclasses import replace
+from fractions import Fraction
+
+from apigpu.encoder.v1 import story_pb2
+from encoder.audio import tracks
+from encoder.captions import changes
+from encoder.ffmpeg import filters
+from encoder.media import pieces, probe
+from encoder.media.info import VideoStream
+from encoder.media.pieces import CLOCK_SECONDS, FRAGMENTS, PacketSpan
+from encoder.operations import story_captions, story_codec
+from encoder.operations.caption_split import CAPTIONS, VIDEO
+from encoder.operations.deviations import gather, video_notes
+from encoder.operations.plan import Plan, PlanContext
+from servicekit.errors import InvalidArgument
+
+CUT = "cut.mp4"
+
+
+def plan(part: story_pb2.CaptionPiece, context: PlanContext) -> Plan:
+    """Plan a piece. Raises InvalidArgument, also for packets that are not where the index had them."""
+    source = context.source(VIDEO)
+    spans = [PacketSpan(run.stream, run.first_dts, run.packets) for run in (part.picture, *part.sound)]
+    cut = replace(source, path=context.folder / CUT, is_outline=False)
+    seconds = pieces.cut_out(source, spans, cut.path)
+    info, found = probe.probe_video(cut)
+    video = _as_planned(part, found)
+    given = filters.open_input(CUT, info, itsoffset=-CLOCK_SECONDS)
+    picture = filters.normalize_picture(given, info, video)
+    script = story_captions.unpack(context.source(CAPTIONS), context.folder)
+    if changes.are_shown((context.folder / script).read_text(encoding="utf-8"), float(seconds[0]), float(seconds[1])):
+        picture = story_captions.draw_script(picture, script)
+    frames = filters.filtered_frames(picture, given, video, info.audio)
+    sound = [given[str(stream.index)] for stream in info.audio]
+    options = {"copyts": None, "output_ts_offset": str(CLOCK_SECONDS), **FRAGMENTS}
+    codec = story_codec.read(part, context.codec)
+    shared = replace(context, threads=part.threads or context.threads, sources={**context.sources, VIDEO: cut})
+    output = shared.output(sound, {**tracks.keep(info.audio), **options}, cut)
+    return Plan(
+        runs=(codec.make_run(frames, output),),
+        field=VIDEO,
+        codec=codec.name,
+        duration_seconds=float(seconds[1] - seconds[0]),
+        frames_total=part.picture.packets,
+        warnings=gather(video_notes(source, info)),
+        size=frames.size,
+    )
+
+
+def _as_planned(part: story_pb2.CaptionPiece, found: VideoStream) -> VideoStream:
+    """Return the video of a piece with what it has in common with the others, whatever the piece alone tells."""
+    if not (part.width and part.height and part.rate_frames and part.rate_seconds):
+        raise InvalidArgument("The piece of the video has no size, or no frame rate.", reason="BAD_PART")
+    sizes = found.sizes
+    if (found.width, found.height) != (part.width, part.height):
+        sizes = sizes or ((found.width, found.height),)
+    rate = Fraction(part.rate_frames, part.rate_seconds)
+    return replace(found, width=part.width, height=part.height, sizes=sizes, frame_rate=rate)

@@ -1,0 +1,168 @@
+"""A captioned film of which only the frames with captions are encoded; the others are the packets of its source."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import ffmpeg
+import numpy as np
+
+from encoder.captions import changes
+from encoder.codecs.base import X264
+from encoder.ffmpeg import filters
+from encoder.ffmpeg.command import COPY, FfmpegRun, OutputSpec
+from encoder.media.containers import MP4_DEMUXER
+from encoder.media.info import MediaInfo, Source, VideoStream
+from encoder.operations.plan import Extent, PlanContext, copy_video
+from encoder.splice import muxing, scan, segments
+from encoder.splice.muxing import PartMismatch
+from encoder.splice.scan import ScannedTrack, Unspliceable
+from encoder.splice.segments import Segment
+
+FILM, PART = "spliced.mp4", "run-{}.mp4"
+MICROSECONDS = 1_000_000
+
+
+@dataclass(frozen=True)
+class CaptionedFilm:
+    """A film that is to be captioned: its source, its script, what draws captions on its pictures, the output, and the
+    run that encodes all frames."""
+
+    source: Source
+    info: MediaInfo
+    video: VideoStream
+    script: str
+    draw: Callable[[Any], Any]
+    output: OutputSpec
+    whole: FfmpegRun
+
+
+@dataclass(frozen=True)
+class SplicedRuns:
+    """The runs that make a film, the name of the codec, how many frames are done before each of them, and what tells
+    how much was encoded; see Plan."""
+
+    runs: tuple[FfmpegRun | Callable[[], FfmpegRun], ...]
+    codec: str
+    progress: tuple[int, ...] = ()
+    extent: Callable[[], Extent] | None = None
+
+
+def plan_runs(film: CaptionedFilm, context: PlanContext, why_whole: str = "") -> SplicedRuns:
+    """Return the runs for a film: only what captions touch is encoded, where that is possible and of use, and
+    `why_whole` says nothing against it."""
+    try:
+        _check(film, context, why_whole)
+        track = scan.scan(film.source, film.info, film.video)
+        laid_out = _lay_out(film, track)
+    except Unspliceable as error:
+        extent = Extent(whole_reason=str(error))
+        return SplicedRuns((film.whole,), context.codec.name, extent=lambda: extent)
+    return _Splice(film, context, track, laid_out).plan()
+
+
+def _check(film: CaptionedFilm, context: PlanContext, why_whole: str) -> None:
+    """Raise Unspliceable where pictures that are copied would be other than those that are encoded, or for a reason."""
+    video = film.video
+    if why_whole:
+        raise Unspliceable(why_whole)
+    if not isinstance(context.codec, X264):
+        raise Unspliceable(f"the codec {context.codec.name} cannot number its parameter sets")
+    if film.source.is_outline:
+        raise Unspliceable("not all of the file is here yet")
+    if film.info.is_cut_off or video.sizes:
+        raise Unspliceable("it is cut off, or changes its size")
+    if video.display_matrix:
+        raise Unspliceable("it is turned or mirrored by its container")
+    if video.transfer or video.interlaced:
+        raise Unspliceable("its pictures are interlaced or of high dynamic range, which results are not")
+
+
+def _lay_out(film: CaptionedFilm, track: ScannedTrack) -> tuple[Segment, ...]:
+    spans = changes.shown_spans(film.script)
+    found = segments.lay_out(segments.touched(spans, track.seconds), track.clean, track.exits)
+    if why := segments.why_whole(found):
+        raise Unspliceable(why)
+    return found
+
+
+@dataclass
+class _Splice:
+    """A film that is put together, with what came of it so far."""
+
+    film: CaptionedFilm
+    context: PlanContext
+    track: ScannedTrack
+    segments: Sequence[Segment]
+    mismatch: str = ""
+
+    def plan(self) -> SplicedRuns:
+        """Return the runs: one for each encoded segment, and the one that puts them together."""
+        encoded = self._encoded
+        copied = sum(segment.count for segment in self.segments) - sum(segment.count for segment in encoded)
+        if not encoded:
+            run = self._copy_run(self._given[str(self.film.video.index)])
+            return SplicedRuns((run,), COPY, extent=lambda: Extent(copied))
+        before = np.cumsum([copied, *(segment.count for segment in encoded[:-1])]).tolist()
+        parts = [self._part_run(*numbered) for numbered in enumerate(encoded)]
+        extent = lambda: Extent(0, self.mismatch) if self.mismatch else Extent(copied)  # noqa: E731
+        return SplicedRuns((*parts, self._join), self.context.codec.name, (*before, -1), extent)
+
+    @property
+    def _encoded(self) -> list[Segment]:
+        return [segment for segment in self.segments if segment.is_encoded]
+
+    @property
+    def _given(self) -> Any:
+        return filters.open_input(self.film.source.path.name, self.film.info)
+
+    def _part_run(self, number: int, segment: Segment) -> FfmpegRun:
+        """Return the run that encodes a segment; it decodes from the IDR picture before it on."""
+        film, track = self.film, self.track
+        begin = int(np.flatnonzero(track.idr[: segment.first + 1])[-1])
+        seconds = (int(track.shown[begin]) - track.begin) * track.clock
+        seek = {"ss": f"{math.floor(seconds * MICROSECONDS) / MICROSECONDS:.6f}"} if begin else {}
+        given = filters.open_input(film.source.path.name, film.info, **seek)
+        shown = given[str(film.video.index)].filter("trim", **dict(self._bounds(segment)))
+        shown = shown.filter("setpts", f"PTS-({track.begin})")
+        picture = film.draw(filters.normalize_picture({str(film.video.index): shown}, film.info, film.video))
+        frames = replace(filters.filtered_frames(picture, given, film.video, ()), fit=track.fit())
+        times: dict[str, Any] = {"copyts": None, "video_track_timescale": track.clock.denominator}
+        output = self.context.output((), {"f": "mp4", **times})
+        return self.context.codec.make_run(frames, replace(output, result=PART.format(number)))
+
+    def _bounds(self, segment: Segment) -> Iterator[tuple[str, int]]:
+        yield "start_pts", int(self.track.shown[segment.first : segment.end].min())
+        if segment.end < len(self.track.shown):
+            yield "end_pts", int(self.track.shown[segment.end :].min())
+
+    def _join(self) -> FfmpegRun:
+        """Put the film together, and return the run that adds its sound; or the one that encodes all frames, where runs
+        are not what was planned."""
+        film, path = self.film, self.context.folder / FILM
+        parts = [
+            Source(film.source.field, self.context.folder / PART.format(number)) for number in range(len(self._encoded))
+        ]
+        try:
+            muxing.mux(film.source, film.info, film.video, self.track, self.segments, parts, path)
+        except PartMismatch as error:
+            self.mismatch = str(error)
+            return film.whole
+        finally:
+            _delete(parts)
+        offset = f"{self.track.seconds[0]:.6f}"
+        spliced = ffmpeg.input(FILM, f=MP4_DEMUXER, protocol_whitelist="file,pipe", itsoffset=offset)
+        return self._copy_run(spliced["v:0"])
+
+    def _copy_run(self, pictures: Any) -> FfmpegRun:
+        """Return the run that puts pictures and the sound of the source together. Tags and chapters are read of the
+        source in any case."""
+        film = self.film
+        beside = () if film.output.audio else (self._given[str(film.video.index)],)
+        return film.output.run(pictures, copy_video(film.video), beside=beside)
+
+
+def _delete(parts: Sequence[Source]) -> None:
+    for part in parts:
+        part.path.unlink(missing_ok=True)

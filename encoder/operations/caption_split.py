@@ -1,0 +1,197 @@
+"""A long captioned video as pieces, for several encoders: where it is cut, and the tasks that it goes on with.
+
+It is cut by its index, at keyframes, without a picture of it being decoded; so the planning needs no more than that.
+Each piece comes with the ranges of the file that it is made of.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+from math import ceil
+
+import numpy as np
+
+from apigpu.encoder.v1 import encoder_pb2
+from apigpu.encoder.v1 import story_pb2 as parts_pb2
+from apigpu.v1 import video_pb2
+from encoder.audio import tracks
+from encoder.captions import collisions
+from encoder.codecs.base import Codec
+from encoder.media import packet_index
+from encoder.media.info import MediaInfo, Source, VideoStream
+from encoder.media.packet_index import FilmIndex, StreamIndex
+from encoder.media.packets import LONG_SECONDS
+from encoder.operations import story_codec
+
+VIDEO, CAPTIONS, PIECES = "url_video", "captions", "pieces"
+# What is shorter is made in less time than it takes to share it out.
+MIN_SPLIT_SECONDS = 60.0
+MIN_PIECE_SECONDS, MAX_PIECE_SECONDS = 20.0, 60.0
+MAX_PIECES = 500
+# Keyframes that are tried for each cut, the nearest first.
+TRIED_KEYFRAMES = 5
+# Pictures that stand as long as each other, as files round their times.
+SAME_TICKS = 1
+# Sound of which the index has each packet as it is read.
+WHOLE_PACKETS = ("aac", "alac")
+# As x264 itself has it.
+THREADS_PER_CORE = 1.5
+
+
+@dataclass(frozen=True)
+class FilmPiece:
+    """The packets of a piece: those of the picture, and of each stream of sound, by their place in the index."""
+
+    picture: range
+    sound: tuple[range, ...]
+
+
+@dataclass(frozen=True)
+class SplitFilm:
+    """A video in pieces, with what they have in common."""
+
+    index: FilmIndex
+    pieces: tuple[FilmPiece, ...]
+    video: VideoStream
+    seconds: float
+
+
+def count_pieces(seconds: float, workers: int) -> int:
+    """Return how many pieces a video is best made in: as many as all workers are done with at once, where these are
+    neither too long nor too short; 1 where it is not worth it."""
+    if workers < 2 or seconds < MIN_SPLIT_SECONDS:
+        return 1
+    rounds = max(ceil(seconds / (MAX_PIECE_SECONDS * workers)), 1)
+    return max(min(rounds * workers, int(seconds / MIN_PIECE_SECONDS), MAX_PIECES), 2)
+
+
+def split(source: Source, info: MediaInfo, video: VideoStream, script: str, workers: int) -> SplitFilm | None:
+    """Return a video in pieces, with the captions of a script; None where it is made as a whole."""
+    count = count_pieces(video.duration_seconds, workers)
+    if count < 2 or info.is_cut_off or source.allow_partial or video.sizes or not video.decodes:
+        return None
+    if not all(tracks.is_copied(stream) and stream.codec in WHOLE_PACKETS for stream in info.audio):
+        return None
+    index = packet_index.read_index(source, info)
+    if index is None or not _is_steady(index.picture):
+        return None
+    cuts = _cuts(source, index, video, script, count)
+    if not cuts:
+        return None
+    pieces = tuple(_pieces(index, cuts))
+    return SplitFilm(index, pieces, video, info.duration_seconds)
+
+
+def _is_steady(picture: StreamIndex) -> bool:
+    """Return True where all pictures stand equally long, and not for long."""
+    steps = np.diff(picture.times)
+    return (
+        len(steps) > 0 and int(np.ptp(steps)) <= SAME_TICKS and float(steps.max() * picture.time_base) <= LONG_SECONDS
+    )
+
+
+def _cuts(source: Source, index: FilmIndex, video: VideoStream, script: str, count: int) -> dict[int, int]:
+    """Return the keyframes at which a video is cut, by their place in the index when they are shown: the nearest to
+    equal pieces, as far as they can be cut at."""
+    keys = np.flatnonzero(index.picture.keys)[1:]
+    times = index.picture.times[keys] * float(index.picture.time_base) - float(index.start)
+    wanted = [number * video.duration_seconds / count for number in range(1, count)]
+    near = [keys[np.argsort(np.abs(times - time), kind="stable")[:TRIED_KEYFRAMES]].tolist() for time in wanted]
+    tried = sorted({place for places in near for place in places})
+    shown = packet_index.closed_keyframes(source, index, tried)
+    found: dict[int, int] = {}
+    for places in near:
+        place = next(
+            (place for place in places if place in shown and _is_calm(index, video, script, shown[place])), None
+        )
+        if place is not None:
+            found[place] = shown[place]
+    return dict(sorted(found.items()))
+
+
+def _is_calm(index: FilmIndex, video: VideoStream, script: str, time: int) -> bool:
+    """Return True where captions are drawn from a time on as they would be in a drawing of the whole."""
+    seconds = time * index.picture.time_base - index.start
+    return not collisions.frames_before(script, round(seconds * video.frame_rate), video.frame_rate)
+
+
+def _pieces(index: FilmIndex, cuts: dict[int, int]) -> Iterator[FilmPiece]:
+    """Yield the pieces between the cuts; of the sound each packet is in the piece in which it begins."""
+    pictures = [0, *cuts, len(index.picture.times)]
+    sounds = [
+        [0, *(_place(stream, time * index.picture.time_base) for time in cuts.values()), len(stream.times)]
+        for stream in index.sound
+    ]
+    edges = zip(pairwise(pictures), *(pairwise(places) for places in sounds), strict=True)
+    for picture, *heard in edges:
+        yield FilmPiece(range(*picture), tuple(range(*one) for one in heard))
+
+
+def _place(stream: StreamIndex, time: Fraction) -> int:
+    """Return the place of the first packet that begins at a time, in seconds, or after."""
+    return int(np.searchsorted(stream.times, ceil(time / stream.time_base)))
+
+
+def further_tasks(
+    request: video_pb2.CaptionRequest, film: SplitFilm, codec: Codec
+) -> Iterator[encoder_pb2.FurtherTask]:
+    """Yield the tasks that a video in pieces goes on with: the pieces, and what joins them."""
+    # What x264 makes depends on them: they must be the same however busy an encoder is.
+    threads = round(THREADS_PER_CORE * len(os.sched_getaffinity(0)))
+    for number, piece in enumerate(film.pieces):
+        yield _piece_task(film, number, piece, codec, threads)
+    join = parts_pb2.CaptionJoin(
+        piece_count=len(film.pieces),
+        frames=len(film.index.picture.times),
+        seconds=film.seconds,
+        container=request.container,
+    )
+    yield encoder_pb2.FurtherTask(
+        part=parts_pb2.StoryPart(caption_join=join).SerializeToString(),
+        inputs=[
+            encoder_pb2.FurtherInput(field=f"{PIECES}[{number}]", task=number) for number in range(len(film.pieces))
+        ],
+        is_result=True,
+        item="film",
+        kind="caption.join",
+    )
+
+
+def _piece_task(film: SplitFilm, number: int, piece: FilmPiece, codec: Codec, threads: int) -> encoder_pb2.FurtherTask:
+    index, rate = film.index, film.video.frame_rate
+    runs = [(index.picture, piece.picture), *zip(index.sound, piece.sound, strict=True)]
+    picture, *sound = (_packet_run(*run) for run in runs)
+    part = parts_pb2.CaptionPiece(
+        picture=picture,
+        sound=sound,
+        width=film.video.width,
+        height=film.video.height,
+        rate_frames=rate.numerator,
+        rate_seconds=rate.denominator,
+        threads=threads,
+    )
+    story_codec.write(codec, part)
+    ranges = packet_index.ranges_of(index, runs)
+    return encoder_pb2.FurtherTask(
+        part=parts_pb2.StoryPart(caption_piece=part).SerializeToString(),
+        inputs=[
+            encoder_pb2.FurtherInput(
+                field=VIDEO,
+                request_field=VIDEO,
+                ranges=[encoder_pb2.ByteRange(start=start, end=end) for start, end in ranges],
+                source_bytes=index.size_bytes,
+            ),
+            encoder_pb2.FurtherInput(field=CAPTIONS, planned=True),
+        ],
+        item=f"piece {number + 1}",
+        kind="caption.piece",
+        codec=codec.name,
+        frames=len(piece.picture),
+    )
+
+
+def _packet_run(stream: StreamIndex, places: range) -> parts_pb2.PacketRun:
+    first = int(stream.times[places.start]) if places else 0
+    return parts_pb2.PacketRun(stream=stream.stream, first_dts=first, packets=len(places))

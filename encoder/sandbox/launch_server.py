@@ -1,0 +1,130 @@
+"""A program of its own: the launch server, a warm launcher. For each program that a task runs it forks a process, which
+gives up its rights and becomes the program: so none waits for a Python of its own to start.
+
+`python -m encoder.sandbox.launch_server CHANNEL`: requests come over the channel as JSON, each with a file that holds
+the command line and the folder of a program, and with its standard input, output and error; return codes go back. When
+the channel closes, all of them end. It is small, so that a fork is cheap, and reads nothing of a caller.
+"""
+
+import contextlib
+import gc
+import json
+import os
+import resource
+import select
+import signal
+import socket
+import sys
+import traceback
+
+from encoder.sandbox import launcher
+
+MAX_PACKET_BYTES = 4096
+# The request, and standard input, output and error.
+MAX_DESCRIPTORS = 4
+NAME = b"launching"
+FAILED = 1
+
+
+class LaunchServer:
+    """Launches, kills and reaps."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        self._channel = channel
+        self._processes: dict[int, int] = {}  # number by process id
+        self._woken, self._waking = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+
+    def run(self) -> None:
+        """Serve until the channel is closed; then kill all."""
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(self._waking, warn_on_full_buffer=False)
+        gc.collect()
+        gc.freeze()
+        with contextlib.suppress(OSError):
+            self._channel.sendall(b"{}")  # ready
+            while self._serve_once():
+                self._reap()
+        for process in self._processes:
+            _kill(process)
+            os.waitpid(process, 0)
+
+    def _serve_once(self) -> bool:
+        """Wait for what comes next; False once the channel is closed."""
+        channel = self._channel.fileno()
+        ready, _, _ = select.select([channel, self._woken], [], [])
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._woken, 4096)
+        return channel not in ready or self._receive()
+
+    def _receive(self) -> bool:
+        data, descriptors, _, _ = socket.recv_fds(self._channel, MAX_PACKET_BYTES, MAX_DESCRIPTORS)
+        if not data:
+            return False
+        request = json.loads(data)
+        if request["launch"] is not None:
+            self._launch(request["launch"], descriptors)
+        for process in [process for process, number in self._processes.items() if number == request["kill"]]:
+            _kill(process)
+        return True
+
+    def _launch(self, number: int, descriptors: list[int]) -> None:
+        server = os.getpid()
+        try:
+            process = os.fork()
+        except OSError:
+            self._tell(number, -signal.SIGKILL)
+        else:
+            if process == 0:
+                _become_program(server, *descriptors)
+            self._processes[process] = number
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+    def _reap(self) -> None:
+        while self._processes:
+            process, status = os.waitpid(-1, os.WNOHANG)
+            if not process:
+                return
+            self._tell(self._processes.pop(process), os.waitstatus_to_exitcode(status))
+
+    def _tell(self, number: int, return_code: int) -> None:
+        self._channel.sendall(json.dumps({"ended": number, "return_code": return_code}).encode())
+
+
+def _kill(process: int) -> None:
+    """Kill a process and its group, which it may not have made yet."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process, signal.SIGKILL)
+    os.kill(process, signal.SIGKILL)
+
+
+def _become_program(server: int, request: int, *files: int) -> None:
+    """Become the program of a request, in a process group of its own, which ends with the server. Never returns."""
+    try:
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        launcher.end_with(server)
+        launcher.set_name(NAME)
+        os.setpgid(0, 0)
+        for number, file in enumerate(files):
+            os.dup2(file, number)
+        program = json.loads(os.pread(request, os.fstat(request).st_size, 0))
+        os.closerange(len(files), resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+        os.chdir(program["folder"])
+        _execute(program["command"])
+    except Exception:  # told where the program itself would tell what goes wrong
+        traceback.print_exc()
+    finally:
+        os._exit(FAILED)
+
+
+def _execute(command: list[str]) -> None:
+    own = len(launcher.COMMAND)
+    if tuple(command[:own]) == launcher.COMMAND:
+        launcher.become(command[own:])
+    os.execv(command[0], command)
+
+
+if __name__ == "__main__":
+    with socket.socket(fileno=int(sys.argv[1])) as connected:
+        LaunchServer(connected).run()

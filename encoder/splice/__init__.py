@@ -1,0 +1,1 @@
+"""Splice: encoded runs of frames that stand between the untouched packets of a film."""

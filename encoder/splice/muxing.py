@@ -1,0 +1,145 @@
+"""Puts a film together: the untouched packets of its source, and between them those of encoded runs.
+
+The packets of a run have the times of those that they take the place of: the same pictures are shown, in the same
+order; so are the times of decoding, as far as the order of the new packets allows."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import av
+import numpy as np
+from av.container import OutputContainer
+from av.packet import Packet
+from av.video.stream import VideoStream as AvVideo
+
+from encoder.media.containers import MP4_DEMUXER, open_container
+from encoder.media.info import MediaInfo, Source, VideoStream
+from encoder.splice import h264
+from encoder.splice.h264 import BadBitstream, DecoderRecord
+from encoder.splice.scan import ScannedTrack, Times
+from encoder.splice.segments import Segment
+
+# By so much the times of a run may differ from those that were planned: containers round.
+NEAR_SECONDS = 1e-3
+
+
+class PartMismatch(ValueError):
+    """An encoded run is not what was planned; the text says why, for people."""
+
+
+def mux(
+    source: Source,
+    info: MediaInfo,
+    video: VideoStream,
+    track: ScannedTrack,
+    segments: Sequence[Segment],
+    parts: Sequence[Source],
+    result: Path,
+) -> None:
+    """Write the film of these segments, video alone, from the start of its file on; `parts` are the encoded ones.
+    Raises PartMismatch."""
+    record = track.record.with_sets(_common_record(parts, track)) if parts else track.record
+    times = [_part_times(part, track, segment) for part, segment in zip(parts, _encoded(segments), strict=True)]
+    options = {"video_track_timescale": str(track.clock.denominator)}
+    with (
+        open_container(source, (info.demuxer,)) as given,
+        av.open(str(result), "w", format="mp4", options=options) as made,
+    ):
+        read = given.streams[video.index]
+        assert isinstance(read, AvVideo)
+        writer = _Writer(made, read, track, record)
+        packets = (packet for packet in given.demux(read) if packet.size)
+        waiting = iter(zip(parts, times, strict=True))
+        for segment in segments:
+            if segment.is_encoded:
+                part, (shown, decoded) = next(waiting)
+                writer.write_part(part, shown, decoded, segment)
+            for number, packet in zip(range(segment.first, segment.end), packets, strict=False):
+                if not segment.is_encoded:
+                    writer.write(packet, int(track.shown[number]), int(track.decoded[number]))
+
+
+def _encoded(segments: Sequence[Segment]) -> Iterator[Segment]:
+    return (segment for segment in segments if segment.is_encoded)
+
+
+class _Writer:
+    """Writes packets into one track of MP4, whose clock is that of the source."""
+
+    def __init__(self, made: OutputContainer, read: AvVideo, track: ScannedTrack, record: DecoderRecord) -> None:
+        self._made = made
+        self._track = track
+        self._stream = made.add_stream_from_template(read)
+        self._stream.codec_context.extradata = record.to_bytes()
+        self._stream.time_base = track.clock
+
+    def write(self, packet: "Packet[AvVideo]", shown: int, decoded: int) -> None:
+        """Write a packet with these times of the source."""
+        packet.stream, packet.time_base = self._stream, self._track.clock
+        packet.pts, packet.dts = shown - self._track.begin, decoded - self._track.begin
+        self._made.mux(packet)
+
+    def write_part(self, part: Source, shown: Times, decoded: Times, segment: Segment) -> None:
+        """Write the packets of an encoded run."""
+        lengths = np.diff(self._track.decoded[segment.first : segment.end + 1], append=0)
+        with open_container(part, (MP4_DEMUXER,)) as container:
+            packets = (packet for packet in container.demux(video=0) if packet.size)
+            for number, packet in enumerate(packets):
+                packet.duration = max(int(lengths[number]), 0)
+                self.write(packet, int(shown[number]), int(decoded[number]))
+
+
+def _common_record(parts: Sequence[Source], track: ScannedTrack) -> DecoderRecord:
+    """Return the parameter sets that all runs have. Raises PartMismatch where decoders that are set up for the source
+    would not do."""
+    found = {_record(part) for part in parts}
+    if len(found) != 1:
+        raise PartMismatch("its runs were encoded with different parameters")
+    (record,) = found
+    made, told = h264.read_sps(record.sps[0]), track.parameters
+    fit = track.fit()
+    if len(record.sps) != 1 or len(record.pps) != 1 or made.number != fit.number:
+        raise PartMismatch("its runs have parameter sets of other numbers than were planned")
+    if made.shape.across != told.shape.across or made.shape.down != told.shape.down:
+        raise PartMismatch("its runs are of another size")
+    if made.level > told.level or made.references > max(told.references, 1) or (made.reordered or 0) > fit.reordered:
+        raise PartMismatch("its runs ask more of decoders than it does")
+    return record
+
+
+def _record(part: Source) -> DecoderRecord:
+    with open_container(part, (MP4_DEMUXER,)) as container:
+        try:
+            return h264.read_record(container.streams.video[0].codec_context.extradata or b"")
+        except BadBitstream as error:
+            raise PartMismatch(f"a run of it cannot be read: {error}") from error
+
+
+def _part_times(part: Source, track: ScannedTrack, segment: Segment) -> tuple[Times, Times]:
+    """Return when each packet of a run is shown and decoded, in ticks of the source. Raises PartMismatch where its
+    pictures are not those that it is to take the place of."""
+    with open_container(part, (MP4_DEMUXER,)) as container:
+        packets = [(packet.pts, packet.is_keyframe) for packet in container.demux(video=0) if packet.size]
+        clock = container.streams.video[0].time_base
+    wanted = np.sort(track.shown[segment.first : segment.end])
+    if len(packets) != len(wanted) or any(time is None for time, _ in packets) or not packets[0][1] or not clock:
+        raise PartMismatch(f"{len(packets)} frames were made where {len(wanted)} were planned")
+    times = np.array([time for time, _ in packets], np.int64)
+    ranks = np.argsort(np.argsort(times, kind="stable"), kind="stable")
+    begin = track.begin * float(track.clock)
+    gaps = np.abs(np.sort(times) * float(clock) - (wanted * float(track.clock) - begin))
+    if gaps.max() > NEAR_SECONDS:
+        raise PartMismatch("frames of it have other times than were planned")
+    return wanted[ranks], _decoding_times(wanted[ranks], track, segment)
+
+
+def _decoding_times(shown: Times, track: ScannedTrack, segment: Segment) -> Times:
+    """Return when packets are decoded: at the times of those that they replace, or so much earlier that none is shown
+    before. Raises PartMismatch where that is not to be had."""
+    decoded = np.minimum(track.decoded[segment.first : segment.end], shown)
+    # What is decoded later is decoded at a later tick.
+    ticks = np.arange(len(decoded))
+    decoded = np.minimum.accumulate((decoded - ticks)[::-1])[::-1] + ticks
+    if segment.first and decoded[0] <= track.decoded[segment.first - 1]:
+        raise PartMismatch("its runs reorder more frames than it does")
+    return decoded

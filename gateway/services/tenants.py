@@ -1,0 +1,101 @@
+"""TenantService: what an operator says of tenants."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from apigpu.v1 import tenants_pb2 as pb2
+from apigpu.v1 import tenants_pb2_grpc
+from gateway.callers import check_tenant
+from gateway.jobs import options
+from gateway.sources.guard import AddressGuard
+from gateway.tenants.record import TenantRecord
+from gateway.tenants.tenants import Tenants
+from gateway.webhooks.signing import check_secret
+from servicekit.errors import InvalidArgument
+from servicekit.interceptors import Context
+
+MIN_WEIGHT, MAX_WEIGHT = 0.01, 100.0
+LIMITS = ("max_queued_jobs", "max_running_tasks", "max_minutes_per_day", "max_usd_per_day", "max_stored_bytes")
+# The old one and the new one while one is replaced, and some more.
+MAX_SECRETS = 5
+
+
+@dataclass(eq=False)
+class TenantService(tenants_pb2_grpc.TenantServiceServicer):
+    """Serves apigpu.v1.TenantService."""
+
+    tenants: Tenants
+    guard: AddressGuard
+
+    async def UpdateTenant(self, request: pb2.UpdateTenantRequest, context: Context) -> pb2.UpdateTenantResponse:
+        check_tenant(request.tenant)
+        step = await self._step(request)
+        return pb2.UpdateTenantResponse(tenant=_message(await self.tenants.update(request.tenant, step)))
+
+    async def GetTenant(self, request: pb2.GetTenantRequest, context: Context) -> pb2.GetTenantResponse:
+        check_tenant(request.tenant)
+        return pb2.GetTenantResponse(tenant=_message(self.tenants.get(request.tenant)))
+
+    async def ListTenants(self, request: pb2.ListTenantsRequest, context: Context) -> pb2.ListTenantsResponse:
+        return pb2.ListTenantsResponse(tenants=map(_message, self.tenants.list()))
+
+    async def _step(self, request: pb2.UpdateTenantRequest) -> Callable[[TenantRecord], TenantRecord]:
+        """Return the change that is asked for. Raises InvalidArgument."""
+        given = {field.name for field, _ in request.ListFields()}
+        changes: dict[str, Any] = {
+            name: _number(name, getattr(request, name)) for name in (*LIMITS, "weight") if name in given
+        }
+        weight = changes.get("weight", MIN_WEIGHT)
+        if not MIN_WEIGHT <= weight <= MAX_WEIGHT:
+            raise InvalidArgument.field("weight", f"is {weight:g}; give {MIN_WEIGHT:g} to {MAX_WEIGHT:g}.")
+        if request.HasField("webhook_url"):
+            changes["webhook_url"] = url = request.webhook_url.strip()
+            changes["webhook_events"] = ()
+            if url:
+                await options.check_url(options.URL, url, self.guard)
+        if request.webhook_events:
+            changes["webhook_events"] = options.checked_events(request.webhook_events)
+        if request.HasField("webhook_secret"):
+            secrets = _secrets(request.webhook_secret)
+            changes["sealed_webhook_secrets"] = self.tenants.sealed(request.tenant, secrets)
+
+        def step(before: TenantRecord) -> TenantRecord:
+            after = replace(before, **changes)
+            if after.webhook_events and not after.webhook_url:
+                text = f"is missing; give it with {options.EVENT_NAMES}, or leave both out."
+                raise InvalidArgument.field(options.URL, text)
+            return after
+
+        return step
+
+
+def _number(name: str, value: float) -> float:
+    if not math.isfinite(value) or value < 0:
+        raise InvalidArgument.field(name, f"is {value:g}; give 0 for no limit, or more.")
+    return value
+
+
+def _secrets(text: str) -> str:
+    """Return secrets of webhooks with commas between. Raises InvalidArgument, which does not tell them."""
+    given = [part.strip() for part in text.split(",") if part.strip()]
+    if len(given) > MAX_SECRETS:
+        raise InvalidArgument.field("webhook_secret", f"has {len(given)} secrets and {MAX_SECRETS} are the most.")
+    for secret in given:
+        try:
+            check_secret(secret)
+        except ValueError as error:
+            raise InvalidArgument.field("webhook_secret", f"is none: {error}.") from error
+    return ",".join(given)
+
+
+def _message(tenant: TenantRecord) -> pb2.Tenant:
+    return pb2.Tenant(
+        tenant=tenant.tenant,
+        **{name: getattr(tenant, name) for name in LIMITS},
+        weight=tenant.weight,
+        webhook_url=tenant.webhook_url,
+        webhook_events=tenant.webhook_events,
+        has_webhook_secret=bool(tenant.sealed_webhook_secrets),
+    )

@@ -1,0 +1,1 @@
+"""What was done for tenants, by day: counted once for each job, and kept longer than the jobs."""

@@ -1,0 +1,85 @@
+"""The launch server: what it starts is shut in, has nothing of the server's, and is gone when it should be."""
+
+import asyncio
+import contextlib
+import os
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from encoder.ffmpeg.children import Child
+from encoder.planning.processes import LaunchServerClient
+from tests.integration.encoder.test_encoder_life import LONG, alive
+from tests.support import encoder_harness
+from tests.support.launching import launched
+from tests.support.until import until
+
+TOLD = "import os; print(os.getpgid(0) == os.getpid(), sorted(os.listdir('/proc/self/fd')), dict(os.environ))"
+# A program with a child of its own, which ignores what asks it to end.
+STUBBORN = "trap '' TERM; sleep 100 & echo $! > child; wait"
+
+
+@contextlib.asynccontextmanager
+async def stubborn(folder: Path) -> AsyncIterator[tuple[LaunchServerClient, Child, psutil.Process]]:
+    """A client, a program that it started, and that one's child."""
+    client = LaunchServerClient()
+    async with contextlib.aclosing(client):
+        with Path(os.devnull).open("r+b") as nothing:
+            files = (nothing.fileno(), nothing.fileno(), nothing.fileno())
+            child = await client.launch(["/bin/sh", "-c", STUBBORN], folder, files)
+        number = await until(lambda: (folder / "child").exists() and (folder / "child").read_text().strip())
+        yield client, child, psutil.Process(int(number))
+
+
+async def test_a_program_has_a_group_of_its_own_and_nothing_of_the_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SESSION_TOKEN", "secret")
+    code, told = await launched([sys.executable, "-I", "-S", "-c", TOLD], tmp_path)
+    # The fourth is that by which the folder is listed.
+    assert (code, told.partition("{")[0]) == (0, "True ['0', '1', '2', '3'] ")
+    assert "secret" not in told
+
+
+async def test_a_command_line_may_be_long_and_a_failed_start_is_told(tmp_path: Path) -> None:
+    long = ["x" * 100_000] * 5
+    assert (await launched(["/bin/sh", "-c", "echo $#", "sh", *long], tmp_path)) == (0, "5\n")
+    code, told = await launched([str(tmp_path / "missing")], tmp_path)
+    assert code == 1
+    assert "FileNotFoundError" in told
+
+
+async def test_a_program_is_killed_with_its_group(tmp_path: Path) -> None:
+    async with stubborn(tmp_path) as (_, child, grandchild):
+        child.kill()
+        assert await child.ended == -9
+        await until(lambda: not alive(grandchild))
+
+
+async def test_a_closed_server_leaves_none_of_them(tmp_path: Path) -> None:
+    async with stubborn(tmp_path) as (client, child, grandchild):
+        await client.aclose()
+        assert await child.ended == -9
+        await until(lambda: not alive(grandchild))
+
+
+async def test_a_server_that_is_lost_takes_its_programs_along_and_is_started_anew(
+    encoder: encoder_harness.Encoder, client: encoder_harness.Client, still: Path
+) -> None:
+    running = asyncio.create_task(client.encode(LONG, {"url_image": still}))
+    (ffmpeg,) = await until(lambda: [one for one in encoder.children() if "ffmpeg" in one.name()])
+    server = encoder.launch_server()
+    assert server in ffmpeg.parents()
+    server.kill()
+    await asyncio.gather(running, return_exceptions=True)
+    assert running.exception() is not None
+    await until(lambda: not alive(ffmpeg))
+    await until(lambda: not encoder.task_folders())
+    again = asyncio.create_task(client.encode(LONG, {"url_image": still}))
+    await until(lambda: any("ffmpeg" in one.name() for one in encoder.children()))
+    assert encoder.launch_server().pid != server.pid
+    again.cancel()
+    await asyncio.gather(again, return_exceptions=True)

@@ -1,0 +1,119 @@
+"""A film of which only the captioned frames were encoded, as others read it: Chromium's player, Cisco's decoder and
+GPAC's reader of MP4. Nothing is to be seen of the places at which it was put together."""
+
+import json
+import random
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from tests.interop.test_film_players import means, played
+from tests.interop.toolchain import run, workplace
+from tests.support import judge, media
+from tests.support.missing import need
+from tools.pair import Pair
+
+pytestmark = [pytest.mark.interop, pytest.mark.timeout(600)]
+
+RATE, SIZE, SECONDS = 25, (320, 180), 12
+CUES = ((3.3, 3.9), (8.1, 8.4))
+NEAR = 6.0
+KINDS = {
+    "high": ("-preset", "medium", "-g", "50", "-x264-params", "bframes=3:b-pyramid=normal:ref=4"),
+    "baseline": ("-profile:v", "baseline", "-g", "40"),
+}
+
+
+@dataclass(frozen=True)
+class Spliced:
+    """A source, what was made of it, and which of its frames are the source's own, in the order of the film."""
+
+    source: Path
+    path: Path
+    copied: list[bool]
+
+    @property
+    def joints(self) -> list[int]:
+        """The frames at which copied ones go on as encoded ones, or the other way."""
+        return [n for n in range(1, len(self.copied)) if self.copied[n] != self.copied[n - 1]]
+
+
+def packets(path: Path) -> list[bytes]:
+    """The packets of a video in the order in which they are shown."""
+    with av.open(str(path)) as container:
+        found = [(packet.pts or 0, bytes(packet)) for packet in container.demux(video=0) if packet.size]
+    return [data for _, data in sorted(found)]
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def spliced(request: pytest.FixtureRequest, pair: Pair, tmp_path_factory: pytest.TempPathFactory) -> Spliced:
+    folder = tmp_path_factory.mktemp("splice")
+    size = f"{SIZE[0]}x{SIZE[1]}"
+    source = media.video(folder / "source.mp4", SECONDS, size, RATE, True, *KINDS[request.param])
+    cues = media.srt(folder / "s.srt", [(start, end, "Words between") for start, end in CUES])
+    with pair.client() as client:
+        job = client.caption(source, cues).wait()
+        client.download(job.asset, folder / "out.mp4")
+    copied = [one == other for one, other in zip(packets(source), packets(folder / "out.mp4"), strict=True)]
+    assert sum(copied) > SECONDS * RATE // 2
+    return Spliced(source, folder / "out.mp4", copied)
+
+
+def test_a_reader_of_mp4_has_no_complaints(spliced: Spliced) -> None:
+    need("node", "npm")
+    folder = workplace("players")
+    run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", folder=folder)
+    done = subprocess.run(["node", "check.js", spliced.path], cwd=folder, capture_output=True, text=True, check=True)
+    told = json.loads(done.stdout)
+    assert told["complaints"] == []
+    for track in told["tracks"]:
+        assert (track["gaps"], track["outside"], track["descriptions"]) == (0, 0, 1)
+    (video,) = (track for track in told["tracks"] if track["kind"] == "video")
+    step = video["timescale"] // RATE
+    begin = video["edits"][0]["media_time"]
+    assert video["times"] == [begin + step * number for number in range(SECONDS * RATE)]
+    assert {number for number in spliced.joints if spliced.copied[number]} <= set(video["syncs"])
+    assert {number for number in spliced.joints if not spliced.copied[number]} <= set(video["syncs"])
+
+
+def test_chromium_plays_over_the_joints_and_seeks_to_any_place(spliced: Spliced, tmp_path: Path) -> None:
+    need("chromium")
+    frames = judge.pictures(spliced.path)
+    near = {joint + by for joint in spliced.joints for by in range(-6, 6)}
+    chance = random.Random(7)
+    looked_at = [*sorted({0, len(frames) - 1, *near}), *(chance.randrange(len(frames)) for _ in range(100))]
+    told = played(spliced.path, [(number + 0.5) / RATE for number in looked_at], tmp_path / "browser")
+    assert "error" not in told, told
+    ours = np.array([means(frame) for frame in frames])
+    for number, seen in zip(looked_at, told["frames"], strict=True):
+        assert seen["at"] is None or round(seen["at"] * RATE) == number
+        gaps = np.abs(ours - np.array(seen["columns"])).mean(axis=(1, 2))
+        assert gaps[number] < NEAR, number
+        assert gaps[number] < gaps.min() + 1, (number, int(gaps.argmin()))
+    assert len(told["ranges"]) == 1
+    assert (told["played"]["events"], told["played"]["corrupted"]) == ([], 0)
+    shown = told["played"]["shown"]
+    assert shown == sorted(shown)
+
+
+def by_cisco(path: Path) -> "np.ndarray[tuple[int, int], np.dtype[np.int16]]":
+    """The frames of a video as openh264 decodes them, each as the bytes of yuv420p."""
+    out = path.with_suffix(".yuv")
+    words = ["filesrc", f"location={path}", "!", "qtdemux", "!", "h264parse", "!", "openh264dec", "!"]
+    words += ["videoconvert", "!", "video/x-raw,format=I420", "!", "filesink", f"location={out}"]
+    subprocess.run(["gst-launch-1.0", "-q", *words], check=True, timeout=60)
+    return np.fromfile(out, np.uint8).reshape(-1, SIZE[0] * SIZE[1] * 3 // 2).astype(np.int16)
+
+
+def test_ciscos_decoder_shows_what_it_shows_of_the_source(spliced: Spliced) -> None:
+    need("gst-launch-1.0")
+    theirs, ours = by_cisco(spliced.source), by_cisco(spliced.path)
+    assert len(theirs) == len(ours) == len(spliced.copied)
+    gaps = np.abs(theirs - ours).mean(axis=1)
+    assert [number for number, gap in enumerate(gaps) if gap and spliced.copied[number]] == []
+    # What was encoded is near to the source; where there are no words, it is so in all places.
+    assert gaps.max() < 8

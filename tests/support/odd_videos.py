@@ -1,0 +1,141 @@
+"""Videos of odd structure in H.264, small and short: what a film can be that runs of new frames are put into."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.support import media
+
+SECONDS, RATE, SIZE = 5.0, 25, "96x64"
+UNEVEN = ("-vf", "settb=1/90000,setpts='(N*0.04+mod(N,3)*0.007)/TB'", "-fps_mode", "passthrough")
+Make = Callable[[Path], Path]
+
+
+@dataclass(frozen=True)
+class OddVideo:
+    """How a video is made, in a folder; and why all of it must be encoded, a part of the text, "" where it need not."""
+
+    make: Make
+    whole_reason: str = ""
+
+
+def _encoded(
+    *options: str, rate: str = str(RATE), seconds: float = SECONDS, ending: str = "mp4", size: str = SIZE
+) -> Make:
+    def make(folder: Path) -> Path:
+        path = folder / f"odd.{ending}"
+        source = f"testsrc2=size={size}:rate={rate}:duration={seconds}"
+        usual = ["-c:v", "libx264", "-preset", "veryfast", "-pix_fmt", "yuv420p", "-g", "25"]
+        media.run("-f", "lavfi", "-i", source, *usual, *options, path)
+        return path
+
+    return make
+
+
+def _x264(parameters: str) -> Make:
+    return _encoded("-x264-params", parameters)
+
+
+def _copied(*options: str, ending: str = "mp4", before: tuple[str, ...] = ()) -> Make:
+    """A plain video with sound, copied with these options."""
+
+    def make(folder: Path) -> Path:
+        plain = media.video(folder / "plain.mp4", SECONDS, SIZE, RATE, True, "-preset", "veryfast", "-g", "25")
+        path = folder / f"odd.{ending}"
+        media.run(*before, "-i", plain, "-map", "0", "-c", "copy", *options, path)
+        return path
+
+    return make
+
+
+def _shifted(stream: str, ending: str = "mp4") -> Make:
+    """A plain video of which the picture (v) or the sound (a) begins later than the other."""
+
+    def make(folder: Path) -> Path:
+        plain = media.video(folder / "plain.mp4", SECONDS, SIZE, RATE, True, "-preset", "veryfast", "-g", "25")
+        path, other = folder / f"odd.{ending}", "a" if stream == "v" else "v"
+        late = ["-itsoffset", "0.7", "-i", plain]
+        media.run("-i", plain, *late, "-map", f"0:{other}", "-map", f"1:{stream}", "-c", "copy", path)
+        return path
+
+    return make
+
+
+NOT_PLAIN, UNTIMED, ELSEWHERE = "8 bits", "edit list", "MP4, MOV or Matroska"
+
+FEW: Mapping[str, OddVideo] = {
+    "pyramid": OddVideo(_x264("bframes=3:b-pyramid=normal:ref=4")),
+    "open-gop": OddVideo(_x264("open-gop=1")),
+    "no-b-frames": OddVideo(_encoded("-profile:v", "baseline")),
+    "uneven-times": OddVideo(_encoded(*UNEVEN, "-enc_time_base", "1:90000")),
+    "matroska": OddVideo(_shifted("v", "mkv")),
+    "fragmented": OddVideo(_copied("-movflags", "frag_keyframe+empty_moov")),
+    "late-picture": OddVideo(_shifted("v")),
+    "interlaced": OddVideo(_x264("tff=1"), "interlaced"),
+    "ten-bits": OddVideo(_encoded("-pix_fmt", "yuv420p10le"), NOT_PLAIN),
+    "edit-list": OddVideo(_copied(before=("-ss", "0.5")), UNTIMED),
+}
+MORE: Mapping[str, OddVideo] = {
+    "plain": OddVideo(_encoded()),
+    "strict-pyramid": OddVideo(_x264("bframes=3:b-pyramid=strict:ref=4")),
+    "16-b-frames": OddVideo(_x264("bframes=16:b-adapt=0:ref=4")),
+    "b-frames-flat": OddVideo(_x264("bframes=2:b-pyramid=none:ref=1")),
+    "open-gop-bluray": OddVideo(_x264("open-gop=1:bluray-compat=1")),
+    "intra-refresh": OddVideo(_x264("intra-refresh=1")),
+    "one-keyframe": OddVideo(_x264("keyint=infinite:scenecut=0")),
+    "keyframes-alone": OddVideo(_x264("keyint=1")),
+    "short-gop": OddVideo(_x264("keyint=5:min-keyint=5:scenecut=0")),
+    "many-scene-cuts": OddVideo(_x264("scenecut=100")),
+    "main": OddVideo(_encoded("-profile:v", "main")),
+    "ultrafast": OddVideo(_encoded("-preset", "ultrafast")),
+    "slow": OddVideo(_encoded("-preset", "slow")),
+    "placebo": OddVideo(_encoded("-preset", "placebo")),
+    "no-cabac": OddVideo(_x264("cabac=0")),
+    "no-8x8": OddVideo(_x264("8x8dct=0")),
+    "16-references": OddVideo(_x264("ref=16")),
+    "1-reference": OddVideo(_x264("ref=1:b-pyramid=none")),
+    "weighted": OddVideo(_x264("weightp=2:weightb=1")),
+    "constrained-intra": OddVideo(_x264("constrained-intra=1")),
+    "matrices": OddVideo(_x264("cqm=jvt")),
+    "slices": OddVideo(_x264("slices=4")),
+    "many-slices": OddVideo(_x264("slice-max-size=100")),
+    "delimiters": OddVideo(_x264("aud=1")),
+    "constant-rate": OddVideo(_x264("nal-hrd=cbr:vbv-maxrate=300:vbv-bufsize=300:bitrate=300")),
+    "variable-rate": OddVideo(_x264("nal-hrd=vbr:vbv-maxrate=300:vbv-bufsize=300")),
+    "picture-structure": OddVideo(_x264("pic-struct=1")),
+    "number-5": OddVideo(_x264("sps-id=5")),
+    "number-31": OddVideo(_x264("sps-id=31")),
+    "level-1": OddVideo(_encoded("-level", "1")),
+    "level-1b": OddVideo(_encoded("-level", "1b")),
+    "level-6.2": OddVideo(_encoded("-level", "6.2")),
+    "overscan": OddVideo(_x264("overscan=show")),
+    "television": OddVideo(_x264("colormatrix=smpte170m:colorprim=smpte170m:transfer=smpte170m")),
+    "wide-pixels": OddVideo(_encoded("-vf", "setsar=4/3")),
+    "odd-blocks": OddVideo(_encoded(size="130x98")),
+    "1001": OddVideo(_encoded(rate="30000/1001")),
+    "60-a-second": OddVideo(_encoded(rate="60")),
+    "uneven-matroska": OddVideo(_encoded(*UNEVEN, "-enc_time_base", "1:1000", ending="mkv")),
+    "mov": OddVideo(_copied(ending="mov")),
+    "plain-matroska": OddVideo(_copied(ending="mkv")),
+    "late-sound": OddVideo(_shifted("a")),
+    "large-clock": OddVideo(_copied("-video_track_timescale", "1000000")),
+    "fragments-of-frames": OddVideo(_copied("-movflags", "frag_every_frame+empty_moov+default_base_moof")),
+    "silent-with-title": OddVideo(_encoded("-metadata", "title=Hello")),
+    "fake-interlaced": OddVideo(_x264("fake-interlaced=1"), NOT_PLAIN),
+    "bottom-field": OddVideo(_x264("bff=1"), "interlaced"),
+    "4:2:2": OddVideo(_encoded("-pix_fmt", "yuv422p"), NOT_PLAIN),
+    "4:4:4": OddVideo(_encoded("-pix_fmt", "yuv444p"), NOT_PLAIN),
+    "lossless": OddVideo(_encoded("-qp", "0"), NOT_PLAIN),
+    "full-range": OddVideo(_encoded("-color_range", "pc"), "full range"),
+    "hlg": OddVideo(_x264("transfer=arib-std-b67:colorprim=bt2020:colormatrix=bt2020nc"), "high dynamic range"),
+    "cropped": OddVideo(_copied("-bsf:v", "h264_metadata=crop_left=2:crop_top=4"), "cropped"),
+    "cropped-right": OddVideo(_copied("-bsf:v", "h264_metadata=crop_right=20"), "cropped"),
+    "other-aspect": OddVideo(_copied("-aspect", "4:3"), "shape of pixels"),
+    "turned": OddVideo(_copied(before=("-display_rotation", "90")), "turned"),
+    "transport-stream": OddVideo(_copied(ending="ts"), ELSEWHERE),
+    "flash": OddVideo(_copied(ending="flv"), ELSEWHERE),
+    "avi": OddVideo(_copied(ending="avi"), ELSEWHERE),
+    "hevc": OddVideo(_encoded("-c:v", "libx265", "-x265-params", "log-level=error"), ELSEWHERE),
+    "slow-pictures": OddVideo(_encoded(rate="2", seconds=60.0), "stand for long"),
+    "short": OddVideo(_encoded(seconds=1.5), "too short"),
+}
