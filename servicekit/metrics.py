@@ -21,7 +21,7 @@ KEEP_ALIVE_SECONDS = 30
 SECONDS = (0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0, 300.0, 1800.0)
 
 # When each was first counted, which nobody asks for, would be as many lines again.
-disable_created_metrics()
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 CALLS = Counter(
     "grpc_server_handled", "Calls that ended, by their status.", ("grpc_service", "grpc_method", "grpc_code")
