@@ -11,7 +11,7 @@ import grpc
 
 from servicekit.backoff import Backoff
 from servicekit.chunks import MAX_MESSAGE_BYTES
-from servicekit.errors import ConfigError, FailedPrecondition, ServiceError, Unavailable, from_rpc
+from servicekit.errors import Cancelled, ConfigError, FailedPrecondition, ServiceError, Unavailable, from_rpc
 from servicekit.tls import Identity
 
 Request = TypeVar("Request")
@@ -23,11 +23,24 @@ FIRST_SECONDS = 10.0
 RETRY_BACKOFF = Backoff(first_seconds=0.3, max_seconds=2.0)
 # Every answer of a gateway carries it.
 REQUEST_ID = "x-request-id"
-READING = (("JobService", "GetJob"), ("JobService", "ListJobs"), ("AssetService", "GetAsset"))
+# Calls that change nothing, by service: gRPC repeats them by itself.
+READING = {
+    "AssetService": ("GetAsset",),
+    "DestinationService": ("ListDestinations",),
+    "FleetService": ("GetFleet", "GetCosts"),
+    "JobService": ("GetJob", "ListJobs", "ListWebhooks"),
+    "KeyService": ("ListKeys",),
+    "SystemService": ("GetInfo", "GetHealth", "GetRunpodHealth", "GetRunpodConfig"),
+    "UploadService": ("GetUpload",),
+}
 SERVICE_CONFIG = {
     "methodConfig": [
         {
-            "name": [{"service": f"apigpu.v1.{service}", "method": method} for service, method in READING],
+            "name": [
+                {"service": f"apigpu.v1.{service}", "method": method}
+                for service, methods in READING.items()
+                for method in methods
+            ],
             "retryPolicy": {
                 "maxAttempts": 4,
                 "initialBackoff": "0.1s",
@@ -104,7 +117,8 @@ class Connection:
         assert isinstance(error, grpc.Call)
         failure = from_rpc(error)
         from_gateway = any(name == REQUEST_ID for name, _ in error.trailing_metadata() or ())
-        if isinstance(failure, Unavailable) and not from_gateway:
+        # A gateway that stops, or is killed, may leave it to gRPC to end a call, which cancels it.
+        if isinstance(failure, (Unavailable, Cancelled)) and not from_gateway:
             return Unavailable(
                 f"{self.target} does not answer: {failure.message}. Is the gateway running there, and are the CA and "
                 "the client certificate those it knows? `api-gpu up` starts one on this machine.",

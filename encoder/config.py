@@ -36,7 +36,7 @@ class EncoderSettings(Settings):
     host: str = "0.0.0.0"
     port: int = Field(50052, ge=0, le=65535)
     health_port: int = Field(50054, ge=0, le=65535)
-    metrics_port: PortOrNone = 9465
+    metrics_port: PortOrNone | None = None
     tls_cert: Path = Path(".api-gpu/certs/encoder.crt")
     tls_key: Path = Path(".api-gpu/certs/encoder.key")
     tls_ca: Path = Path(".api-gpu/certs/ca.crt")

@@ -59,6 +59,7 @@ from servicekit.tls import IdentityFiles
 log = structlog.get_logger("gateway")
 
 CLOSE_SECONDS = 2.0
+METRICS_PORT = 9464
 
 
 async def serve(settings: GatewaySettings) -> None:
@@ -101,7 +102,6 @@ class Gateway:
             http=settings.port,
             grpc=settings.grpc_port,
             health=settings.health_port,
-            metrics=settings.metrics_port,
         )
         return cls(components, service, http)
 
@@ -135,7 +135,7 @@ async def _start_metrics(components: Components, stack: contextlib.AsyncExitStac
     monitor, settings = GatewayMonitor(components), components.settings
     REGISTRY.register(monitor)
     stack.callback(REGISTRY.unregister, monitor)
-    await stack.enter_async_context(exported(settings.host, settings.metrics_port))
+    await stack.enter_async_context(exported(settings.host, settings.metrics_port, METRICS_PORT))
 
 
 def _server_tls(settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> ServerTls:

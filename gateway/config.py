@@ -29,7 +29,7 @@ class GatewaySettings(FleetSettings):
     port: Port = 3000
     grpc_port: Port = 50051
     health_port: Port = 50053
-    metrics_port: PortOrNone = 9464
+    metrics_port: PortOrNone | None = None
     public_url: str = ""
     x_api_key: SecretStr
     admin_api_key: SecretStr = SecretStr("")

@@ -4,7 +4,7 @@ each metric. Labels come from a few known values, never from callers."""
 from prometheus_client import Counter, Histogram
 
 from apigpu.encoder.v1 import encoder_pb2
-from servicekit.metrics import SECONDS
+from servicekit.metrics import SECONDS, codec_label
 
 ATTEMPTS = Counter(
     "api_gpu_task_attempts", "Attempts at tasks that ended, by the job's operation and how.", ("operation", "outcome")
@@ -27,6 +27,7 @@ WAIT_SECONDS = Histogram(
 
 def count_result(operation: str, summary: encoder_pb2.Summary) -> None:
     """Count the result of a task of a job."""
-    ENCODE_SECONDS.labels(operation, summary.codec or "none").observe(summary.encode_seconds)
-    FRAMES.labels(operation, summary.codec or "none").inc(summary.frames)
+    labels = (operation, codec_label(summary.codec))
+    ENCODE_SECONDS.labels(*labels).observe(summary.encode_seconds)
+    FRAMES.labels(*labels).inc(summary.frames)
     RESULT_BYTES.labels(operation).inc(summary.size_bytes)

@@ -15,13 +15,14 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 
 from servicekit.addresses import client_network, parse_address, peer_address
 from servicekit.concurrency import ConcurrencyLimit, Slot
-from servicekit.errors import ResourceExhausted
-from servicekit.interceptors import AroundCall, Context
+from servicekit.errors import ResourceExhausted, Unavailable
+from servicekit.interceptors import QUIET, AroundCall, Context, abort, request_id
 from servicekit.tasks import repeat
 
 log = structlog.get_logger("servicekit.connections")
@@ -40,6 +41,8 @@ LOOK_SECONDS = 0.5
 FULL_SHARE = 0.75
 # A connection that has had a call is not idle for so long.
 CALLED_SECONDS = 10.0
+
+SHUTTING_DOWN = "The service is shutting down."
 
 Peer = tuple[str, int]
 
@@ -101,6 +104,8 @@ class ConnectionGuard:
         self._without_calls = asyncio.Event()
         self._without_calls.set()
         self._linger_seconds = 0.0
+        self._is_refusing = self._is_ending = False
+        self._calls: set[asyncio.Task[Any]] = set()
         # By peer, when the last call ended; those first that ended first.
         self._called_at: dict[str, float] = {}
         self._connections: dict[tuple[int, str], Connection | None] = {}
@@ -113,6 +118,16 @@ class ConnectionGuard:
         """Hold calls open for so long after their last message, from now on."""
         self._linger_seconds = seconds
 
+    def refuse_calls(self) -> None:
+        """Refuse calls from now on, except those of monitors."""
+        self._is_refusing = True
+
+    def end_calls(self) -> None:
+        """End open calls with UNAVAILABLE: gRPC itself would cancel them, and clients would not try again."""
+        self._is_ending = True
+        for call in self._calls:
+            call.cancel()
+
     async def wait_without_calls(self, seconds: float) -> None:
         """Wait until no call is open, so many seconds at most."""
         with contextlib.suppress(TimeoutError):
@@ -124,14 +139,26 @@ class ConnectionGuard:
 
         @contextlib.asynccontextmanager
         async def around(method: str, context: Context) -> AsyncIterator[None]:
-            peer = context.peer()
+            if self._is_refusing and not method.startswith(QUIET):
+                await abort(context, Unavailable(SHUTTING_DOWN, reason="SHUTTING_DOWN"), request_id(context))
+            peer, call = context.peer(), asyncio.current_task()
+            assert call is not None
             self._open_calls[peer] += 1
             self._without_calls.clear()
+            self._calls.add(call)
+            is_done = False
             try:
                 yield
+                is_done = True
                 if self._linger_seconds:
                     await asyncio.sleep(self._linger_seconds)
+            except asyncio.CancelledError:
+                if not self._is_ending:
+                    raise
+                if not is_done:
+                    await abort(context, Unavailable(SHUTTING_DOWN, reason="SHUTTING_DOWN"), request_id(context))
             finally:
+                self._calls.discard(call)
                 self._end_call(peer)
 
         return AroundCall(around)

@@ -162,10 +162,10 @@ def error_boundary(max_call_seconds: float) -> AroundCall:
     @asynccontextmanager
     async def around(method: str, context: Context) -> AsyncIterator[None]:
         started = time.monotonic()
-        request_id = metadata(context).get(REQUEST_ID) or secrets.token_hex(8)
-        context.set_trailing_metadata(((REQUEST_ID, request_id),))
+        call_id = request_id(context)
+        context.set_trailing_metadata(((REQUEST_ID, call_id),))
         code, name = "OK", method
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
+        with structlog.contextvars.bound_contextvars(request_id=call_id):
             try:
                 async with AsyncExitStack() as stack:
                     if not method.startswith(QUIET):
@@ -173,11 +173,11 @@ def error_boundary(max_call_seconds: float) -> AroundCall:
                     yield
             except ServiceError as error:
                 code, name = error.code.name, NO_METHOD if error.reason == NO_SUCH_METHOD else method
-                await abort(context, error, request_id)
+                await abort(context, error, call_id)
             except TimeoutError:
                 code = "DEADLINE_EXCEEDED"
                 text = f"The call took longer than {max_call_seconds:g} s."
-                await abort(context, DeadlineExceeded(text, reason="CALL_TIMEOUT"), request_id)
+                await abort(context, DeadlineExceeded(text, reason="CALL_TIMEOUT"), call_id)
             except asyncio.CancelledError:
                 code = "CANCELLED"
                 raise
@@ -187,8 +187,8 @@ def error_boundary(max_call_seconds: float) -> AroundCall:
             except Exception:
                 code = "INTERNAL"
                 log.exception("unexpected error", method=method)
-                message = f"Something went wrong inside the service; its log has more under request id {request_id}."
-                await abort(context, Internal(message, reason="UNEXPECTED"), request_id)
+                message = f"Something went wrong inside the service; its log has more under request id {call_id}."
+                await abort(context, Internal(message, reason="UNEXPECTED"), call_id)
             finally:
                 if not method.startswith(QUIET):
                     seconds = time.monotonic() - started
@@ -197,6 +197,11 @@ def error_boundary(max_call_seconds: float) -> AroundCall:
                     tell("call", method=method, code=code, milliseconds=round(seconds * 1000, 1), peer=context.peer())
 
     return AroundCall(around, is_outermost=True)
+
+
+def request_id(context: Context) -> str:
+    """Return the id that the caller gave its call, else a new one."""
+    return metadata(context).get(REQUEST_ID) or secrets.token_hex(8)
 
 
 async def abort(context: Context, error: ServiceError, request_id: str) -> None:

@@ -35,6 +35,7 @@ class LocalServer:
         self._interceptors = list(interceptors)
         self._handlers: dict[str, Any] = {}
         self.running: set[asyncio.Task[None]] = set()
+        self.is_closed = False
 
     def add_registered_method_handlers(self, service_name: str, method_handlers: Mapping[str, Any]) -> None:
         """Serve the methods of a service."""
@@ -51,7 +52,8 @@ class LocalServer:
         return await continuation(details)
 
     async def close(self) -> None:
-        """Cancel the calls that are open still, and wait for their ends."""
+        """End the calls that are open still, with UNAVAILABLE, and wait for their ends."""
+        self.is_closed = True
         await cancel_and_wait(*self.running)
 
     async def _find(self, details: CallDetails) -> Any:
@@ -190,7 +192,10 @@ class LocalCall:
         except TimeoutError:
             context.end(grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded")
         except asyncio.CancelledError:
-            context.end(grpc.StatusCode.CANCELLED, "Locally cancelled by application!")
+            if server.is_closed:
+                context.end(grpc.StatusCode.UNAVAILABLE, "The service is shutting down.")
+            else:
+                context.end(grpc.StatusCode.CANCELLED, "Locally cancelled by application!")
         except Exception:  # aborted; the error boundary lets nothing else through
             context.end(grpc.StatusCode.UNKNOWN)
 

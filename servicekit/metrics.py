@@ -7,6 +7,7 @@ import socket
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
+import structlog
 import uvicorn
 from prometheus_client import Counter, Histogram, disable_created_metrics, make_asgi_app
 from starlette.applications import Starlette
@@ -14,7 +15,10 @@ from starlette.routing import Mount
 
 from servicekit.config import ConfigError
 
+log = structlog.get_logger("servicekit.metrics")
+
 PATH = "/metrics"
+CODECS = ("nvenc", "x264", "copy")
 # Scrapers at once; the port is for those of one's own.
 MAX_CONNECTIONS = 32
 KEEP_ALIVE_SECONDS = 30
@@ -38,13 +42,28 @@ def count_call(method: str, code: str, seconds: float) -> None:
     CALL_SECONDS.labels(service, name).observe(seconds)
 
 
+def codec_label(codec: str) -> str:
+    """Return the label of a codec: what an encoder names that is not known is one, so that there are few."""
+    return codec if codec in CODECS else "other" if codec else "none"
+
+
 @contextlib.asynccontextmanager
-async def exported(host: str, port: int) -> AsyncIterator[None]:
-    """Serve the metrics at `port` (0: nowhere) until the block is left. Raises ConfigError."""
-    if not port:
+async def exported(host: str, given: int | None, default: int) -> AsyncIterator[None]:
+    """Serve the metrics at the port that is `given` (0: nowhere), else at the `default` one, until the block is left.
+
+    Raises ConfigError for a given port that is taken. The default one may be: two services of a machine can have the
+    same, and go on without.
+    """
+    try:
+        listener = _bind(host, default if given is None else given) if given != 0 else None
+    except ConfigError as error:
+        if given is not None:
+            raise
+        log.warning("metrics are not served", error=error.message)
+        listener = None
+    if listener is None:
         yield
         return
-    listener = _bind(host, port)
     server = _Server(
         uvicorn.Config(
             Starlette(routes=[Mount(PATH, make_asgi_app())]),

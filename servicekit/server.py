@@ -15,7 +15,7 @@ from servicekit.addresses import client_network, peer_address
 from servicekit.admission import CallClass, Classify, admission, open_class
 from servicekit.chunks import MAX_MESSAGE_BYTES
 from servicekit.config import ConfigError
-from servicekit.connections import ConnectionGuard, max_connections
+from servicekit.connections import SHUTTING_DOWN, ConnectionGuard, max_connections
 from servicekit.errors import Unavailable, from_code
 from servicekit.interceptors import Context, error_boundary
 from servicekit.tasks import cancel_and_wait
@@ -44,6 +44,8 @@ MAX_PROBE_SECONDS = 60.0
 PROBE_DRAIN_SECONDS = 1.0
 # Calls that are cancelled get so long to let go of what they hold.
 CLEAN_UP_SECONDS = 10.0
+# Before a server stops it refuses calls for so long.
+REFUSAL_SECONDS = 0.3
 # During a drain, clients get so long to read the last messages of a call.
 LINGER_SECONDS = 0.3
 # Health watches get so long to receive NOT_SERVING.
@@ -76,7 +78,7 @@ class Health(aio.HealthServicer):
         finally:
             self._watches.discard(watch)
             await cancel_and_wait(watch)
-        raise Unavailable("The service is shutting down.", reason="SHUTTING_DOWN")
+        raise Unavailable(SHUTTING_DOWN, reason="SHUTTING_DOWN")
 
     async def Check(self, request: health_pb2.HealthCheckRequest, context: Context) -> health_pb2.HealthCheckResponse:
         """Return the status. Raises NotFound for a service that is not here."""
@@ -175,7 +177,7 @@ class Service:
         await self._set(health_pb2.HealthCheckResponse.NOT_SERVING)
 
     async def drain(self, seconds: float, linger_seconds: float = LINGER_SECONDS) -> None:
-        """Report NOT_SERVING, refuse new calls, wait `seconds` for open ones, cancel the rest, which clean up.
+        """Report NOT_SERVING, refuse new calls, wait `seconds` for open ones, end the rest, which clean up.
 
         A call ends `linger_seconds` after its last message: gRPC closes a connection behind the last call, and what
         its client sent meanwhile makes the kernel drop what the client has not read yet.
@@ -183,7 +185,15 @@ class Service:
         self._guard.hold_calls_open(linger_seconds)
         await self.report_not_serving()
         await self.health.end_watches()
-        await asyncio.gather(self.server.stop(seconds), self.probes.stop(min(seconds, PROBE_DRAIN_SECONDS)))
+        self._guard.refuse_calls()
+        if seconds:  # gRPC cancels calls that come just as it stops; those who were refused wait before they come again
+            await asyncio.sleep(REFUSAL_SECONDS)
+        stopping = asyncio.create_task(self.server.stop(seconds + CLEAN_UP_SECONDS))
+        await asyncio.gather(
+            asyncio.wait([stopping], timeout=seconds), self.probes.stop(min(seconds, PROBE_DRAIN_SECONDS))
+        )
+        self._guard.end_calls()
+        await stopping
         # gRPC does not wait for the calls that it cancels, and what they hold would be left behind.
         await self._guard.wait_without_calls(CLEAN_UP_SECONDS)
         await cancel_and_wait(*self._guarding)

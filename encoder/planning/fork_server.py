@@ -140,7 +140,9 @@ class ForkServer:
                 near.close()
                 return
             if process == 0:
-                _become_spare(far, server, PlanningSession(self._settings, self._fonts))
+                session = PlanningSession(self._settings, self._fonts)
+                # Called from as deep as in `_fork`: how deep a file may nest must not follow from who planned it.
+                _become_worker(*_given_task(far, server, session), session)
         self._spare = SpareProcess(process, near)
 
     def _drop_spare(self, *, is_due: bool) -> None:
@@ -194,8 +196,9 @@ def _leave_server(server: int) -> None:
     request_death_signal(server)
 
 
-def _become_spare(waiting: socket.socket, server: int, session: PlanningSession) -> None:
-    """Plan a sample, wait for a task, and plan that. Never returns."""
+def _given_task(waiting: socket.socket, server: int, session: PlanningSession) -> tuple[ForkRequest, int]:
+    """Plan a sample, then wait for a task, and return it; end the process where none comes."""
+    given = None
     try:
         _leave_server(server)
         launcher.set_name(SAMPLE_NAME)
@@ -206,10 +209,10 @@ def _become_spare(waiting: socket.socket, server: int, session: PlanningSession)
             plan_sample(session)
         launcher.set_name(SPARE_NAME)
         given = wait_for_task(waiting)
-        if given is not None:
-            _become_worker(*given, session)
     finally:
-        os._exit(0)
+        if given is None:
+            os._exit(0)
+    return given
 
 
 def _become_worker(request: ForkRequest, channel: int, session: PlanningSession) -> None:

@@ -47,6 +47,7 @@ TOKEN = "x-session-token"
 KINDS = video_pb2.Operation.DESCRIPTOR.oneofs_by_name["kind"].fields
 HEALTH_SECONDS = 1.0
 BOOT_ID = secrets.token_hex(8)
+METRICS_PORT = 9465
 # Those of Slots that are told to Prometheus.
 SLOT_STATES = ("total", "busy", "stuck")
 
@@ -209,7 +210,7 @@ async def serve(settings: EncoderSettings, idle: IdleMonitor) -> AsyncIterator[N
     async with (
         open_executor(settings) as executor,
         running(identity.follow()),
-        exported(settings.host, settings.metrics_port),
+        exported(settings.host, settings.metrics_port, METRICS_PORT),
     ):
         for state in SLOT_STATES:
             SLOTS.labels(state).set_function(functools.partial(getattr, executor.slots, state))

@@ -7,7 +7,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from apigpu.encoder.v1 import encoder_pb2
 from servicekit.errors import ServiceError
-from servicekit.metrics import SECONDS
+from servicekit.metrics import SECONDS, codec_label
 
 TASKS = Counter("api_gpu_encoder_tasks", "Tasks that ended, by the code of their status.", ("operation", "code"))
 TASK_SECONDS = Histogram(
@@ -40,7 +40,7 @@ def counted(task: encoder_pb2.Task) -> Iterator[None]:
 
 def count_result(task: encoder_pb2.Task, summary: encoder_pb2.Summary) -> None:
     """Count what a task made."""
-    labels = (_operation(task), summary.codec or "none")
+    labels = (_operation(task), codec_label(summary.codec))
     TASK_SECONDS.labels(*labels).observe(summary.encode_seconds)
     FRAMES.labels(*labels).inc(summary.frames)
 

@@ -6,6 +6,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 import structlog
@@ -59,7 +60,8 @@ class JetStream:
     @property
     def endpoints(self) -> list[tuple[str, int]]:
         """Host and port of the servers that this connection may lead to."""
-        return [(url.hostname or "127.0.0.1", url.port or DEFAULT_PORT) for url in self._urls]
+        urls: list[Any] = [*self._urls, *self._client.discovered_servers]
+        return [(url.hostname or "127.0.0.1", url.port or DEFAULT_PORT) for url in urls]
 
     @classmethod
     async def open(
@@ -173,6 +175,7 @@ class JetStream:
                 disconnected_cb=self._disconnected,
                 closed_cb=self._closed,
                 error_cb=_log_error,
+                **_credentials(self._urls),
             )
         except Exception as error:
             shown = _without_password(url)
@@ -251,6 +254,15 @@ def _servers(url: str) -> list[SplitResult]:
     """Return the servers of NATS_URL, which may lack the scheme: "host", "host:port"."""
     parts = (part.strip() for part in url.split(","))
     return [urlsplit(part if "//" in part else f"nats://{part}") for part in parts]
+
+
+def _credentials(urls: list[SplitResult]) -> dict[str, Any]:
+    """Return the options for what the URLs have all alike, as servers that these tell of come without credentials."""
+    found = {(url.username, url.password) for url in urls}
+    user, password = found.pop() if len(found) == 1 else (None, None)
+    if user is None:
+        return {}
+    return {"token": user} if password is None else {"user": user, "password": password}
 
 
 def _without_password(url: str) -> str:

@@ -89,10 +89,13 @@ def test_nothing_else_is_served_there(pair: Pair) -> None:
 
 async def test_a_port_that_is_taken_is_told() -> None:
     (port,) = free_ports(1)
-    async with exported("127.0.0.1", port):
+    async with exported("127.0.0.1", port, 1):
         with pytest.raises(ConfigError, match=f"METRICS_PORT={port}: cannot listen on 127.0.0.1"):
-            async with exported("127.0.0.1", port):
+            async with exported("127.0.0.1", port, 1):
                 pass
+        # A second service of this machine has the same default.
+        async with exported("127.0.0.1", None, port):
+            assert httpx.get(f"http://127.0.0.1:{port}/metrics", follow_redirects=True).is_success
 
 
 @pytest.mark.parametrize("name", ["alerts.yml", "board.json"])

@@ -74,6 +74,38 @@ async def test_a_call_stays_open_for_its_last_messages_to_be_read(tmp_path):
     async with grpc.aio.insecure_channel(address) as channel:
         call = channel.unary_stream("/test.Test/Stream")(b"")
         assert await within(call.read()) == b"last"
-        with pytest.raises(grpc.aio.AioRpcError):  # the drain ended it, its own end would be OK
-            await within(call.read())
+        await asyncio.sleep(0.2)
+        assert not call.done()
+        assert await within(call.read()) is grpc.aio.EOF
         await within(drained[0])
+
+
+async def test_calls_that_come_while_it_stops_and_those_that_it_ends_are_unavailable(tmp_path):
+    async def answer(request, context):
+        await asyncio.sleep(0.01)
+        return b""
+
+    async def hang(request, context):
+        await asyncio.Event().wait()
+
+    handlers = {
+        "Answer": grpc.unary_unary_rpc_method_handler(answer),
+        "Hang": grpc.unary_unary_rpc_method_handler(hang),
+    }
+    service, address = await started(tmp_path, handlers)
+    codes = set()
+
+    async def call(channel, method):
+        while grpc.StatusCode.UNAVAILABLE not in codes:
+            try:
+                await channel.unary_unary(f"/test.Test/{method}")(b"")
+            except grpc.aio.AioRpcError as error:
+                codes.add(error.code())
+                return
+
+    async with grpc.aio.insecure_channel(address) as channel:
+        calls = [asyncio.create_task(call(channel, method)) for method in (*["Answer"] * 16, *["Hang"] * 4)]
+        await asyncio.sleep(0.1)
+        await service.drain(0.5)
+        await within(asyncio.gather(*calls))
+    assert codes == {grpc.StatusCode.UNAVAILABLE}

@@ -9,7 +9,7 @@ from gateway.jobs.model import Status
 from gateway.workers.pool import Pool
 from tests.integration.gateway.jobs.conftest import ScriptedEncoder, wired
 from tests.support.nats_cluster import NatsCluster
-from tests.support.until import within
+from tests.support.until import until, within
 
 JOBS = 12
 
@@ -29,3 +29,15 @@ async def test_jobs_are_taken_in_while_the_store_has_no_leader(tmp_path):
         assert {job.id for job in found} == {job.id for job in (first, *jobs)}
         assert {job.status for job in found} == {Status.IN_QUEUE}
         assert works.manager.withdrawals == set()
+
+
+async def test_servers_that_the_cluster_tells_of_are_connected_to_with_the_credentials_of_the_url(tmp_path):
+    async with NatsCluster.running(tmp_path) as cluster, contextlib.AsyncExitStack() as stack:
+        named = cluster.url.split(",")[0]
+        jetstream = await JetStream.open(named, tmp_path, connect_seconds=60)
+        stack.push_async_callback(jetstream.close)
+        await until(lambda: len(jetstream.endpoints) > 1)
+        connected = asyncio.Event()
+        jetstream.on_reconnect.append(connected.set)
+        cluster.kill("n0")
+        await within(connected.wait())
