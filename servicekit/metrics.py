@@ -59,7 +59,7 @@ async def exported(host: str, given: int | None, default: int) -> AsyncIterator[
     except ConfigError as error:
         if given is not None:
             raise
-        log.warning("metrics are not served", error=error.message)
+        log.warning("metrics are not served", error=str(error))
         listener = None
     if listener is None:
         yield
