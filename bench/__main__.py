@@ -18,9 +18,11 @@ from bench import (
     kernels,
     latency,
     nvenc,
+    records,
     sandboxes,
     soundtracks,
     stories,
+    submits,
     transfer,
     watchers,
 )
@@ -43,6 +45,8 @@ PARTS: dict[str, Callable[[Measured, Path], Iterator[Row]]] = {
     "nvenc": nvenc.rows,
     "fleet": fleet.rows,
     "watchers": watchers.rows,
+    "submits": submits.rows,
+    "records": records.rows,
 }
 
 

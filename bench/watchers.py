@@ -15,25 +15,29 @@ from bench.timing import Row
 from servicekit.tls import Identity
 from tools import pair as pairs
 
-# As many as one client may have of the gateway's calls, and leave some for others.
-WATCHERS, SUBMITS = 800, 100
+WATCHERS, SUBMITS = 1000, 100
+# One client alone has nine slots of ten.
+CALLS = 2 * WATCHERS
+MIB = 1024**2
 IDLE_SECONDS = 12.0
 
 
 def rows(_: Measured, folder: Path) -> Iterator[Row]:
     """Shares of a core while nothing happens, and processor time of submits, with watchers of one queued job, and of
     as many jobs; against none."""
-    with pairs.running(folder / "pair", LOG_LEVEL="warning", RATE_LIMIT_PER_MINUTE="0") as pair, paused_encoder(pair):
+    settings = {"LOG_LEVEL": "warning", "RATE_LIMIT_PER_MINUTE": "0", "MAX_CONCURRENT_CALLS": str(CALLS)}
+    with pairs.running(folder / "pair", **settings) as pair, paused_encoder(pair):
         with pair.client() as client:
             source = folder / "source"
             source.write_bytes(b"never looked at")
             asset = client.upload(source).name
         wanted = video_pb2.Operation(thumbnail=video_pb2.ThumbnailRequest(url_video=asset))
-        _, alone = asyncio.run(measure(pair, wanted, 0))
+        _, alone, _ = asyncio.run(measure(pair, wanted, 0))
         for name, jobs in (("of one job", 1), ("of as many jobs", WATCHERS)):
-            idle, submit = asyncio.run(measure(pair, wanted, jobs))
+            idle, submit, held = asyncio.run(measure(pair, wanted, jobs))
             yield f"{WATCHERS} watchers {name}, nothing happens", f"{idle:.1%} of a core", "< 10 %"
             yield f"{WATCHERS} watchers {name}, a submit", f"{submit / alone:.2f}× ({submit * 1000:.1f} ms)", "< 2×"
+            yield f"{WATCHERS} watchers {name}, memory", f"{held / MIB:.0f} MiB", ""
 
 
 @contextlib.contextmanager
@@ -47,8 +51,9 @@ def paused_encoder(pair: pairs.Pair) -> Iterator[None]:
         encoder.resume()
 
 
-async def measure(pair: pairs.Pair, wanted: video_pb2.Operation, jobs: int) -> tuple[float, float]:
-    """Return the gateway's share of a core while WATCHERS follow so many jobs, and its seconds for each submit."""
+async def measure(pair: pairs.Pair, wanted: video_pb2.Operation, jobs: int) -> tuple[float, float, int]:
+    """Return the gateway's share of a core while WATCHERS follow so many jobs, its seconds for each submit, and the
+    bytes that the watches take."""
     certs, key = pair.certificates, (("x-api-key", pair.key),)
     identity, gateway = (
         Identity.read(certs / "client.crt", certs / "client.key", certs / "ca.crt"),
@@ -63,11 +68,13 @@ async def measure(pair: pairs.Pair, wanted: video_pb2.Operation, jobs: int) -> t
 
         followed = [await submit() for _ in range(jobs)]
         requests = [jobs_pb2.WatchJobRequest(id=followed[n % jobs]) for n in range(WATCHERS if jobs else 0)]
+        held = gateway.memory_info().rss
         watches = [service.WatchJob(request, metadata=key) for request in requests]
         for watch in watches:
             await watch.read()
         reading = [asyncio.create_task(drain(watch)) for watch in watches]
         await asyncio.sleep(1)
+        held = gateway.memory_info().rss - held
         begun = seconds(gateway)
         await asyncio.sleep(IDLE_SECONDS)
         idle = (seconds(gateway) - begun) / IDLE_SECONDS
@@ -80,7 +87,7 @@ async def measure(pair: pairs.Pair, wanted: video_pb2.Operation, jobs: int) -> t
         await asyncio.gather(*reading, return_exceptions=True)
         for job in (*followed, *submitted):
             await service.CancelJob(jobs_pb2.CancelJobRequest(id=job), metadata=key)
-    return idle, taken
+    return idle, taken, held
 
 
 async def drain(watch: object) -> None:

@@ -120,7 +120,7 @@ class Components:
             _policy(settings),
             stack,
             _resumable(providers),
-            guard.check_room,
+            functools.partial(_check_room, guard, assets),
             prefetcher,
         )
         transfers = TransferSlots(settings.max_transfers)
@@ -183,6 +183,12 @@ async def _job_store(settings: GatewaySettings, jetstream: JetStream, stack: con
     await store.start()
     stack.push_async_callback(store.stop)
     return store
+
+
+def _check_room(guard: StoreGuard, assets: AssetStore) -> None:
+    """Raise ResourceExhausted for a new job while there is room neither for its record nor for its results."""
+    guard.check_room()
+    assets.check_room_for_results()
 
 
 def _policy(settings: GatewaySettings) -> JobPolicy:

@@ -78,7 +78,8 @@ class EncoderServicer(encoder_pb2_grpc.EncoderServiceServicer):
     ) -> encoder_pb2.GetCapabilitiesResponse:
         slots, limits, capabilities = self.executor.slots, self.executor.settings, self.executor.capabilities
         return encoder_pb2.GetCapabilitiesResponse(
-            slots=slots.offered,
+            # On a full disk a task would be refused again and again; in the queue it waits for this or another one.
+            slots=slots.offered if self.executor.workspace.has_room else 0,
             busy=slots.busy,
             operations=[field.name for field in KINDS if not _is_graph(field.message_type)],
             stuck_slots=slots.stuck,

@@ -61,11 +61,20 @@ class Workspace:
                     shutil.rmtree(left, ignore_errors=True)
             yield
 
+    @property
+    def has_room(self) -> bool:
+        """False while tasks are refused for want of space."""
+        return all(floor.has_room() for floor in self._floors)
+
+    @property
+    def _floors(self) -> list[DiskFloor]:
+        return [DiskFloor(path, self.min_free_bytes, FULL_TEXT) for path in {self.work_dir, self.output_dir}]
+
     @contextlib.asynccontextmanager
     async def task_folder(self) -> AsyncIterator[TaskFolder]:
         """Make a new folder; it is removed with all that is in it when the block is left. Raises ResourceExhausted
         (DISK_FULL) where the disk is full, or becomes so in the block."""
-        floors = [DiskFloor(path, self.min_free_bytes, FULL_TEXT) for path in {self.work_dir, self.output_dir}]
+        floors = self._floors
         with floors[0].full_disk_errors():
             for floor in floors:
                 floor.check()

@@ -141,7 +141,8 @@ class LeaderDuty:
         is_ours = self.lease.is_fresh or await self.lease.renew() or self.lease.is_held
         if not is_ours:
             await self._stop_leading()
-            await asyncio.sleep(self.limits.tick_seconds)
+            await asyncio.sleep(self.limits.tick_seconds)  # whatever is to be done meanwhile
+            self._woken.set()
             return
         if not self.is_leading:
             self._begin_leading()

@@ -15,6 +15,7 @@ from nats.js.errors import APIError
 from gateway.jetstream.errors import nats_errors
 from servicekit.backoff import Backoff
 from servicekit.errors import ServiceError, Unavailable
+from servicekit.tasks import cancel_and_wait
 
 log = structlog.get_logger("gateway.jetstream")
 
@@ -24,6 +25,8 @@ MAIN = ""
 POLLS = Backoff(first_seconds=0.005, max_seconds=0.5)
 RETRY_SECONDS = 0.5
 TAKE_SECONDS = 5.0
+# A lane that has not answered within that is asked beside the others.
+ANSWER_SECONDS = 0.25
 NO_WAIT = b'{"batch":1,"no_wait":true}'
 # The server forgets the consumer of a lane that nobody has asked for so long; its messages stay.
 LANE_IDLE_SECONDS = 86_400.0
@@ -110,6 +113,8 @@ class WorkQueue:
     write_failed: asyncio.Event = field(default_factory=asyncio.Event)
     # Set where there may be something to take.
     filled: asyncio.Event = field(default_factory=asyncio.Event)
+    # What was asked of lanes that have not answered yet.
+    _asked: "dict[str, list[asyncio.Task[Delivery | None]]]" = field(default_factory=dict, init=False)
     # Lanes that have a consumer.
     _opened: set[str] = field(default_factory=lambda: {MAIN}, init=False)
 
@@ -142,13 +147,30 @@ class WorkQueue:
         while True:
             self.filled.clear()
             for lane in lanes():
-                if (delivery := await self._take(lane)) is not None:
+                if (delivery := await self._take_soon(lane)) is not None:
                     return delivery
             rounds += 1
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(POLLS.pause_seconds(rounds)):
                     await self.filled.wait()
                     rounds = 0
+
+    async def _take_soon(self, lane: str) -> Delivery | None:
+        """Return the next message of a lane, if it comes at once. What comes later is returned the next time: a lane
+        whose part of the server does not answer holds up no other."""
+        asked = self._asked.setdefault(lane, [])
+        is_late = bool(asked)
+        asking = asked.pop() if is_late else asyncio.create_task(self._take(lane))
+        try:
+            await asyncio.wait([asking], timeout=0 if is_late else ANSWER_SECONDS)
+        finally:
+            if not asking.done():
+                asked.append(asking)
+        if asking.done():
+            return asking.result()
+        if not is_late:
+            asking.add_done_callback(lambda _: self.filled.set())
+        return None
 
     async def _take(self, lane: str) -> Delivery | None:
         """Return the next message of a lane, if there is one to have now."""
@@ -172,6 +194,16 @@ class WorkQueue:
             return None
         key = message.subject.removeprefix(self._prefix(lane))
         return Delivery(message, key, self.ack_wait_seconds / 3, lane)
+
+    async def stop(self) -> None:
+        """Ask for nothing any more; what came and was not taken is returned."""
+        asked = [task for tasks in self._asked.values() for task in tasks]
+        self._asked.clear()
+        await cancel_and_wait(*asked)
+        for task in asked:
+            if not task.cancelled() and task.exception() is None and (delivery := task.result()) is not None:
+                with contextlib.suppress(ServiceError):
+                    await delivery.give_back()
 
     def _name(self, lane: str) -> str:
         return f"{self.name}_lanes" if lane else self.name

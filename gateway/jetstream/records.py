@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import zlib
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -36,6 +37,41 @@ class UnreadableRecord(Internal):
 
 
 @dataclass(eq=False)
+class _Change(Generic[T]):
+    """A change of a record that waits to be written, and what came of it at the last try."""
+
+    step: Callable[[T], T]
+    default: T | None
+    done: "asyncio.Future[T]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    outcome: T | Exception | None = None
+
+    def applied(self, value: T | None, missing: Callable[[], NotFound]) -> T | None:
+        """Return the value after the step; as it was, where the step raises or there is none."""
+        begun = self.default if value is None else value
+        if begun is None:
+            self.outcome = missing()
+            return None
+        try:
+            self.outcome = self.step(begun)
+        except Exception as error:
+            self.outcome = error
+            return value
+        return self.outcome
+
+    def end(self) -> None:
+        """Tell who waits what came of it."""
+        if isinstance(self.outcome, Exception):
+            self.fail(self.outcome)
+        elif not self.done.done():
+            self.done.set_result(self.outcome)  # type: ignore[arg-type]  # it was applied
+
+    def fail(self, error: Exception) -> None:
+        """Tell who waits that it could not be done."""
+        if not self.done.done():
+            self.done.set_exception(error)
+
+
+@dataclass(eq=False)
 class Records(Generic[T]):
     """The records of `bucket` whose keys begin with `prefix`, each the JSON of one value. Keys are given without it.
 
@@ -55,8 +91,12 @@ class Records(Generic[T]):
     # Called with key and value for each change seen, by whichever gateway (None: deleted).
     listeners: list[Callable[[str, T | None], None]] = field(default_factory=list, init=False)
     _revisions: dict[str, int] = field(default_factory=dict, init=False)
-    _recent: dict[str, tuple[bytes, T]] = field(default_factory=dict, init=False)
+    # Not a dict, which looks through the places of all that were taken from its front.
+    _recent: OrderedDict[str, tuple[bytes, T]] = field(default_factory=OrderedDict, init=False)
     _watch: asyncio.Task[None] | None = field(default=None, init=False)
+    # By key, what waits to be written, and what writes it.
+    _changes: "dict[str, list[_Change[T]]]" = field(default_factory=dict, init=False)
+    _writers: dict[str, asyncio.Task[None]] = field(default_factory=dict, init=False)
 
     async def start(self) -> None:
         """Read all records, and follow their changes from then on."""
@@ -66,7 +106,8 @@ class Records(Generic[T]):
             await ready.wait()
 
     async def stop(self) -> None:
-        """End the watch."""
+        """End the watch, and what is being written."""
+        await cancel_and_wait(*self._writers.values())
         if self._watch is not None:
             await cancel_and_wait(self._watch)
 
@@ -86,22 +127,48 @@ class Records(Generic[T]):
     async def update(self, key: str, step: Callable[[T], T], default: T | None = None) -> T:
         """Apply a pure step to the value as it is now, again when another writer was faster; return the new value.
 
-        A missing record begins with `default`; without one raise NotFound. Raise Aborted when others always win.
+        A missing record begins with `default`; without one raise NotFound. Raise Aborted when others always win. Steps
+        that come while the record is being written are written together.
         """
+        change = _Change(step, default)
+        self._changes.setdefault(key, []).append(change)
+        if key not in self._writers:
+            self._writers[key] = asyncio.create_task(self._write_changes(key))
+        return await change.done
+
+    async def _write_changes(self, key: str) -> None:
+        """Write what waits for a record, until nothing does. In a task of its own: none that waits can end it."""
+        changes: list[_Change[T]] = []
+        try:
+            while changes := [change for change in self._changes.pop(key, []) if not change.done.done()]:
+                try:
+                    await self._apply(key, changes)
+                except Exception as error:
+                    for change in changes:
+                        change.fail(error)
+        finally:
+            del self._writers[key]
+            for change in changes:  # this gateway ends
+                change.done.cancel()
+
+    async def _apply(self, key: str, changes: "Sequence[_Change[T]]") -> None:
         for attempt in range(1, MAX_UPDATE_ATTEMPTS + 1):
             found = await self._read(key)
-            if found is None and default is None:
-                raise self.not_found(key)
-            value, revision = found or (default, 0)
-            changed = step(value)  # type: ignore[arg-type]  # no value is None here
-            if found and changed == value:
-                self.note(key, changed, revision)
-                return changed
+            value, revision = found or (None, 0)
+            for change in (change for change in changes if not change.done.done()):
+                value = change.applied(value, lambda: self.not_found(key))
+            if value is None or (found and value == found[0]):
+                if value is not None:
+                    self.note(key, value, revision)
+                break
             with contextlib.suppress(Aborted):
-                await (self._replace(key, changed, revision) if found else self.create(key, changed))
-                return changed
+                await (self._replace(key, value, revision) if found else self.create(key, value))
+                break
             await asyncio.sleep(UPDATE_BACKOFF.pause_seconds(attempt))
-        raise Aborted(f"The {self.noun} {key} is changing too fast; try again.", reason="CHANGED_MEANWHILE")
+        else:
+            raise Aborted(f"The {self.noun} {key} is changing too fast; try again.", reason="CHANGED_MEANWHILE")
+        for change in changes:
+            change.end()
 
     async def delete(self, key: str) -> None:
         """Delete the record; listeners of other gateways are not told."""
@@ -155,7 +222,7 @@ class Records(Generic[T]):
         self._recent.pop(key, None)
         self._recent[key] = data, value
         if len(self._recent) > MAX_RECENT:
-            del self._recent[next(iter(self._recent))]
+            self._recent.popitem(last=False)
 
     def _changed(self, key: str, data: bytes | None, revision: int) -> None:
         if not key.startswith(self.prefix):

@@ -87,6 +87,7 @@ class Dispatcher:
     async def drain(self, seconds: float) -> None:
         """Take no more tasks, and give those that run `seconds` to end. The rest returns to the queue, not counted."""
         await cancel_and_wait(*self._loops)
+        await self.queue.stop()
         if running := list(self.running):
             await asyncio.wait(running, timeout=seconds)
         self.executor.is_shutting_down = True
@@ -152,8 +153,7 @@ class Dispatcher:
         """Cancel what still runs of a job that has ended: it was cancelled, or another gateway completed it. A task
         that writes its own end may see it here before the store has answered, and goes on."""
         for task, attempt in self.running.items():
-            is_ending = attempt.ref in self.executor.committing or task is asyncio.current_task()
-            if attempt.ref.job_id == job_id and not is_ending:
+            if attempt.ref.job_id == job_id and attempt.ref not in self.executor.committing:
                 task.cancel()
 
     async def _handle(self, attempt: Attempt, slot: SlotLease) -> bool:
@@ -303,6 +303,7 @@ class Dispatcher:
             now = time.time()
             return model.fail_task(job, ref.index, failure, now, timed_out=timed_out, started_at=attempt.started_at)
 
+<<<<<<< HEAD
         if attempt.is_current_attempt(await self.store.update(ref.job_id, step)):
             await attempt.delivery.ack()
 
@@ -316,3 +317,10 @@ def _outcome(error: ServiceError | None) -> str:
     if isinstance(error, TaskTimedOut):
         return "timed_out"
     return "interrupted" if isinstance(error, Unavailable | DataLoss) or passes(error) else "failed"
+=======
+        with self.executor.ending(ref):
+            job = await self.store.update(ref.job_id, step)
+            if attempt.is_current_attempt(job):
+                await self.executor.delete_orphaned_results(ref, job)
+                await attempt.delivery.ack()
+>>>>>>> main

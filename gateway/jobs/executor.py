@@ -1,10 +1,11 @@
 """The executor runs one task on one encoder: inputs from sources, progress to subscribers, results to assets."""
 
 import asyncio
+import contextlib
 import functools
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from google.protobuf.message import Message
@@ -20,7 +21,7 @@ from gateway.jobs.model import Job, Status
 from gateway.jobs.policy import JobPolicy
 from gateway.jobs.progress import Phase, ProgressBus, TaskProgress
 from gateway.jobs.queue import Attempt, TaskRef
-from gateway.jobs.results import TaskResults, delete_result, delete_superseded, stored_result
+from gateway.jobs.results import TaskResults, delete_orphaned_results, delete_result, stored_result
 from gateway.jobs.store import JobStore
 from gateway.metrics import WAIT_SECONDS, count_result
 from gateway.sources import Sources
@@ -64,7 +65,7 @@ class TaskExecutor:
     workers: Callable[[], int] = lambda: 0
     # Runs that are cancelled from now on are left to the next gateway, where they can go on.
     is_shutting_down: bool = field(default=False, init=False)
-    # Tasks whose results are being recorded, after their encode.
+    # Tasks whose ends are being recorded.
     committing: set[TaskRef] = field(default_factory=set, init=False)
 
     async def load(self, ref: TaskRef) -> EncodeJob | None:
@@ -72,6 +73,7 @@ class TaskExecutor:
         job = await self.store.get(ref.job_id)
         task = job.tasks[ref.index]
         if task.status.is_terminal:
+            await self.delete_orphaned_results(ref, job)  # its gateway was killed before it came to that
             return None
         attempts.check(task, self.boot_ids, self.policy, time.time())
         return self._encode_job(ref, job)
@@ -81,11 +83,27 @@ class TaskExecutor:
         ref = attempt.ref
         encoder = await self._resuming(ref) or encoder
         made = await self._encode(attempt, work, encoder)
+        with self.ending(ref):
+            await run_to_completion(self._commit(ref, encoder, made))
+
+    @contextlib.contextmanager
+    def ending(self, ref: TaskRef) -> Iterator[None]:
+        """Have the end of the task recorded in the block, which is not to be told of it as of another's."""
         self.committing.add(ref)
         try:
-            await run_to_completion(self._commit(ref, encoder, made))
+            yield
         finally:
             self.committing.discard(ref)
+
+    async def delete_orphaned_results(self, ref: TaskRef, job: Job) -> None:
+        """Delete what attempts at a task that has ended stored, and its record does not name."""
+        task = job.tasks[ref.index]
+        if not task.attempt_id:
+            return
+        wanted = None if task.planner is not None else graph.task_operation(job, ref.index)
+        is_known = wanted is not None and operation.is_known(wanted)
+        max_files = operation.rules(operation.kind(wanted)[1]).files if wanted is not None and is_known else 0
+        await delete_orphaned_results(self.assets, task, max_files)
 
     async def _resuming(self, ref: TaskRef) -> Encoder | None:
         """Return the encoder that an earlier gateway left a run of the task with."""
@@ -208,7 +226,7 @@ class TaskExecutor:
             if not is_kept:
                 await delete_result(self.assets, made.result)
         await encoder.release(ref.key)
-        await delete_superseded(self.assets, task, made.max_files)
+        await delete_orphaned_results(self.assets, task, made.max_files)
 
     async def _record(self, ref: TaskRef, made: "MadeResult") -> model.Task:
         """Record the result, and what the job goes on with; return the task, which may have ended before: cancelled, or

@@ -95,6 +95,10 @@ class TaskQueue:
         except ValueError as error:
             raise Internal(f"A message in the queue names no task: {delivery.key}") from error
 
+    async def stop(self) -> None:
+        """Take no more tasks."""
+        await self.queue.stop()
+
     async def recover(self, store: JobStore) -> None:
         """Queue again the tasks of jobs that are in no queue: their gateway was killed between record and queue."""
         # Asked in one call, as to put the tasks of each job again would cost one for each.

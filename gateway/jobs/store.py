@@ -1,10 +1,11 @@
 """Job records: one entry a job, changed by compare-and-set, with an index of all of them kept up by a watch."""
 
 import contextlib
+import sys
 from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from gateway.callers import DEFAULT_TENANT, caller
 from gateway.cluster.duty import Unsettled
@@ -19,6 +20,9 @@ from gateway.jobs.model import COUNTED, Job, Status, UnfitEncoder
 from servicekit.codec import to_json
 from servicekit.errors import InvalidArgument, NotFound
 
+# One for all entries that have none of something.
+NONE: Mapping[Any, Any] = {}
+
 
 class IndexEntry(NamedTuple):
     """Status of a job, how many of its tasks wait for an encoder, by operation, and how many run; whether it is a
@@ -30,8 +34,8 @@ class IndexEntry(NamedTuple):
     running: int
     is_graph: bool = False
     has_intermediates: bool = False
-    unfit: Mapping[int, tuple[UnfitEncoder, ...]] = {}
-    codecs: Mapping[int, str] = {}
+    unfit: Mapping[int, tuple[UnfitEncoder, ...]] = NONE
+    codecs: Mapping[int, str] = NONE
     tenant: str = DEFAULT_TENANT
     operation: str = ""
     marks: tuple[int, ...] = ()
@@ -45,26 +49,33 @@ class IndexEntry(NamedTuple):
     @classmethod
     def of(cls, job: Job) -> "IndexEntry":
         """Return what the index knows of a job."""
+        status = job.status
+        whose: dict[str, Any] = {
+            "tenant": sys.intern(job.tenant),
+            "operation": sys.intern(job.operation),
+            "priority": job.priority,
+        }
+        if status.is_terminal:  # most are: many records of little, of which nothing is counted
+            has_intermediates = bool(job.intermediates)
+            known = marks(job.metadata)
+            return cls(status, NONE, 0, job.graph, has_intermediates, marks=known, **whose)
         in_queue = (index for index, task in enumerate(job.tasks) if task.status is Status.IN_QUEUE)
         waiting = Counter(map(job.kind, filter(job.is_ready, in_queue)))
         unfit = {index: task.unfit for index, task in enumerate(job.tasks) if task.unfit}
         codecs = {index: task.needs_codec for index, task in enumerate(job.tasks) if task.needs_codec}
         return cls(
-            status=job.status,
+            status=status,
             waiting=waiting,
             running=job.count(Status.IN_PROGRESS),
             is_graph=job.graph,
-            has_intermediates=bool(job.intermediates),
             unfit=unfit,
             codecs=codecs,
-            tenant=job.tenant,
-            operation=job.operation,
             marks=marks(job.metadata),
-            priority=job.priority,
+            **whose,
         )
 
 
-NOTHING = IndexEntry(Status.CANCELLED, {}, 0)
+NOTHING = IndexEntry(Status.CANCELLED, NONE, 0)
 
 
 class JobIndex:
@@ -76,7 +87,8 @@ class JobIndex:
         # The same by tenant, and how many of each status a tenant has.
         self._of_tenants: defaultdict[str, list[str]] = defaultdict(list)
         self._counts: defaultdict[str, Counter[Status]] = defaultdict(Counter)
-        self._waiting: list[str] = []
+        # Jobs that no encoder has begun: which lane has the next turn is up to the fair order.
+        self._waiting: defaultdict[Lane, list[str]] = defaultdict(list)
         # Jobs with a waiting task: those in the queue, and those that have begun.
         self._with_waiting_tasks: list[str] = []
         # Ended jobs with results that are to be deleted.
@@ -100,23 +112,30 @@ class JobIndex:
         before, now = self._known.pop(job_id, None), NOTHING
         if job is not None:
             now = self._known[job_id] = IndexEntry.of(job)
-        _set(self._ids, job_id, job is not None)
-        _set(self._waiting, job_id, now.status is Status.IN_QUEUE)
-        _set(self._with_waiting_tasks, job_id, bool(now.waiting))
-        _set(self._with_intermediates, job_id, now.has_intermediates)
-        self.webhooks.note(job_id, job.webhook.origin if job and job.webhook and not job.webhook.is_settled else "")
+        was = before or NOTHING
+        lane = (was if job is None else now).lane
+        for ids, was_there, is_there in (
+            (self._ids, before is not None, job is not None),
+            (self._waiting[lane], was.status is Status.IN_QUEUE, now.status is Status.IN_QUEUE),
+            (self._with_waiting_tasks, bool(was.waiting), bool(now.waiting)),
+            (self._with_intermediates, was.has_intermediates, now.has_intermediates),
+        ):
+            if was_there != is_there:
+                _set(ids, job_id, is_there)
+        # A host that is slow to one tenant delays no other at it.
+        is_told = job is not None and job.webhook is not None and not job.webhook.is_settled
+        self.webhooks.note(job_id, f"{job.tenant} {job.webhook.origin}" if is_told else "")  # type: ignore[union-attr]
         has_moved = job is None or before is None or before.status is not now.status
         self._count(job_id, before, None if job is None else now)
-        before = before or NOTHING
-        # A host that is slow to one tenant delays no other at it.
         self.deliveries.note(
             job_id, f"{job.tenant} {job.output.origin}" if job and job.output and job.is_delivering else ""
         )
         counted = job.counted if job and now.status.is_terminal else COUNTED
         _keep(self.uncounted, job_id, counted is None)
         _keep(self.uncosted, job_id, counted is not None and not counted.is_final)
-        waiting, running = sum(now.waiting.values()) - sum(before.waiting.values()), now.running - before.running
-        self.order.count((before if job is None else now).lane, waiting, running)
+        waiting, running = sum(now.waiting.values()) - sum(was.waiting.values()), now.running - was.running
+        if waiting or running:
+            self.order.count(lane, waiting, running)
         if waiting > 0:
             for filled in self.on_waiting:
                 filled()
@@ -125,7 +144,7 @@ class JobIndex:
                 listener(job_id)
         self.followers.changed(job_id, job)
         if has_moved:
-            was_waiting = before.status is Status.IN_QUEUE
+            was_waiting = was.status is Status.IN_QUEUE
             self.followers.moved(job_id, left_queue=was_waiting and now.status is not Status.IN_QUEUE)
 
     def _count(self, job_id: str, before: IndexEntry | None, now: IndexEntry | None) -> None:
@@ -134,7 +153,7 @@ class JobIndex:
             self._counts[before.tenant][before.status] -= 1
         if now is not None:
             self._counts[now.tenant][now.status] += 1
-        if (known := now or before) is not None:
+        if (known := now or before) is not None and (now is None or before is None):
             _set(self._of_tenants[known.tenant], job_id, now is not None)
 
     def counts(self, tenant: str | None = None) -> dict[Status, int]:
@@ -208,12 +227,21 @@ class JobIndex:
         return sum(entry.waiting.values()) + entry.running
 
     def place(self, job_id: str) -> int:
-        """Return the place of a waiting job in the queue, from 1."""
-        return bisect_left(self._waiting, job_id) + 1
+        """Return the place of a waiting job in its lane of the queue, from 1; of one that is not known, in none."""
+        return bisect_left(self._waiting[self._known.get(job_id, NOTHING).lane], job_id) + 1
+
+    @property
+    def tasks_held_back(self) -> int:
+        """How many tasks wait that limits of their tenants do not let run now."""
+        return self.order.held_back().total()
 
     def oldest_wait_seconds(self, now: float) -> float:
-        """Return the seconds since the oldest job with a waiting task was submitted; 0 without one."""
-        return max(0.0, now - model.id_time(self._with_waiting_tasks[0])) if self._with_waiting_tasks else 0.0
+        """Return the seconds since the oldest job with a waiting task was submitted, those of tenants at their limits
+        left out; 0 without one."""
+        held = self.order.held_back()
+        waiting = (job_id for job_id in self._with_waiting_tasks if self._known[job_id].tenant not in held)
+        oldest = next(waiting, None)
+        return max(0.0, now - model.id_time(oldest)) if oldest is not None else 0.0
 
     def operations_waiting(self) -> dict[str, int]:
         """Return the number of waiting tasks by operation."""

@@ -151,7 +151,7 @@ class WebhookDeliverer:
                     job = await self.store.get(job_id)
                     if job.status is not Status.IN_PROGRESS or job.webhook is None:
                         return
-                    if changed.is_set() and self.duty.has_place(job.webhook.origin):
+                    if changed.is_set() and self.duty.has_place(self.store.index.webhooks.origin(job.id)):
                         changed.clear()
                         now = time.time()
                         name = f"progress-{int(now * 1000)}"

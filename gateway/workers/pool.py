@@ -51,6 +51,11 @@ class PoolMember:
         """Slots that can be leased now."""
         return self.slots - self.used if self.ready and not (self.resting or self.removed or self.doubted) else 0
 
+    @property
+    def offer(self) -> tuple[object, ...]:
+        """What callers that wait for an encoder go by, as the encoder last told it."""
+        return self.ready, self.doubted, self.slots, self.boot_id, self.codecs
+
     def makes(self, codec: str) -> bool:
         """Return True unless it is known that the codec ("": any) does not work there."""
         return not codec or not self.codecs or codec in self.codecs
@@ -192,9 +197,9 @@ class Pool:
         return any(member.ready and member.makes(codec) for name, member in self._members.items() if name not in unfit)
 
     def _best_free(self, unfit: Collection[str] = (), codec: str = "") -> PoolMember | None:
-        fit = [member for name, member in self._members.items() if name not in unfit and member.makes(codec)]
-        free = [member for member in fit if member.free > 0]
-        return min(free, key=lambda member: (member.rank, -member.free), default=None)
+        free = (item for item in self._members.items() if item[1].free > 0)
+        fit = (member for name, member in free if name not in unfit and member.makes(codec))
+        return min(fit, key=lambda member: (member.rank, -member.free), default=None)
 
     async def _end_rest(self, member: PoolMember) -> None:
         await asyncio.sleep(REST_SECONDS)
@@ -203,9 +208,11 @@ class Pool:
 
     async def _poll(self, member: PoolMember) -> None:
         while True:
+            before = member.offer
             with log_and_continue(f"cannot poll encoder {member.encoder.name}"):
                 await self._update(member)
-            self._changed.set()
+            if member.offer != before:  # else polls of many encoders would have every waiter look at all of them
+                self._changed.set()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._poll_seconds if member.ready else RETRY_SECONDS):
                     await member.asked.wait()

@@ -39,7 +39,9 @@ async def tasks():
             with open(DISK / "others", "wb", buffering=0) as file:
                 file.write(bytes(32_500_000))
             assert await refused(client, bytes(1000)) == "DISK_FULL"
+            assert (await client.capabilities()).slots == 0
             (DISK / "others").unlink()
+            assert (await client.capabilities()).slots > 0
             assert await refused(client, bytes(1000)) == "BAD_INPUT"
             still = {"images.image_url": media.image(DISK / "still.png").read_bytes()}
             running_task = asyncio.create_task(failed(client.encode(LONG, still)))

@@ -69,9 +69,29 @@ async def test_a_missing_record_begins_with_the_default(records):
     assert await records.update("a", plus_one, default=Count(5)) == Count(7)
 
 
-async def test_changes_at_once_are_all_kept(records):
-    await asyncio.gather(*(records.update("a", plus_one, default=Count()) for _ in range(20)))
-    assert await records.get("a") == Count(20)
+async def test_changes_at_once_are_all_kept(bucket):
+    several = [Records(bucket, Count, "count", "count.") for _ in range(5)]
+    await asyncio.gather(*(records.update("a", plus_one, default=Count()) for records in several for _ in range(4)))
+    assert await several[0].get("a") == Count(20)
+
+
+async def test_changes_at_once_are_written_together_and_each_has_its_own_end(records, bucket):
+    await records.create("a", Count())
+    before = (await bucket.get("count.a")).revision
+
+    def refuse(count):
+        raise Aborted(f"not at {count.number}")
+
+    steps = [plus_one] * 30 + [refuse] + [plus_one] * 30
+    changes = [asyncio.create_task(records.update("a", step)) for step in steps]
+    left = asyncio.create_task(records.update("a", plus_one))
+    await asyncio.sleep(0)
+    left.cancel()
+    found = await asyncio.gather(*changes, left, return_exceptions=True)
+    assert [one.number for one in found[:30] + found[31:-1]] == list(range(1, 61))
+    assert (str(found[30]), type(found[-1])) == ("not at 30", asyncio.CancelledError)
+    entry = await bucket.get("count.a")
+    assert (await records.get("a"), entry.revision - before) == (Count(60), 1)
 
 
 async def test_a_step_that_changes_nothing_writes_nothing(records, bucket):

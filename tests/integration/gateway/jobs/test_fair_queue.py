@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -11,8 +12,9 @@ from apigpu.v1.video_pb2 import CaptionRequest, Operation
 from gateway.callers import Caller, caller
 from gateway.jobs import model
 from gateway.jobs.fairness import Lane, Share
-from gateway.jobs.model import Status
+from gateway.jobs.model import Job, Status, Task
 from gateway.jobs.queue import lane_name, lane_of
+from gateway.jobs.store import JobIndex
 from servicekit.errors import InvalidArgument
 from tests.support.until import until, until_async, within
 
@@ -91,6 +93,55 @@ async def test_a_priority_that_is_none_is_refused(works):
         await submitted(works, "default", 1, "fast")
 
 
+class SilentLane:
+    """A client of nats-server to which one lane does not answer until it may."""
+
+    def __init__(self, client, lane):
+        self.client, self.lane, self.may_answer, self.asked = client, lane, asyncio.Event(), 0
+
+    async def request(self, subject, *args, **more):
+        if self.lane in subject:
+            self.asked += 1
+            await self.may_answer.wait()
+        return await self.client.request(subject, *args, **more)
+
+
+async def test_a_lane_that_does_not_answer_holds_up_no_other(jetstream):
+    made = await jetstream.queue("tasks", ack_wait_seconds=10)
+    queue = replace(made, client=SilentLane(made.client, "acme-normal"))
+    lanes = ["acme.normal", ""]
+    await queue.put("slow.0", lanes[0])
+    for number in range(20):
+        await queue.put(f"fast.{number}")
+        delivery = await within(queue.next(lambda: lanes))
+        assert delivery.key == f"fast.{number}"
+        await delivery.ack()
+    assert queue.client.asked == 1
+    queue.client.may_answer.set()
+    assert (await within(queue.next(lambda: lanes))).key == "slow.0"
+    await queue.stop()
+
+
+async def test_what_came_when_nobody_took_any_more_is_returned(jetstream):
+    made = await jetstream.queue("tasks", ack_wait_seconds=60)
+    queue = replace(made, client=SilentLane(made.client, "acme-normal"))
+    await queue.put("slow.0", "acme.normal")
+    waiting = asyncio.create_task(queue.next(lambda: ["acme.normal"]))
+    await until(lambda: queue.client.asked)
+    waiting.cancel()
+    await queue.stop()
+    assert (await within(made.next(lambda: ["acme.normal"]))).key == "slow.0"
+
+
+def test_the_place_of_a_job_is_that_in_its_lane():
+    index, jobs = JobIndex(), []
+    for number, (tenant, priority) in enumerate([("many", "normal")] * 5 + [("few", "normal"), ("few", "batch")]):
+        job = Job(model.new_id(1e9 + number), "probe", b"", False, (Task(),), 1e9, tenant=tenant, priority=priority)
+        index.note(job.id, job)
+        jobs.append(job.id)
+    assert [index.place(job_id) for job_id in jobs] == [1, 2, 3, 4, 5, 1, 1]
+
+
 @pytest.mark.parametrize("retry", [{"lost_tasks_seconds": 0.1}])
 async def test_a_tenant_at_its_limit_gets_back_the_task_of_a_gateway_that_died(works):
     works.store.index.order.share_of = lambda tenant: Share(max_running=1)
@@ -102,3 +153,20 @@ async def test_a_tenant_at_its_limit_gets_back_the_task_of_a_gateway_that_died(w
     works.dispatcher.start()
     for job_id in (lost, waiting):
         await until_async(lambda job_id=job_id: completed(works, job_id))
+
+
+async def test_no_more_tasks_of_a_tenant_are_at_work_than_it_may_have(works):
+    seen, share = [], Share(max_running=1)
+    works.store.index.order.share_of = lambda tenant: share
+
+    async def note():
+        seen.append(works.encoder.running)
+
+    works.encoder.script = [note] * 5
+    await works.dispatcher.drain(0)
+    ids = await submitted(works, "acme", 5)
+    works.dispatcher.executor.is_shutting_down = False
+    works.dispatcher.start()
+    for job_id in ids:
+        await until_async(lambda job_id=job_id: completed(works, job_id))
+    assert seen == [1] * 5

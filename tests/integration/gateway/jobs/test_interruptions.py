@@ -10,10 +10,10 @@ import pytest
 
 from gateway.jobs import model
 from gateway.jobs.model import Status, Task
-from gateway.jobs.results import delete_superseded, result_id
+from gateway.jobs.results import delete_orphaned_results, result_id
 from gateway.workers.grpc import GrpcEncoder
 from gateway.workers.pool import Pool
-from servicekit.errors import ResourceExhausted, Unavailable
+from servicekit.errors import InvalidArgument, ResourceExhausted, Unavailable
 from servicekit.tls import Identity
 from tests.integration.gateway.jobs.conftest import ScriptedEncoder, serving, wired
 from tests.support.relay import Relay
@@ -88,7 +88,9 @@ async def test_what_does_not_pass_ends_the_wait(works):
     assert "Given up after 3 tries" in job.failure.message
 
 
-async def test_what_a_gateway_stored_that_was_killed_before_it_wrote_it_down_is_deleted(works):
+@pytest.mark.parametrize("end", ["COMPLETED", "FAILED", "CANCELLED"])
+async def test_what_a_gateway_stored_that_was_killed_before_it_wrote_it_down_is_deleted(works, end):
+    works.encoder.script = [InvalidArgument("no video", reason="BAD_INPUT")] if end == "FAILED" else []
     await works.dispatcher.drain(0)
     wanted = await works.caption()
     job = await works.manager.submit(wanted)
@@ -96,20 +98,25 @@ async def test_what_a_gateway_stored_that_was_killed_before_it_wrote_it_down_is_
     async with works.assets.create("a.mp4", "", result_id("killed", 0), is_result=True) as writer:
         await writer.write(b"made and lost")
         lost = await writer.commit()
+    if end == "CANCELLED":  # before the message came again
+        await works.manager.cancel(job.id)
     works.dispatcher.start()
     done = await works.result(job.id)
-    assert (done.status, done.tasks[0].superseded) == (Status.COMPLETED, ("killed",))
+    assert (done.status, done.tasks[0].superseded) == (end, () if end == "CANCELLED" else ("killed",))
 
     async def is_gone():
         return lost.id not in await works.assets.bucket.list_objects("assets/")
 
     await until_async(is_gone)
-    assert (await works.assets.describe(done.tasks[0].asset.removeprefix("assets/"))).size_bytes
+    if end == "COMPLETED":
+        assert (await works.assets.describe(done.tasks[0].asset.removeprefix("assets/"))).size_bytes
 
 
 async def test_a_result_of_an_attempt_that_was_superseded_and_counts_all_the_same_stays(works):
     async with works.assets.create("a.mp4", "", result_id("first", 0), is_result=True) as writer:
         await writer.write(b"made")
         kept = await writer.commit()
-    await delete_superseded(works.assets, Task(asset=kept.name, superseded=("first",)), max_files=2)
+    await delete_orphaned_results(
+        works.assets, Task(status=Status.COMPLETED, asset=kept.name, superseded=("first",)), max_files=2
+    )
     assert (await works.assets.describe(kept.id)).id == kept.id

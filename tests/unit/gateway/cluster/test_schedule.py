@@ -1,6 +1,7 @@
 """Which job is served next: few at once for one host, and hosts in turn."""
 
 from gateway.cluster.schedule import Schedule
+from tests.support.growth import assert_grows_gently
 
 
 def ready(schedule, now, origin_of):
@@ -47,3 +48,35 @@ def test_a_job_that_is_being_called_is_not_called_beside_that():
     assert ready(schedule, 2.0, lambda job: "host") == ["b"]
     schedule.leave("a")
     assert schedule.take() == ["a"]
+
+
+def test_a_tenant_of_many_slow_hosts_leaves_places_to_others():
+    schedule = Schedule(max_per_origin=4, max_open=8)
+    for number in range(40):
+        schedule.add(f"many-{number}", 1.0)
+    taken = ready(schedule, 1.0, lambda job: f"many host{int(job.split('-')[1]) % 10}")
+    assert len(taken) == schedule.max_per_tenant == 6
+    schedule.add("few-0", 2.0)
+    assert ready(schedule, 2.0, lambda job: "few host0") == ["few-0"]
+    assert not schedule.has_place("many another-host")
+    assert schedule.has_place("few host0")
+
+
+def with_dead_hosts(count):
+    """A schedule in which so many hosts have all their places taken, and more jobs that wait for each."""
+    schedule = Schedule(max_per_origin=1, max_open=10**6)
+    for number in range(count):
+        for job in "ab":
+            schedule.add(f"{job}{number}", 1.0)
+    ready(schedule, 1.0, lambda job: f"dead host{job[1:]}")
+    return schedule
+
+
+def test_hosts_that_do_not_answer_cost_the_calls_of_others_nothing():
+    def call(schedule):
+        for number in range(200):
+            schedule.add("job", 2.0)
+            assert ready(schedule, 2.0, lambda job: "fast host") == ["job"], number
+            schedule.leave("job")
+
+    assert_grows_gently(with_dead_hosts, call, 500, most_growth=2.0)
