@@ -303,9 +303,11 @@ class Dispatcher:
             now = time.time()
             return model.fail_task(job, ref.index, failure, now, timed_out=timed_out, started_at=attempt.started_at)
 
-<<<<<<< HEAD
-        if attempt.is_current_attempt(await self.store.update(ref.job_id, step)):
-            await attempt.delivery.ack()
+        with self.executor.ending(ref):
+            job = await self.store.update(ref.job_id, step)
+            if attempt.is_current_attempt(job):
+                await self.executor.delete_orphaned_results(ref, job)
+                await attempt.delivery.ack()
 
 
 def _outcome(error: ServiceError | None) -> str:
@@ -317,10 +319,3 @@ def _outcome(error: ServiceError | None) -> str:
     if isinstance(error, TaskTimedOut):
         return "timed_out"
     return "interrupted" if isinstance(error, Unavailable | DataLoss) or passes(error) else "failed"
-=======
-        with self.executor.ending(ref):
-            job = await self.store.update(ref.job_id, step)
-            if attempt.is_current_attempt(job):
-                await self.executor.delete_orphaned_results(ref, job)
-                await attempt.delivery.ack()
->>>>>>> main
