@@ -171,7 +171,11 @@ class TaskExecutor:
 
     def _started_second(self, job: Job, attempt: Attempt) -> Job:
         """Note the attempt as one that may leave a result behind; the task goes on with the other."""
-        return model.note_second(job, attempt.ref.index, attempt.id)
+        task = job.tasks[attempt.ref.index]
+        if task.status.is_terminal:
+            return job
+        superseded = (*task.superseded, attempt.id)[-model.MAX_LOST :]
+        return model.with_task(job, attempt.ref.index, superseded=superseded)
 
     def _encode_job(self, ref: TaskRef, job: Job) -> EncodeJob:
         task, filename = job.tasks[ref.index], names.result_name(job, ref.index)

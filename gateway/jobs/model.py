@@ -297,14 +297,6 @@ def start_task(job: Job, index: int, now: float, attempt_id: str = "") -> Job:
     return replace(started, started_at=job.started_at or now)
 
 
-def note_second(job: Job, index: int, attempt_id: str) -> Job:
-    """A second attempt runs beside the one that has the task."""
-    task = job.tasks[index]
-    if task.status.is_terminal:
-        return job
-    return with_task(job, index, superseded=(*task.superseded, attempt_id)[-MAX_LOST:])
-
-
 def return_task(
     job: Job,
     index: int,
