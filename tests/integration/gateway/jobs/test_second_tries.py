@@ -82,7 +82,7 @@ async def test_a_cancel_ends_both(works: Works, other) -> None:
 
 
 async def test_what_nothing_is_known_of_is_not_tried_again(works: Works, other) -> None:
-    job_id, _ = await lagging(works)
+    job_id, _ = await lagging(works, "hang")
     second = await other(ScriptedEncoder())
     await until(lambda: works.pool.slots == 4)
     await works.dispatcher.second_tries.look(works.dispatcher.running)
