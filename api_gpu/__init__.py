@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from api_gpu.assets import Asset
     from api_gpu.client import Client, Health
     from api_gpu.fleet import DayCosts, Fleet, Machine
-    from api_gpu.jobs import Clip, Event, Finished, Job, Progress, Queued, ResultFile, SceneSpan
+    from api_gpu.jobs import Clip, Event, Finished, Job, Preview, Progress, Queued, ResultFile, SceneSpan
     from apigpu.options import CaptionStyle, Motion, Scene, Soundtrack, Source, Sprites, Status, Still, Transition, Word
     from servicekit import errors
 
@@ -31,6 +31,7 @@ __all__ = [
     "Job",
     "Machine",
     "Motion",
+    "Preview",
     "Progress",
     "Queued",
     "ResultFile",
@@ -51,7 +52,7 @@ MODULES = {
     "api_gpu.assets": ("Asset",),
     "api_gpu.client": ("Client", "Health"),
     "api_gpu.fleet": ("DayCosts", "Fleet", "Machine"),
-    "api_gpu.jobs": ("Clip", "Event", "Finished", "Job", "Progress", "Queued", "ResultFile", "SceneSpan"),
+    "api_gpu.jobs": ("Clip", "Event", "Finished", "Job", "Preview", "Progress", "Queued", "ResultFile", "SceneSpan"),
     "apigpu.options": (
         "CaptionStyle",
         "Motion",

@@ -132,6 +132,13 @@ class Client:
             options.output.CopyFrom(jobs_pb2.JobOutput(url=one, urls=several, headers=output_headers or {}))
         return type(self)(self._connection, options)
 
+    def previewing(self) -> Self:
+        """Return a client on the same connection whose films play while they are made, and after: `preview` of the
+        job. Their pieces are kept beside the result for that."""
+        options = self._saying()
+        options.preview = True
+        return type(self)(self._connection, options)
+
     def quoting(self) -> Self:
         """Return a client on the same connection whose operations make no job: what they return has `quote`, which says
         what a job would do and take, and all that is wrong with the request and its inputs."""

@@ -81,6 +81,22 @@ def _delivery(message: jobs_pb2.ResultDelivery) -> ResultDelivery:
 
 
 @dataclass(frozen=True)
+class Preview:
+    """A film that plays while the rest of it is made: a link to a playlist of HTTP Live Streaming, and how many seconds
+    can be played now. Its `sound` is there a little later than its first pictures; it is `complete` once nothing more
+    is to come."""
+
+    url: str
+    seconds: float
+    sound: bool
+    complete: bool
+
+
+def _preview(message: jobs_pb2.Job | jobs_pb2.Progress) -> Preview | None:
+    return from_message(Preview, message.preview) if message.HasField("preview") else None
+
+
+@dataclass(frozen=True)
 class Queued:
     """The job waits; 1 is next. `phase` is "COLD_START" while an encoder is on its way, else "WAITING_FOR_WORKER";
     `reason` says why none is, "" where that is not known."""
@@ -94,7 +110,7 @@ class Queued:
 class Progress:
     """The job runs. `frames_total` is 0 and `seconds_left` None while not known; `total` counts tasks. `phase` is that
     of the task that is furthest: "ENCODING", or what it waits for, as in Queued. `rented` counts the instances that
-    work on it."""
+    work on it. `preview` is where its film plays, where that was asked for."""
 
     frames_done: int
     frames_total: int
@@ -105,6 +121,7 @@ class Progress:
     phase: str = "ENCODING"
     cost_usd: float | None = None
     rented: int = 0
+    preview: Preview | None = None
 
     @classmethod
     def from_message(cls, message: jobs_pb2.Progress) -> Progress:
@@ -115,6 +132,7 @@ class Progress:
             seconds_left=message.seconds_left if message.HasField("seconds_left") else None,
             phase=jobs_pb2.Phase.Name(message.phase),
             cost_usd=message.cost_usd if message.HasField("cost_usd") else None,
+            preview=_preview(message),
         )
 
 
@@ -138,7 +156,7 @@ class Job:
     `media` is what a probe tells of a file: apigpu.v1.MediaReport, whose `HasField` says what is
     known. `quote` is what a dry run tells of a job that there is not: apigpu.v1.Quote.
     `cost_usd` is what it cost so far, None where nothing was rented for it; `metadata` what was noted on it,
-    `deliveries` where its results are put. Times are UTC."""
+    `deliveries` where its results are put, `preview` where its film plays, where that was asked for. Times are UTC."""
 
     id: str
     status: Status
@@ -168,6 +186,7 @@ class Job:
     scenes: tuple[SceneSpan, ...]
     media: probe_pb2.MediaReport | None
     quote: quote_pb2.Quote | None
+    preview: Preview | None
     service: Jobs = field(repr=False, compare=False)
 
     @classmethod
@@ -201,6 +220,7 @@ class Job:
             scenes=tuple(from_message(SceneSpan, span) for span in output.scenes),
             media=output.media if output.HasField("media") else None,
             quote=message.quote if message.HasField("quote") else None,
+            preview=_preview(message),
             service=service,
         )
 

@@ -211,7 +211,15 @@ async def _start_http(
         worker_links = WorkerLinks(components.tickets, links, assets, components.sources, transfers)
     # Not those of callers with a key: links are given to others, who may be slow.
     app = build_app(
-        channel, keys, assets, links, rest, TransferSlots(settings.max_transfers), worker_links, components.direct
+        channel,
+        keys,
+        assets,
+        links,
+        rest,
+        TransferSlots(settings.max_transfers),
+        worker_links,
+        components.direct,
+        components.jobs.store,
     )
     http = HttpServer(app, settings.host, settings.port)
     components.own.ports.add(await http.start())

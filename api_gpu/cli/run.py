@@ -18,7 +18,7 @@ from api_gpu.cli.display import Display
 from api_gpu.cli.options import FAILED, Invocation
 from api_gpu.cli.quotes import print_quote
 from api_gpu.client import Client
-from api_gpu.jobs import Clip, Finished, Job
+from api_gpu.jobs import Clip, Finished, Job, Progress
 from api_gpu.requests import local_file, stems
 from apigpu.options import OPERATIONS
 from servicekit.errors import ServiceError
@@ -148,11 +148,16 @@ class JobRunner:
         return ended
 
     def follow(self, job: Job) -> Job:
-        """Display a job's events until it ends; return the ended job."""
+        """Display a job's events until it ends, and where its film plays, once it does; return the ended job."""
+        is_told = False
         for event in job.watch():
             self._display.event(job, event)
             if isinstance(event, Finished):
                 job = event.job
+            found = event.preview if isinstance(event, Progress) else job.preview
+            if found is not None and found.seconds and not is_told:
+                is_told = True
+                self._display.message(f"preview: {found.url}")
         return job
 
     def fetch(self, asset: str, target: Path) -> None:

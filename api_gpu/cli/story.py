@@ -26,6 +26,8 @@ SCENES_HELP = "Stills and videos, in their order; or a plan: what POST /video/st
 ScenesArgument = Annotated[list[str], typer.Argument(metavar="SCENES", help=SCENES_HELP)]
 OUT_HELP = "File to write; - is standard output. When not given it is named after the plan, or the first scene."
 OutOption = Annotated[Path | None, typer.Option("--out", "-o", help=OUT_HELP)]
+PREVIEW_HELP = "Print a link by which the film plays while it is made, and after, once it can begin (HLS)."
+PreviewOption = Annotated[bool, typer.Option("--preview", help=PREVIEW_HELP)]
 PLANS = "A plan may name local files, by their places in its folder; options of the command go before its own."
 SHARES = "Stills have even shares of the narration, unless --seconds is given."
 
@@ -42,12 +44,13 @@ def command() -> Callable[..., None]:
         out: Path | None = None,
         force: bool = False,
         dry_run: bool = False,
+        preview: bool = False,
         seconds: float | None = None,
         **values: Any,
     ) -> None:
         options = options_from(flags, values)
         options |= {flag.path[-1]: values[flag.key] for flag in flags if flag.kind == Source and values[flag.key]}
-        make_film(context.obj, scenes, seconds, options, out, force=force, dry_run=dry_run)
+        make_film(context.obj, scenes, seconds, options, out, force=force, dry_run=dry_run, preview=preview)
 
     parameters = [
         inspect.Parameter("context", ANY, annotation=typer.Context),
@@ -55,6 +58,7 @@ def command() -> Callable[..., None]:
         inspect.Parameter("out", ANY, default=None, annotation=OutOption),
         inspect.Parameter("force", ANY, default=False, annotation=ForceOption),
         inspect.Parameter("dry_run", ANY, default=False, annotation=DryRunOption),
+        inspect.Parameter("preview", ANY, default=False, annotation=PreviewOption),
         seconds.parameter(),
         *(flag.parameter() for flag in flags),
     ]
@@ -74,6 +78,7 @@ def make_film(
     *,
     force: bool,
     dry_run: bool,
+    preview: bool,
 ) -> None:
     """Make a film of `scenes`, or of the plan that is the only one of them, and print where it is.
 
@@ -108,7 +113,8 @@ def make_film(
                 each.set(str(uploaded[str(each.source)]))
             return client.submit(operation)
 
-        runner = JobRunner(client.quoting() if dry_run else client, display, invocation)
+        submitting = client.previewing() if preview else client
+        runner = JobRunner(submitting.quoting() if dry_run else submitting, display, invocation)
         job = runner.run(sources, submit).checked()
         runner.fetch(job.asset, target)
     tell_files(invocation, job, [target])

@@ -118,7 +118,7 @@ def shown(value: object) -> str:
     """Return a cell: nothing for what is not limited, or not said."""
     if isinstance(value, tuple):
         return ",".join(value)
-    return f"{value:.15g}" if isinstance(value, float) else str(value or "")
+    return f"{value:.15g}" if isinstance(value, float) and value else str(value or "")
 
 
 def usage(

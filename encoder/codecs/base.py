@@ -151,6 +151,7 @@ class X264:
             last = frames.last
             lengths = {**IN_ORDER, "bsf:v": f"setts=pts=PTS:dts=DTS:{frame_length(MAX_SECONDS, last)}"} if last else {}
             steady = self._steady_options(frames)
+            steady |= {"g": str(frames.key_frames)} if frames.key_frames else {}
             picture = frames.stream.filter("format", "yuv420p")
             fit = self._fit_options(frames.fit) if frames.fit is not None else {}
             return output.run(picture, {**options, **steady, **fit, **frames.timing, **lengths}, stdin=frames.stdin)

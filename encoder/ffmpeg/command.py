@@ -108,7 +108,8 @@ class FilteredFrames:
     nominal, 0 where it is not known. `last` is told where frames were put between those of the file. What the graph
     reads as pipe:0 is written by what `stdin` makes. Frames that are `constant` come at the frame rate, each one; those
     of a `steady` picture without a cut. Whether prediction is `weighted` is written into the parameters of a track.
-    With a `fit` they come to stand between packets that are copied."""
+    With `key_frames` pictures that need no other are so many frames apart at the most. With a `fit` they come to stand
+    between packets that are copied."""
 
     stream: Any
     inputs: Sequence[Any]
@@ -121,6 +122,7 @@ class FilteredFrames:
     constant: bool = False
     steady: bool = False
     weighted: bool = True
+    key_frames: int = 0
     fit: TrackFit | None = None
 
     @property

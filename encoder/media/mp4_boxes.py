@@ -56,8 +56,8 @@ def first_box(data: mmap.mmap, kind: bytes) -> Box:
     raise ValueError(f"no box {kind!r}")
 
 
-# By the version of the box: where in its body the length lies, how it is packed.
-MOVIE_SCALE = {0: (12, ">I"), 1: (20, ">I")}
+# Of a movie or a medium, by the version of the box: where in its body the number lies, how it is packed.
+TIME_SCALE = {0: (12, ">I"), 1: (20, ">I")}
 MOVIE_LENGTH = {0: (16, ">I"), 1: (24, ">Q")}
 TRACK_LENGTH = {0: (20, ">I"), 1: (28, ">Q")}
 # Bytes of an entry, which begins with its length.
@@ -76,9 +76,9 @@ def end_edit_lists(path: Path, seconds: float) -> None:
     with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as movie:
         place = first_box(movie, b"moov")
         parts = list(iter_boxes(movie, place.start, place.end))
-        header = _only_box(parts, b"mvhd")
+        header = only_box(parts, b"mvhd")
         # Rounded down: a picture that begins at the very end is not to be shown.
-        limit = int(seconds * _read_number(movie, header, MOVIE_SCALE) + 1e-6)
+        limit = int(seconds * read_number(movie, header, TIME_SCALE) + 1e-6)
         lengths = [_cut_track(movie, box, limit) for box in parts if box.kind == b"trak"]
         _write_number(movie, header, MOVIE_LENGTH, max(lengths, default=0))
 
@@ -86,26 +86,28 @@ def end_edit_lists(path: Path, seconds: float) -> None:
 def _cut_track(movie: mmap.mmap, track: Box, limit: int) -> int:
     """Cut a track to `limit`; return its length then. Both in the time scale of the movie."""
     parts = list(iter_boxes(movie, track.start, track.end))
-    edits = _only_box(parts, b"edts")
-    entries = _only_box(list(iter_boxes(movie, edits.start, edits.end)), b"elst")
+    edits = only_box(parts, b"edts")
+    entries = only_box(list(iter_boxes(movie, edits.start, edits.end)), b"elst")
     size, form = ENTRY[movie[entries.start]]
     total = 0
     for place in range(entries.start + ENTRIES_START, entries.end - size + 1, size):
         length = min(struct.unpack_from(form, movie, place)[0], limit - total)
         struct.pack_into(form, movie, place, length)
         total += length
-    _write_number(movie, _only_box(parts, b"tkhd"), TRACK_LENGTH, total)
+    _write_number(movie, only_box(parts, b"tkhd"), TRACK_LENGTH, total)
     return total
 
 
-def _only_box(parts: list[Box], kind: bytes) -> Box:
+def only_box(parts: list[Box], kind: bytes) -> Box:
+    """Return the box of a kind. Raises ValueError where there is not just one."""
     found = [box for box in parts if box.kind == kind]
     if len(found) != 1:
         raise ValueError(f"{len(found)} boxes {kind!r} where one belongs")
     return found[0]
 
 
-def _read_number(movie: mmap.mmap, box: Box, layout: dict[int, tuple[int, str]]) -> int:
+def read_number(movie: mmap.mmap, box: Box, layout: dict[int, tuple[int, str]]) -> int:
+    """Return a number of a box that has versions, by where it lies in each."""
     offset, form = layout[movie[box.start]]
     value: int = struct.unpack_from(form, movie, box.start + offset)[0]
     return value

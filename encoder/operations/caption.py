@@ -18,12 +18,13 @@ from encoder.operations.caption_splice import CaptionedFilm
 from encoder.operations.caption_split import SplitFilm
 from encoder.operations.deviations import Note, gather, loss_notes, track_notes, video_notes
 from encoder.operations.plan import Plan, PlanContext, container, is_streamable
-from encoder.operations.repeats import Repeats, late_notes, repeat_pictures, write_repeats
+from encoder.operations.repeats import late_notes, repeat_pictures, write_repeats
 from encoder.operations.subtitles import FONTS, SCRIPT, CaptionOptions
 from servicekit.errors import InvalidArgument
 from servicekit.faults import Faults
 
 MOMENTS = "repeats.nut"
+REPEATED = "pictures of it that stand for long are shown once more for its captions"
 
 
 def plan(request: video_pb2.CaptionRequest, context: PlanContext) -> Plan:
@@ -45,18 +46,18 @@ def plan(request: video_pb2.CaptionRequest, context: PlanContext) -> Plan:
     script, warnings = subtitles.lay_out(captions, options, context, own_faces, canvas)
     (context.folder / SCRIPT).write_text(script, encoding="utf-8")
     warnings = [*read_warnings, *times_warnings, *warnings]
-    if (film := caption_split.split(source, info, video, script, context.workers)) is not None:
-        story_captions.pack(
-            context.folder, Path(context.result), wrap_unicode=subtitles.wraps_unicode(captions, script)
-        )
-        return _plan_pieces(request, context, film, [*warnings, *gather(_notes(source, info))])
+    wrap_unicode = subtitles.wraps_unicode(captions, script)
+    split = partial(caption_split.split, source, info, video, script, context.workers)
+    pieces = partial(_plan_pieces, request, context, wrap_unicode, [*warnings, *gather(_notes(source, info))])
+    is_sparse = not _refusal(request) and caption_splice.is_promising(script, info, video, context)
+    if not is_sparse and (film := split()) is not None:
+        return pieces(film)
     if source.is_outline and not context.plan_only:
         raise outline_too_small(source)
     video_input = filters.open_input(source.path.name, info)
     picture = filters.normalize_picture(video_input, info, video)
     repeats = write_repeats(script, source, info, video, context.folder / MOMENTS)
     picture = repeat_pictures(picture, repeats, MOMENTS)
-    wrap_unicode = subtitles.wraps_unicode(captions, script)
     draw = partial(filters.draw_captions, script=SCRIPT, fonts=FONTS, wrap_unicode=wrap_unicode)
     captioned = draw(picture)
     frames = filters.filtered_frames(captioned, video_input, video, info.audio)
@@ -64,7 +65,9 @@ def plan(request: video_pb2.CaptionRequest, context: PlanContext) -> Plan:
     audio = [video_input[str(stream.index)] for stream in info.audio]
     output = context.output(audio, {**tracks.keep(info.audio), **container(request)}, source, source)
     whole = CaptionedFilm(source, info, video, script, draw, output, context.codec.make_run(frames, output))
-    made = caption_splice.plan_runs(whole, context, _why_whole(request, repeats))
+    made = caption_splice.plan_runs(whole, context, _refusal(request) or (REPEATED if repeats.count else ""))
+    if is_sparse and made.is_whole and (film := split()) is not None:
+        return pieces(film)
     return Plan(
         runs=made.runs,
         field=source.field,
@@ -79,13 +82,12 @@ def plan(request: video_pb2.CaptionRequest, context: PlanContext) -> Plan:
     )
 
 
-def _why_whole(request: video_pb2.CaptionRequest, repeats: Repeats) -> str:
-    """Return what is against it that frames are copied; "" where nothing is known yet."""
+def _refusal(request: video_pb2.CaptionRequest) -> str:
+    """Return why a request has all frames encoded; "" where it does not."""
     if request.encode_all:
         return "encode_all was asked for"
-    if is_streamable(request):  # a film that is put together comes all at once, and late
-        return "a fragmented MP4 is sent while it is made"
-    return "pictures of it that stand for long are shown once more for its captions" if repeats.count else ""
+    # A film that is put together comes all at once, and late.
+    return "a fragmented MP4 is sent while it is made" if is_streamable(request) else ""
 
 
 def _probe(source: Source, context: PlanContext) -> tuple[MediaInfo, VideoStream]:
@@ -99,9 +101,14 @@ def _probe(source: Source, context: PlanContext) -> tuple[MediaInfo, VideoStream
 
 
 def _plan_pieces(
-    request: video_pb2.CaptionRequest, context: PlanContext, film: SplitFilm, warnings: Sequence[video_pb2.Warning]
+    request: video_pb2.CaptionRequest,
+    context: PlanContext,
+    wrap_unicode: bool,
+    warnings: Sequence[video_pb2.Warning],
+    film: SplitFilm,
 ) -> Plan:
     """Return the plan of a video that goes on as pieces: its result are the captions, for these."""
+    story_captions.pack(context.folder, Path(context.result), wrap_unicode=wrap_unicode)
     return Plan(
         runs=(),
         field="url_video",

@@ -22,6 +22,8 @@ from encoder.splice.segments import Segment
 
 FILM, PART = "spliced.mp4", "run-{}.mp4"
 MICROSECONDS = 1_000_000
+# What is encoded beside the frames with captions, for each stretch of them.
+USUAL_GOP_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -41,12 +43,26 @@ class CaptionedFilm:
 @dataclass(frozen=True)
 class SplicedRuns:
     """The runs that make a film, the name of the codec, how many frames are done before each of them, and what tells
-    how much was encoded; see Plan."""
+    how much was encoded; see Plan. It `is_whole` where all frames are encoded."""
 
     runs: tuple[FfmpegRun | Callable[[], FfmpegRun], ...]
     codec: str
     progress: tuple[int, ...] = ()
     extent: Callable[[], Extent] | None = None
+    is_whole: bool = False
+
+
+def is_promising(script: str, info: MediaInfo, video: VideoStream, context: PlanContext) -> bool:
+    """Return True where one encoder is likely done sooner with the frames that captions touch than as many as there are
+    with all of them, by what is known before the packets are read."""
+    if not isinstance(context.codec, X264) or video.codec != "h264" or info.demuxer not in scan.DEMUXERS:
+        return False
+    seconds = reached = 0.0
+    for start, end in changes.shown_spans(script):
+        until = min(end + USUAL_GOP_SECONDS, video.duration_seconds)
+        seconds += max(until - max(start, reached), 0)
+        reached = max(reached, until)
+    return seconds * max(context.workers, 1) < video.duration_seconds
 
 
 def plan_runs(film: CaptionedFilm, context: PlanContext, why_whole: str = "") -> SplicedRuns:
@@ -58,7 +74,7 @@ def plan_runs(film: CaptionedFilm, context: PlanContext, why_whole: str = "") ->
         laid_out = _lay_out(film, track)
     except Unspliceable as error:
         extent = Extent(whole_reason=str(error))
-        return SplicedRuns((film.whole,), context.codec.name, extent=lambda: extent)
+        return SplicedRuns((film.whole,), context.codec.name, extent=lambda: extent, is_whole=True)
     return _Splice(film, context, track, laid_out).plan()
 
 

@@ -1,6 +1,7 @@
 """The piece of a story that one scene makes: its frames up to the end of the transition after it, with captions, as
 video that is to be joined with the others by copying."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -16,6 +17,7 @@ from encoder.kenburns import sampling
 from encoder.kenburns.sampling import StillFrames
 from encoder.kenburns.turns import StillTurns
 from encoder.media import packets, probe
+from encoder.media.fragments import PIECE, SEGMENT_SECONDS
 from encoder.media.info import HD, Size, bad_input
 from encoder.operations import img2vid, story_captions, story_codec
 from encoder.operations.deviations import cut_off_notes, gather, loss_notes, video_notes
@@ -65,9 +67,11 @@ def plan(part: story_pb2.ScenePart, context: PlanContext) -> Plan:
         constant=True,
         steady=own.still is not None and (following is None or following.still is not None),
         weighted=not part.only_stills,
+        key_frames=key_frames(part.frames, rate),
     )
     codec = story_codec.read(part, context.codec)
-    output = context.output((), {"f": "mp4", "video_track_timescale": timescale(rate)})
+    begins = f"{float(part.first_frame / rate):.6f}"
+    output = context.output((), {**PIECE, "video_track_timescale": timescale(rate), "output_ts_offset": begins})
     return Plan(
         runs=(*own.runs, *(following.runs if following else ()), codec.make_run(frames, output)),
         field=part.picture.field,
@@ -75,7 +79,14 @@ def plan(part: story_pb2.ScenePart, context: PlanContext) -> Plan:
         duration_seconds=float(part.frames / rate),
         frames_total=part.frames,
         warnings=tuple(own.warnings),
+        plays=True,
     )
+
+
+def key_frames(frames: int, rate: Fraction) -> int:
+    """Return how many frames apart pictures are to be that need no other: even parts of a piece, each short enough for
+    a segment."""
+    return math.ceil(frames / math.ceil(frames / rate / SEGMENT_SECONDS))
 
 
 def film_rate(film: story_pb2.Film) -> Fraction:

@@ -14,7 +14,7 @@ from encoder.audio import mixing, soundtrack, tracks
 from encoder.audio.soundtrack import SoundtrackSpec
 from encoder.ffmpeg import filters
 from encoder.ffmpeg.command import FfmpegRun
-from encoder.media import packets, probe
+from encoder.media import fragments, packets, probe
 from encoder.media.info import AudioStream, MediaInfo, Source
 from encoder.operations.deviations import Note, cut_off_notes, gather, mix_notes, sound_choice_notes
 from encoder.operations.plan import Plan, PlanContext
@@ -179,7 +179,7 @@ def plan(part: story_pb2.SoundPart, context: PlanContext) -> Plan:
         track = mix.open()
         if is_measured:
             track = soundtrack.apply_gain(track, soundtrack.gain_for(context.folder / STATS, part.soundtrack.loudness))
-        return context.output((), {"f": "mp4"}).run(track, dict(tracks.AAC))
+        return context.output((), fragments.SOUND).run(track, dict(tracks.AAC))
 
     mix.write_lists(context.folder)
     heard = [one for one in (narration, music, *scenes) if one is not None]
@@ -191,6 +191,7 @@ def plan(part: story_pb2.SoundPart, context: PlanContext) -> Plan:
         frames_total=0,
         warnings=gather(note for one in heard for note in _notes(one)),
         content_type=TYPE,
+        plays=True,
     )
 
 

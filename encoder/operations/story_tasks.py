@@ -1,5 +1,6 @@
 """The tasks that a story goes on with, as its planning writes them: one for each scene, the sound, the joining."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,6 +9,7 @@ from apigpu.encoder.v1 import encoder_pb2
 from apigpu.encoder.v1 import story_pb2 as parts_pb2
 from apigpu.v1 import story_pb2, video_pb2
 from encoder.codecs.base import Codec
+from encoder.media.fragments import SEGMENT_SECONDS
 from encoder.operations import story_captions, story_codec, story_join
 from encoder.operations.story_reading import StoryReading
 from encoder.story.timeline import Timeline
@@ -32,17 +34,27 @@ class TaskWriter:
     codec: Codec
 
     def tasks(self) -> Iterator[encoder_pb2.FurtherTask]:
-        """Yield the tasks: the scenes, the sound where there is any, the joining."""
-        count = len(self.reading.scenes)
-        for number in range(count):
-            yield self._scene_task(number)
+        """Yield the tasks: the first scene, the sound where there is any, so that whoever watches soon hears it too,
+        the other scenes, the joining."""
+        scenes = [self._scene_task(number) for number in range(len(self.reading.scenes))]
+        sound = self._sound_tasks()
+        yield from (*scenes[:1], *sound, *scenes[1:])
+        yield self._join_task(len(scenes), has_sound=bool(sound))
+
+    def _sound_tasks(self) -> list[encoder_pb2.FurtherTask]:
+        """Return the task of the sound; none for a silent film."""
         sound = self._sound_part()
         fields = [*filter(None, (sound.narration, sound.music)), *dict.fromkeys(one.field for one in sound.sounds)]
-        if fields:
-            part = parts_pb2.StoryPart(sound=sound).SerializeToString()
-            inputs = [_source_input(name) for name in fields]
-            yield encoder_pb2.FurtherTask(part=part, inputs=inputs, item="sound", kind="story.sound")
-        yield self._join_task(count, has_sound=bool(fields))
+        part = parts_pb2.StoryPart(sound=sound).SerializeToString()
+        task = encoder_pb2.FurtherTask(
+            part=part,
+            inputs=[_source_input(name) for name in fields],
+            item="sound",
+            kind="story.sound",
+            plays=encoder_pb2.PLAYS_SOUND,
+            target_seconds=SEGMENT_SECONDS,
+        )
+        return [task] if fields else []
 
     @cached_property
     def only_stills(self) -> bool:
@@ -62,6 +74,8 @@ class TaskWriter:
             kind="story.scene",
             codec=self.codec.name,
             frames=scene.frames,
+            plays=encoder_pb2.PLAYS_PICTURE,
+            target_seconds=max(SEGMENT_SECONDS, math.ceil(1 / self.timeline.rate)),
         )
 
     def _scene_part(self, number: int) -> parts_pb2.ScenePart:
@@ -139,10 +153,11 @@ class TaskWriter:
         part = parts_pb2.JoinPart(film=self.film, has_sound=has_sound, container=self.request.container)
         part.pieces.extend(frames for _, frames in self.timeline.pieces())
         inputs = [
-            encoder_pb2.FurtherInput(field=f"{story_join.PIECES}[{number}]", task=number) for number in range(scenes)
+            encoder_pb2.FurtherInput(field=f"{story_join.PIECES}[{number}]", task=number + (has_sound and number > 0))
+            for number in range(scenes)
         ]
         if has_sound:
-            inputs.append(encoder_pb2.FurtherInput(field=story_join.SOUND, task=scenes))
+            inputs.append(encoder_pb2.FurtherInput(field=story_join.SOUND, task=1))
         return encoder_pb2.FurtherTask(
             part=parts_pb2.StoryPart(join=part).SerializeToString(),
             inputs=inputs,

@@ -3,19 +3,22 @@
 from pathlib import Path
 
 from apigpu.encoder.v1 import encoder_pb2
-from encoder.media import probe
+from encoder.media import fragments, probe
 from encoder.media.info import MediaInfo, Source, VideoStream, bad_input
 from encoder.operations.plan import MP4_TYPE, Plan
 from servicekit.errors import InvalidArgument
 
 
 def check_results(plan: Plan, result: Path) -> encoder_pb2.Summary:
-    """Return the frames, length and size of a finished result, as players show it; all 0 where it is neither picture
-    nor video. Raises InvalidArgument, which blames the plan's field, when it or a further result beside it is not what
-    the plan declares."""
+    """Return the frames, length and size of a finished result, as players show it, and how it plays; all 0 where it is
+    neither picture nor video. Raises InvalidArgument, which blames the plan's field, when it or a further result beside
+    it is not what the plan declares."""
     for file in plan.files:
         _measure(plan, file.path(result), file.content_type)
-    return _measure(plan, result, plan.content_type)
+    summary = _measure(plan, result, plan.content_type)
+    if plan.plays:
+        summary.playback.CopyFrom(fragments.playback(result))
+    return summary
 
 
 def _measure(plan: Plan, path: Path, content_type: str) -> encoder_pb2.Summary:

@@ -46,6 +46,8 @@ MAX_NAME_CHARS, MAX_TEXT_CHARS = 200, 1000
 MAX_FURTHER, MAX_FURTHER_BYTES = 510, 1024 * 1024
 # A hundred tracks.
 MAX_REPORT_BYTES = 64 * 1024
+# The segments of half a day.
+MAX_PLAYBACK_BYTES = 64 * 1024
 SIGNALLED = 128
 
 TOO_COMPLEX = "INPUT_TOO_COMPLEX"
@@ -156,12 +158,15 @@ class Planner:
         reply = encoder_pb2.Summary.FromString(_given((await self._ask(PlannerRequest(check=True))).summary))
         if reply.media.ByteSize() > MAX_REPORT_BYTES:
             raise BadReply("a report is larger than one can be")
+        if reply.playback.ByteSize() > MAX_PLAYBACK_BYTES:
+            raise BadReply("a result has more segments than one can have")
         return encoder_pb2.Summary(
             frames=reply.frames,
             duration_seconds=reply.duration_seconds,
             width=reply.width,
             height=reply.height,
             media=reply.media if reply.HasField("media") else None,
+            playback=reply.playback if reply.HasField("playback") else None,
             frames_copied=reply.frames_copied,
             whole_reason=reply.whole_reason[:MAX_TEXT_CHARS],
         )

@@ -3,6 +3,7 @@
 The packets of a run have the times of those that they take the place of: the same pictures are shown, in the same
 order; so are the times of decoding, as far as the order of the new packets allows."""
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -42,8 +43,8 @@ def mux(
     times = [_part_times(part, track, segment) for part, segment in zip(parts, _encoded(segments), strict=True)]
     options = {"video_track_timescale": str(track.clock.denominator)}
     with (
-        open_container(source, (info.demuxer,)) as given,
         av.open(str(result), "w", format="mp4", options=options) as made,
+        open_container(source, (info.demuxer,)) as given,
     ):
         read = given.streams[video.index]
         assert isinstance(read, AvVideo)
@@ -77,7 +78,10 @@ class _Writer:
         """Write a packet with these times of the source."""
         packet.stream, packet.time_base = self._stream, self._track.clock
         packet.pts, packet.dts = shown - self._track.begin, decoded - self._track.begin
-        self._made.mux(packet)
+        try:
+            self._made.mux(packet)
+        except OSError as error:  # which is not the fault of the file that is read
+            raise OSError(error.errno, os.strerror(error.errno or 0)) from error
 
     def write_part(self, part: Source, shown: Times, decoded: Times, segment: Segment) -> None:
         """Write the packets of an encoded run."""

@@ -27,16 +27,21 @@ class LinkSigner:
         self._secret = secret
         self._ttl_seconds = ttl_seconds
 
-    def sign_file(self, asset_id: str, filename: str) -> str:
-        """Return "/files/<id>/<filename>?expires=<unix seconds>&signature=<hex>".
+    def sign_file(self, asset_id: str, filename: str, expires: int | None = None) -> str:
+        """Return "/files/<id>/<filename>?expires=<unix seconds>&signature=<hex>"; it expires as others do, or as said.
 
         The filename, or the id where there is none, is for people and players; the signature covers id and expiry.
         """
         last = quote(clean_filename(filename) or asset_id, safe="")
-        # Links made within a hundredth of their life are equal, so that answers with links can be compared.
-        step = max(1, int(self._ttl_seconds / 100))
-        expires = (time.time() + self._ttl_seconds) // step * step
-        return f"/files/{asset_id}/{last}?{self._proof(asset_id, expires)}"
+        return f"/files/{asset_id}/{last}?{self._proof(asset_id, expires or self._usual_expiry())}"
+
+    def sign_preview(self, job_id: str) -> str:
+        """Return "/job/<id>/preview.m3u8?expires=<unix seconds>&signature=<hex>"."""
+        return f"{_preview(job_id)}.m3u8?{self._proof(_preview(job_id), self._usual_expiry())}"
+
+    def verify_preview(self, job_id: str, expires: str, signature: str) -> None:
+        """Verify a link of `sign_preview`. Raises PermissionDenied."""
+        self.verify(_preview(job_id), expires, signature)
 
     def sign(self, path: str, seconds: float) -> str:
         """Return `path` with an expiry in `seconds` and a signature over both."""
@@ -80,6 +85,12 @@ class LinkSigner:
             raise
         return found[1]
 
+    def _usual_expiry(self) -> int:
+        """Return when a link expires that is made now."""
+        # Links made within a hundredth of their life are equal, so that answers with links can be compared.
+        step = max(1, int(self._ttl_seconds / 100))
+        return int((time.time() + self._ttl_seconds) // step * step)
+
     def _proof(self, subject: str, expires: float) -> str:
         text = str(int(expires))
         return f"expires={text}&signature={self._signature(subject, text)}"
@@ -87,3 +98,8 @@ class LinkSigner:
     def _signature(self, subject: str, expires: str) -> str:
         message = f"{subject}\n{expires}".encode(errors="replace")
         return hmac.new(self._secret, message, hashlib.sha256).hexdigest()
+
+
+def _preview(job_id: str) -> str:
+    """Return what the link to a preview is signed for: the start of its path."""
+    return f"/job/{job_id}/preview"

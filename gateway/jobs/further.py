@@ -46,6 +46,14 @@ class PartInput(NamedTuple):
     ranges: ByteRanges | None = None
 
 
+class PlayedTask(NamedTuple):
+    """A further task whose result plays: its number, what it is of the film, and the most seconds of a segment."""
+
+    number: int
+    plays: int
+    target_seconds: int
+
+
 def expansion(job: Job, index: int, summary: encoder_pb2.Summary) -> Expansion | None:
     """Return what the job is to go on with after a task; None where that answered with a result alone. Raises Internal
     for what can be no plan."""
@@ -238,6 +246,16 @@ def _root(job: Job, index: int) -> int:
     while (planner := job.tasks[index].planner) is not None:
         index = planner
     return index
+
+
+def playing(job: Job, index: int) -> Iterator[PlayedTask]:
+    """Yield the further tasks whose results play while the result of a task is made, in their order."""
+    planner = job.tasks[index].planner
+    if planner is not None:
+        first = job.tasks[planner].first_further
+        for number, found in enumerate(_plan(job.tasks[planner]).further, first):
+            if found.plays:
+                yield PlayedTask(number, found.plays, found.target_seconds)
 
 
 def _planner(job: Job, index: int) -> int:

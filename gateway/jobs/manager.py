@@ -171,6 +171,7 @@ class JobManager:
             metadata=checked.metadata,
             tenant=caller.get().tenant,
             priority=checked.priority,
+            preview=checked.preview,
             counted=None,
         )
 

@@ -81,7 +81,7 @@ class Result:
     type (in records of before there were others "" for MP4), the further results, its seconds, and the bytes of all (0
     where they are not known). A task that answers with further tasks may have no asset (""); one whose result is a
     `report`, a serialized apigpu.v1.MediaReport, has none. `frames_copied` of its frames were not encoded, or there is
-    a `whole_reason`."""
+    a `whole_reason`. `playback`, a serialized apigpu.encoder.v1.Playback, tells how it plays."""
 
     asset: str
     frames: int
@@ -92,6 +92,7 @@ class Result:
     files: tuple[ResultFile, ...] = ()
     duration_seconds: float = 0.0
     report: bytes = b""
+    playback: bytes = b""
     frames_copied: int = 0
     whole_reason: str = ""
     size_bytes: int = 0
@@ -118,6 +119,7 @@ class Task:
     files: tuple[ResultFile, ...] = field(default=(), metadata=SPARSE)
     duration_seconds: float = field(default=0.0, metadata=SPARSE)
     report: bytes = field(default=b"", metadata=SPARSE)
+    playback: bytes = field(default=b"", metadata=SPARSE)
     frames_copied: int = field(default=0, metadata=SPARSE)
     whole_reason: str = field(default="", metadata=SPARSE)
     size_bytes: int = field(default=0, metadata=SPARSE)
@@ -180,6 +182,8 @@ class Job:
     output: OutputTarget | None = field(default=None, metadata=SPARSE)
     tenant: str = field(default=DEFAULT_TENANT, metadata=SPARSE)
     priority: str = field(default=NORMAL, metadata=SPARSE)
+    # Its film is to play while it is made, and after.
+    preview: bool = field(default=False, metadata=SPARSE)
     # What it cost as it was counted with its tenant's usage; None until it is.
     counted: Cost | None = field(default=COUNTED, metadata=SPARSE)
 
@@ -228,11 +232,16 @@ class Job:
 
     @property
     def intermediates(self) -> tuple[int, ...]:
-        """The tasks of a graph that has ended whose results nobody asked for, and still are there."""
+        """The tasks of a graph that has ended whose results nobody asked for, and still are there. Those that play are
+        asked for with a preview."""
         if not self.graph or not self.status.is_terminal:
             return ()
         kept = self.kept if self.status is Status.COMPLETED else ()
-        return tuple(index for index, task in enumerate(self.tasks) if task.asset and index not in kept)
+        return tuple(
+            index
+            for index, task in enumerate(self.tasks)
+            if task.asset and index not in kept and not (self.preview and task.playback)
+        )
 
     def count(self, status: Status) -> int:
         """Return the number of tasks of this status."""
@@ -327,6 +336,7 @@ def complete_task(job: Job, index: int, result: Result, now: float) -> Job:
     # A task has all fields of its result.
     stored = {entry.name: getattr(result, entry.name) for entry in fields(result)}
     stored["warnings"] = result.warnings[:MAX_WARNINGS]
+    stored["playback"] = result.playback if job.preview else b""
     return _end_task(job, index, now, status=Status.COMPLETED, failure=None, **stored)
 
 

@@ -20,11 +20,12 @@ MAX_BYTES = 8 * 1024
 
 @dataclass(frozen=True)
 class CheckedOptions:
-    """The webhook of a job, if any, its metadata, and its priority."""
+    """The webhook of a job, if any, its metadata, its priority, and whether its film is to play while it is made."""
 
     webhook: Webhook | None
     metadata: tuple[tuple[str, str], ...]
     priority: str
+    preview: bool = False
 
 
 async def check(
@@ -44,9 +45,10 @@ async def check(
     if not url:
         if events:
             raise InvalidArgument.field(URL, f"is missing; give it with {EVENT_NAMES}, or leave both out.")
-        return CheckedOptions(None, metadata, priority)
+        return CheckedOptions(None, metadata, priority, options.preview)
     await check_url(URL, url, guard)
-    return CheckedOptions(Webhook(url, events or DEFAULT_EVENTS, base_url), metadata, priority)
+    webhook = Webhook(url, events or DEFAULT_EVENTS, base_url)
+    return CheckedOptions(webhook, metadata, priority, options.preview)
 
 
 def _metadata(given: dict[str, str]) -> tuple[tuple[str, str], ...]:

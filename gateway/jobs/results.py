@@ -19,6 +19,7 @@ MAX_FILENAME_BYTES = 100
 # Of the id of an asset.
 ID_LETTERS = 26
 MAX_REPORT_BYTES = 64 * 1024
+MAX_PLAYBACK_BYTES = 64 * 1024
 
 
 @dataclass(eq=False)
@@ -63,6 +64,8 @@ class TaskResults:
             raise DataLoss("The results are not those that the encoder's summary names.", reason="FILES_MISMATCH")
         if summary.media.ByteSize() > MAX_REPORT_BYTES:
             raise DataLoss("The encoder's report is larger than one can be.", reason="REPORT_TOO_LARGE")
+        if summary.playback.ByteSize() > MAX_PLAYBACK_BYTES:
+            raise DataLoss("The result has more segments than one can have.", reason="TOO_MANY_SEGMENTS")
         if is_without_result(summary) and not self._writers[0].checksum.size_bytes:
             return stored_result(summary, "", ())
         name = name_for_type(self.filename, summary.content_type)
@@ -95,6 +98,7 @@ def stored_result(summary: encoder_pb2.Summary, asset_id: str, file_ids: Sequenc
         size_bytes=summary.size_bytes + sum(file.size_bytes for file in summary.files) if asset_id else 0,
         codec=summary.codec,
         report=summary.media.SerializeToString(),
+        playback=summary.playback.SerializeToString(),
         codec_reason=summary.codec_reason,
         frames_copied=max(summary.frames_copied, 0),
         whole_reason=summary.whole_reason,

@@ -195,7 +195,9 @@ _KINDS = video_pb2.Operation.DESCRIPTOR.oneofs_by_name["kind"].fields
 # Names of the requests that SubmitJob takes too.
 OPERATIONS = [field.message_type.full_name for field in _KINDS if field.message_type]
 # Endpoints of HTTP that are not RPCs.
-HTTP_ONLY = ("PATCH /uploads/{upload}", "GET /files/{id}/{filename}", "GET /openapi.json")
+HTTP_ONLY = (
+    *("PATCH /uploads/{upload}", "GET /files/{id}/{filename}", "GET /job/{id}/preview.m3u8", "GET /openapi.json"),
+)
 WHOLE = "*"
 
 

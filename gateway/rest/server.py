@@ -31,12 +31,15 @@ from gateway.assets.links import LinkSigner
 from gateway.assets.store import AssetStore
 from gateway.assets.transfers import TransferSlots
 from gateway.auth import ApiKeys
+from gateway.jobs.store import JobStore
+from gateway.rest import previews
 from gateway.rest.bodies import Bodies
 from gateway.rest.connections import FairProtocol
 from gateway.rest.files import SignedFiles
 from gateway.rest.heads import HeadMeter
 from gateway.rest.middleware import ErrorBoundary
 from gateway.rest.openapi.document import OpenApi
+from gateway.rest.previews import SignedPreviews
 from gateway.rest.protojson.encode import dumps
 from gateway.rest.proxy import Proxy, RestSettings
 from gateway.rest.responses import JSON
@@ -97,12 +100,13 @@ def build_app(
     transfers: TransferSlots,
     worker_links: WorkerLinks | None = None,
     direct: DirectLinks | None = None,
+    jobs: JobStore | None = None,
 ) -> Starlette:
     """Build the application.
 
     `channel` leads to the gateway's own gRPC, whose `keys` are judged here first. `transfers` counts downloads by
     signed links. `worker_links` serves encoders behind a provider's queue; `direct` leads
-    downloads past the gateway.
+    downloads past the gateway. The films of `jobs` play while they are made.
     """
     table = RouteTable()
     openapi = OpenApi(table, settings.public_url)
@@ -120,6 +124,7 @@ def build_app(
             # Applications, not functions: they refuse wrong methods themselves, in JSON.
             Route("/files/{id}/{filename:path}", SignedFiles(assets, links, transfers, settings.stall_seconds, direct)),
             *_worker_routes(worker_links, settings.stall_seconds),
+            *(Route(path, SignedPreviews(jobs, links)) for path in (previews.MASTER, previews.TRACK) if jobs),
             *(Route(path, openapi) for path in ("/openapi.json", "/openapi.json/")),
             *(Route(path, TusUploads(proxy, assets)) for path in UPLOAD_PATHS),
             AnyPath("/", proxy),

@@ -169,6 +169,8 @@ class JobWatch:
             progress = total_progress(job, self._running)
             if cost := self.presenter.cost(job, time.time()):
                 progress.cost_usd = cost.usd
+            if preview := self.presenter.preview(job):
+                progress.preview.CopyFrom(preview)
             event = pb2.WatchJobResponse(progress=progress)
         if event != self._last:
             self._last = event

@@ -18,6 +18,7 @@ from gateway.fleet.billing import Cost, UsageInterval
 from gateway.jobs import further, model, names, operation
 from gateway.jobs.fairness import NORMAL
 from gateway.jobs.model import Failure, Job, Status
+from gateway.preview import film
 from servicekit.chunks import MAX_MESSAGE_BYTES
 from servicekit.errors import CODES, InvalidArgument
 from servicekit.interceptors import Context, metadata
@@ -108,6 +109,19 @@ class Presenter:
             deliveries=_deliveries(job),
             tenant=shown_tenant(job.tenant),
             priority="" if job.priority == NORMAL else job.priority,
+            preview=self.preview(job),
+        )
+
+    def preview(self, job: Job) -> jobs_pb2.Preview | None:
+        """Return where the film of a job plays; None where nobody asked for that."""
+        playing = film.film_of(job)
+        if playing is None:
+            return None
+        return jobs_pb2.Preview(
+            url=self.base_url + self.links.sign_preview(job.id),
+            seconds=round(playing.picture.seconds, 3),
+            sound=playing.ready_sound is not None,
+            complete=playing.is_over,
         )
 
     def page(self, jobs: Sequence[Job], next_token: str) -> jobs_pb2.ListJobsResponse:
@@ -189,7 +203,7 @@ class Presenter:
 
     def _result(self, job: Job, index: int) -> dict[str, Any]:
         """Return the fields that every message with the results of a task has."""
-        warnings, encoded = further.result_warnings(job, index), further.encoded_task(job, index)
+        warnings, encoded = self._warnings(job, index), further.encoded_task(job, index)
         return {
             "asset": job.tasks[index].asset or None,
             "media": _report(job.tasks[index]),
@@ -206,6 +220,10 @@ class Presenter:
             ],
             **_scenes(job, index),
         }
+
+    def _warnings(self, job: Job, index: int) -> list[model.ResultWarning]:
+        lacking = film.warning_of(job) if index == job.kept[0] and job.status is Status.COMPLETED else None
+        return [*further.result_warnings(job, index), *filter(None, [lacking])]
 
     def _url(self, job: Job, index: int) -> str:
         asset = job.tasks[index].asset

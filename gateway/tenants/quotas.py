@@ -46,7 +46,7 @@ class Quotas:
     async def admit(self, job: Job) -> AsyncIterator[None]:
         """Hold a place in the queue for a new job while it is written."""
         tenant = self.tenants.get(job.tenant)
-        self.check_stored(job.tenant, self.stored(job.tenant) + 1)
+        self.check_stored(job.tenant, 1)
         if (error := await self._over_day(tenant)) is not None:
             raise error
         self._check_queue(tenant)
@@ -70,12 +70,16 @@ class Quotas:
             "max_stored_bytes": self.stored(tenant),
         }
 
-    def check_stored(self, name: str, size_bytes: int) -> None:
-        """Raise ResourceExhausted for more bytes than a tenant may have stored."""
-        tenant = self.tenants.get(name)
-        if 0 < tenant.max_stored_bytes < size_bytes:
-            advice = "delete files, wait until some expire, or have the operator raise the limit."
-            raise tenant.over("max_stored_bytes", self.stored(name), STORAGE_SECONDS, advice)
+    def check_stored(self, name: str, more_bytes: int) -> None:
+        """Raise ResourceExhausted where a tenant may not have so many bytes more."""
+        tenant, used = self.tenants.get(name), self.stored(name)
+        most = tenant.max_stored_bytes
+        if 0 < most < more_bytes:
+            text = f"The file has more than the {most} bytes that your tenant may have stored; send a smaller one."
+            raise ResourceExhausted(text, reason="ASSET_TOO_LARGE", metadata={"max_bytes": str(most)})
+        if 0 < most < used + more_bytes:
+            advice = f"{more_bytes} more are too many: delete files, or have the operator raise the limit."
+            raise tenant.over("max_stored_bytes", used, STORAGE_SECONDS, advice)
 
     def with_stored_limit(self) -> list[str]:
         """Return the tenants whose stored bytes are limited."""

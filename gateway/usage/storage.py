@@ -40,7 +40,7 @@ Files = Callable[[], AsyncIterator[tuple[str, int]]]
 @dataclass(eq=False)
 class StorageMeter(StorageAccount):
     """Counts for one gateway, which knows what all have counted. `limited` returns the tenants with a limit, for which
-    alone files are counted from their records; `check_limit` raises for one that may not have so many bytes."""
+    alone files are counted from their records; `check_limit` raises for one that may not have so many bytes more."""
 
     records: Records[StoredBytes]
     files: Files
@@ -64,7 +64,7 @@ class StorageMeter(StorageAccount):
         return max(0, known.size_bytes + self._pending[tenant])
 
     def check(self, tenant: str, more_bytes: int) -> None:
-        self.check_limit(tenant, self.used(tenant) + more_bytes)
+        self.check_limit(tenant, more_bytes)
 
     def add(self, tenant: str, change_bytes: int) -> None:
         if change_bytes:

@@ -114,6 +114,10 @@ def test_ciscos_decoder_shows_what_it_shows_of_the_source(spliced: Spliced) -> N
     theirs, ours = by_cisco(spliced.source), by_cisco(spliced.path)
     assert len(theirs) == len(ours) == len(spliced.copied)
     gaps = np.abs(theirs - ours).mean(axis=1)
-    assert [number for number, gap in enumerate(gaps) if gap and spliced.copied[number]] == []
-    # What was encoded is near to the source; where there are no words, it is so in all places.
-    assert gaps.max() < 8
+    other = {number for number, gap in enumerate(gaps) if gap and spliced.copied[number]}
+    # With B-frames it takes pictures beside an IDR for each other, those of x264 alone too.
+    assert other <= {joint + by for joint in spliced.joints for by in range(-3, 3)}
+    decoded = np.array([frame.ravel() for frame in judge.pictures(spliced.path, "yuv420p")], np.int16)
+    for number, frame in enumerate(ours):
+        near = decoded[max(number - 6, 0) : number + 7]
+        assert np.abs(near - frame).mean(axis=1).min() < 3, number

@@ -137,5 +137,4 @@ MORE: Mapping[str, OddVideo] = {
     "avi": OddVideo(_copied(ending="avi"), ELSEWHERE),
     "hevc": OddVideo(_encoded("-c:v", "libx265", "-x265-params", "log-level=error"), ELSEWHERE),
     "slow-pictures": OddVideo(_encoded(rate="2", seconds=60.0), "stand for long"),
-    "short": OddVideo(_encoded(seconds=1.5), "too short"),
 }

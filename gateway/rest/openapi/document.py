@@ -50,6 +50,7 @@ def document(table: RouteTable, public_url: str | None = None) -> dict[str, Any]
         if item:
             paths[str(template)] = item
     paths[fixed.FILES_PATH] = {"get": fixed.FILES}
+    paths[fixed.PREVIEW_PATH] = {"get": fixed.PREVIEW}
     webhooks = {"job": {"post": writer.webhook()}}
     services = dict.fromkeys(route.method.containing_service for route in table.routes)
     return {

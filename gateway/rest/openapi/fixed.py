@@ -129,6 +129,10 @@ WEBHOOK_HEADERS: list[Schema] = [
 ]
 FILES_PATH = "/files/{id}/{filename}"
 FILES_TAG: Schema = {"name": "Files", "description": "Stored files by signed links, which need no key."}
+PROOF = (
+    _text_parameter("expires", "query", "Until when the link opens, Unix time.", pattern="^[0-9]+$"),
+    _text_parameter("signature", "query", "Proves that the gateway made the link."),
+)
 FILES: Schema = {
     "operationId": "Files_Get",
     "tags": [FILES_TAG["name"]],
@@ -138,8 +142,7 @@ FILES: Schema = {
     "parameters": [
         _text_parameter("id", "path", "Id of the asset."),
         _text_parameter("filename", "path", "Name of the file; for people."),
-        _text_parameter("expires", "query", "Until when the link opens, Unix time.", pattern="^[0-9]+$"),
-        _text_parameter("signature", "query", "Proves that the gateway made the link."),
+        *PROOF,
         {
             "name": "download",
             "in": "query",
@@ -151,6 +154,24 @@ FILES: Schema = {
         "200": {"description": "The file itself.", "headers": REQUEST_ID, "content": dict(FILE)},
         "206": {"description": "The part that Range asked for.", "headers": REQUEST_ID, "content": dict(FILE)},
         "304": NOT_MODIFIED,
+        **ERROR_RESPONSES,
+    },
+}
+PREVIEW_PATH = "/job/{id}/preview.m3u8"
+PREVIEW: Schema = {
+    "operationId": "Preview_Get",
+    "tags": [FILES_TAG["name"]],
+    "summary": "Plays a film while it is made, and after",
+    "description": "What `preview.url` of a job points at: a playlist of HTTP Live Streaming. Needs no key; answers "
+    "503 until the first piece of the film is there.",
+    "security": [],
+    "parameters": [_text_parameter("id", "path", "Id of the job."), *PROOF],
+    "responses": {
+        "200": {
+            "description": "The playlist.",
+            "headers": REQUEST_ID,
+            "content": {"application/vnd.apple.mpegurl": {"schema": {"type": "string"}}},
+        },
         **ERROR_RESPONSES,
     },
 }

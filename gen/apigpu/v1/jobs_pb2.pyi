@@ -139,6 +139,7 @@ class Job(_message.Message):
     PRIORITY_FIELD_NUMBER: _builtins.int
     QUOTE_FIELD_NUMBER: _builtins.int
     DELIVERIES_FIELD_NUMBER: _builtins.int
+    PREVIEW_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Identity; ids sort by the time of submission."""
     status: Global___Job.Status.ValueType
@@ -201,6 +202,10 @@ class Job(_message.Message):
         first result. The job is IN_PROGRESS until all of them are DELIVERED or GIVEN_UP.
         """
 
+    @_builtins.property
+    def preview(self) -> Global___Preview:
+        """Where its film can be played while it is made, and after; absent where `preview` was not asked for."""
+
     def __init__(
         self,
         *,
@@ -222,14 +227,49 @@ class Job(_message.Message):
         priority: _builtins.str = ...,
         quote: _quote_pb2.Quote | None = ...,
         deliveries: _abc.Iterable[Global___ResultDelivery] | None = ...,
+        preview: Global___Preview | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "create_time", b"create_time", "end_time", b"end_time", "error", b"error", "output", b"output", "quote", b"quote", "start_time", b"start_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "create_time", b"create_time", "end_time", b"end_time", "error", b"error", "output", b"output", "preview", b"preview", "quote", b"quote", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "create_time", b"create_time", "delay_time", b"delay_time", "deliveries", b"deliveries", "end_time", b"end_time", "error", b"error", "execution_time", b"execution_time", "id", b"id", "metadata", b"metadata", "operation", b"operation", "output", b"output", "priority", b"priority", "processed", b"processed", "quote", b"quote", "start_time", b"start_time", "status", b"status", "tenant", b"tenant", "total", b"total"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "create_time", b"create_time", "delay_time", b"delay_time", "deliveries", b"deliveries", "end_time", b"end_time", "error", b"error", "execution_time", b"execution_time", "id", b"id", "metadata", b"metadata", "operation", b"operation", "output", b"output", "preview", b"preview", "priority", b"priority", "processed", b"processed", "quote", b"quote", "start_time", b"start_time", "status", b"status", "tenant", b"tenant", "total", b"total"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Job: _TypeAlias = Job  # noqa: Y015
+
+@_typing.final
+class Preview(_message.Message):
+    """A film that can be played while the rest of it is made, and after, by HTTP Live Streaming."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    URL_FIELD_NUMBER: _builtins.int
+    SECONDS_FIELD_NUMBER: _builtins.int
+    SOUND_FIELD_NUMBER: _builtins.int
+    COMPLETE_FIELD_NUMBER: _builtins.int
+    url: _builtins.str
+    """Signed, expiring link to a playlist (HLS), from the first on the same film; it answers 503 until `seconds` are there."""
+    seconds: _builtins.float
+    """Seconds of the film that can be played now, from its start on; 0 while nothing can."""
+    sound: _builtins.bool
+    """True once its sound is there too: a player that began before plays without, until it loads the link again."""
+    complete: _builtins.bool
+    """True once nothing more is to come: the whole film, or what there was when the job ended otherwise."""
+    def __init__(
+        self,
+        *,
+        url: _builtins.str = ...,
+        seconds: _builtins.float = ...,
+        sound: _builtins.bool = ...,
+        complete: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["complete", b"complete", "seconds", b"seconds", "sound", b"sound", "url", b"url"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Preview: _TypeAlias = Preview  # noqa: Y015
 
 @_typing.final
 class ResultDelivery(_message.Message):
@@ -479,6 +519,7 @@ class JobOptions(_message.Message):
     OUTPUT_FIELD_NUMBER: _builtins.int
     DRY_RUN_FIELD_NUMBER: _builtins.int
     PRIORITY_FIELD_NUMBER: _builtins.int
+    PREVIEW_FIELD_NUMBER: _builtins.int
     webhook_url: _builtins.str
     """http(s) URL that is called when something happens to the job; see `webhook_events`. Its address must be a public one,
     or one that the operator of the gateway allows.
@@ -489,6 +530,8 @@ class JobOptions(_message.Message):
     """
     priority: _builtins.str
     """Which of the tenant's jobs go first: "interactive" before "normal", which is the default, and that before "batch"."""
+    preview: _builtins.bool
+    """Has the film play while it is made, and after: `preview` of the job. Its pieces are kept beside the result for that."""
     @_builtins.property
     def webhook_events(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What is told: "job.queued", "job.started", "job.item" (an image of a batch ended), "job.progress" (every few seconds
@@ -512,10 +555,11 @@ class JobOptions(_message.Message):
         output: Global___JobOutput | None = ...,
         dry_run: _builtins.bool = ...,
         priority: _builtins.str = ...,
+        preview: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["output", b"output"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dry_run", b"dry_run", "metadata", b"metadata", "output", b"output", "priority", b"priority", "webhook_events", b"webhook_events", "webhook_url", b"webhook_url"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dry_run", b"dry_run", "metadata", b"metadata", "output", b"output", "preview", b"preview", "priority", b"priority", "webhook_events", b"webhook_events", "webhook_url", b"webhook_url"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1204,6 +1248,7 @@ class Progress(_message.Message):
     PHASE_FIELD_NUMBER: _builtins.int
     COST_USD_FIELD_NUMBER: _builtins.int
     RENTED_FIELD_NUMBER: _builtins.int
+    PREVIEW_FIELD_NUMBER: _builtins.int
     frames_done: _builtins.int
     """Frames made so far."""
     frames_total: _builtins.int
@@ -1222,6 +1267,10 @@ class Progress(_message.Message):
     """US dollars so far; absent where nothing is rented."""
     rented: _builtins.int
     """Rented instances that work on it now."""
+    @_builtins.property
+    def preview(self) -> Global___Preview:
+        """Where the film can be played already; absent where `preview` was not asked for."""
+
     def __init__(
         self,
         *,
@@ -1234,10 +1283,11 @@ class Progress(_message.Message):
         phase: Global___Phase.ValueType = ...,
         cost_usd: _builtins.float | None = ...,
         rented: _builtins.int = ...,
+        preview: Global___Preview | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_cost_usd", b"_cost_usd", "_seconds_left", b"_seconds_left", "cost_usd", b"cost_usd", "seconds_left", b"seconds_left"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cost_usd", b"_cost_usd", "_seconds_left", b"_seconds_left", "cost_usd", b"cost_usd", "preview", b"preview", "seconds_left", b"seconds_left"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_usd", b"_cost_usd", "_seconds_left", b"_seconds_left", "cost_usd", b"cost_usd", "fps", b"fps", "frames_done", b"frames_done", "frames_total", b"frames_total", "phase", b"phase", "processed", b"processed", "rented", b"rented", "seconds_left", b"seconds_left", "total", b"total"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost_usd", b"_cost_usd", "_seconds_left", b"_seconds_left", "cost_usd", b"cost_usd", "fps", b"fps", "frames_done", b"frames_done", "frames_total", b"frames_total", "phase", b"phase", "preview", b"preview", "processed", b"processed", "rented", b"rented", "seconds_left", b"seconds_left", "total", b"total"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__cost_usd: _TypeAlias = _typing.Literal["cost_usd"]  # noqa: Y015
     _WhichOneofArgType__cost_usd: _TypeAlias = _typing.Literal["_cost_usd", b"_cost_usd"]  # noqa: Y015

@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 import av
@@ -11,7 +12,7 @@ import grpc
 import pytest
 
 from apigpu.v1 import video_pb2
-from tests.support import encoder_harness, media
+from tests.support import encoder_harness, media, odd_videos
 from tests.support.mutations import mutated
 
 FILES = 300
@@ -26,6 +27,8 @@ REFUSALS = (
 VIDEOS = ("mp4", "mkv", "webm", "ts", "avi", "flv")
 SOUNDS = ("mp3", "m4a", "ogg", "flac", "wav")
 IMAGES = ("png", "jpg", "gif", "webp", "bmp", "tiff")
+CUE = b"1\n00:00:02,500 --> 00:00:02,800\nWords\n"
+SPLICED_FILES = 10
 Case = tuple[str, video_pb2.Operation, dict[str, Path | bytes]]
 
 
@@ -75,15 +78,21 @@ def plays(path: Path) -> bool:
     return False
 
 
+def spliced_case(film: bytes, seed: int) -> Case:
+    """A film of which only a part is encoded, damaged."""
+    request = video_pb2.Operation(caption=video_pb2.CaptionRequest(url_video="v", url_srt="s"))
+    return "url_video", request, {"url_video": mutated(film, seed), "url_srt": CUE}
+
+
 async def survived(
-    encoder: encoder_harness.Encoder, samples: dict[str, bytes], seeds: Iterable[int], folder: Path
+    encoder: encoder_harness.Encoder, make_case: Callable[[int], Case], seeds: Iterable[int], folder: Path
 ) -> list[str]:
     """What went wrong, by seed."""
     faults: list[str] = []
     turns = asyncio.Semaphore(2)
 
     async def one(client: encoder_harness.Client, seed: int) -> None:
-        field, operation, inputs = case(samples, seed)
+        field, operation, inputs = make_case(seed)
         out = folder / f"{seed}.mp4"
         async with turns:
             try:
@@ -103,16 +112,40 @@ async def survived(
 
 
 async def test_damaged_files(encoder: encoder_harness.Encoder, samples: dict[str, bytes], tmp_path: Path) -> None:
-    faults = await survived(encoder, samples, [*range(FILES), *FOUND], tmp_path)
+    faults = await survived(encoder, partial(case, samples), [*range(FILES), *FOUND], tmp_path)
     assert not faults, "\n".join(faults)
     assert encoder.process.poll() is None
     assert encoder.task_folders() == []
     assert encoder.children() == []
 
 
+@pytest.fixture(scope="module")
+def film(media_dir: Path) -> bytes:
+    """A film that can be spliced."""
+    folder = media_dir / "film"
+    folder.mkdir()
+    return odd_videos.FEW["fragmented"].make(folder).read_bytes()
+
+
+async def test_damaged_films_of_which_a_part_is_copied(
+    encoder: encoder_harness.Encoder, film: bytes, tmp_path: Path
+) -> None:
+    faults = await survived(encoder, partial(spliced_case, film), range(SPLICED_FILES), tmp_path)
+    assert not faults, "\n".join(faults)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+async def test_many_damaged_films_of_which_a_part_is_copied(encoder: encoder_harness.Encoder, tmp_path: Path) -> None:
+    plain = odd_videos.FEW["pyramid"].make(tmp_path).read_bytes()
+    faults = await survived(encoder, partial(spliced_case, plain), range(FILES), tmp_path)
+    assert not faults, "\n".join(faults)
+    assert encoder.task_folders() == []
+
+
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 async def test_many_damaged_files(encoder: encoder_harness.Encoder, samples: dict[str, bytes], tmp_path: Path) -> None:
     first = int(os.environ.get("FIRST_SEED", FILES))
-    faults = await survived(encoder, samples, range(first, first + LONG_FILES), tmp_path)
+    faults = await survived(encoder, partial(case, samples), range(first, first + LONG_FILES), tmp_path)
     assert not faults, "\n".join(faults)

@@ -10,6 +10,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -20,6 +21,30 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _Plays:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PlaysEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Plays.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PLAYS_UNSPECIFIED: _Plays.ValueType  # 0
+    """Nothing of it."""
+    PLAYS_PICTURE: _Plays.ValueType  # 1
+    """The next piece of the picture, in the order of the tasks."""
+    PLAYS_SOUND: _Plays.ValueType  # 2
+    """The sound of the film."""
+
+class Plays(_Plays, metaclass=_PlaysEnumTypeWrapper):
+    """What a result is of a film that can be played while it is made."""
+
+PLAYS_UNSPECIFIED: Plays.ValueType  # 0
+"""Nothing of it."""
+PLAYS_PICTURE: Plays.ValueType  # 1
+"""The next piece of the picture, in the order of the tasks."""
+PLAYS_SOUND: Plays.ValueType  # 2
+"""The sound of the film."""
+Global___Plays: _TypeAlias = Plays  # noqa: Y015
 
 @_typing.final
 class EncodeRequest(_message.Message):
@@ -362,6 +387,7 @@ class Summary(_message.Message):
     FURTHER_FIELD_NUMBER: _builtins.int
     SCENES_FIELD_NUMBER: _builtins.int
     MEDIA_FIELD_NUMBER: _builtins.int
+    PLAYBACK_FIELD_NUMBER: _builtins.int
     FRAMES_COPIED_FIELD_NUMBER: _builtins.int
     WHOLE_REASON_FIELD_NUMBER: _builtins.int
     size_bytes: _builtins.int
@@ -410,6 +436,10 @@ class Summary(_message.Message):
     def media(self) -> _probe_pb2.MediaReport:
         """What a file holds: the result of a probe, in place of a file. `size_bytes` is 0 then, and nothing is sent."""
 
+    @_builtins.property
+    def playback(self) -> Global___Playback:
+        """How the result plays piece by piece; absent where it does not."""
+
     def __init__(
         self,
         *,
@@ -428,18 +458,76 @@ class Summary(_message.Message):
         further: _abc.Iterable[Global___FurtherTask] | None = ...,
         scenes: _abc.Iterable[_story_pb2.SceneSpan] | None = ...,
         media: _probe_pb2.MediaReport | None = ...,
+        playback: Global___Playback | None = ...,
         frames_copied: _builtins.int = ...,
         whole_reason: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_media", b"_media", "media", b"media"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_media", b"_media", "_playback", b"_playback", "media", b"media", "playback", b"playback"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_media", b"_media", "codec", b"codec", "codec_reason", b"codec_reason", "content_type", b"content_type", "duration_seconds", b"duration_seconds", "encode_seconds", b"encode_seconds", "files", b"files", "frames", b"frames", "frames_copied", b"frames_copied", "further", b"further", "height", b"height", "media", b"media", "scenes", b"scenes", "sha256", b"sha256", "size_bytes", b"size_bytes", "warnings", b"warnings", "whole_reason", b"whole_reason", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_media", b"_media", "_playback", b"_playback", "codec", b"codec", "codec_reason", b"codec_reason", "content_type", b"content_type", "duration_seconds", b"duration_seconds", "encode_seconds", b"encode_seconds", "files", b"files", "frames", b"frames", "frames_copied", b"frames_copied", "further", b"further", "height", b"height", "media", b"media", "playback", b"playback", "scenes", b"scenes", "sha256", b"sha256", "size_bytes", b"size_bytes", "warnings", b"warnings", "whole_reason", b"whole_reason", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__media: _TypeAlias = _typing.Literal["media"]  # noqa: Y015
     _WhichOneofArgType__media: _TypeAlias = _typing.Literal["_media", b"_media"]  # noqa: Y015
+    _WhichOneofReturnType__playback: _TypeAlias = _typing.Literal["playback"]  # noqa: Y015
+    _WhichOneofArgType__playback: _TypeAlias = _typing.Literal["_playback", b"_playback"]  # noqa: Y015
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__media) -> _WhichOneofReturnType__media | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__playback) -> _WhichOneofReturnType__playback | None: ...
 
 Global___Summary: _TypeAlias = Summary  # noqa: Y015
+
+@_typing.final
+class Playback(_message.Message):
+    """A fragmented MP4 as players get it by HTTP Live Streaming: a header, and segments that follow each other up to the end,
+    each of which begins with a picture that needs no other.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HEADER_BYTES_FIELD_NUMBER: _builtins.int
+    HEADER_ID_FIELD_NUMBER: _builtins.int
+    SEGMENT_BYTES_FIELD_NUMBER: _builtins.int
+    SEGMENT_MILLISECONDS_FIELD_NUMBER: _builtins.int
+    CODEC_FIELD_NUMBER: _builtins.int
+    WIDTH_FIELD_NUMBER: _builtins.int
+    HEIGHT_FIELD_NUMBER: _builtins.int
+    header_bytes: _builtins.int
+    """Bytes of the header, with which the file begins."""
+    header_id: _builtins.int
+    """Tells headers apart: files with the same one play on without another header."""
+    codec: _builtins.str
+    """Codec, as RFC 6381 has it: "avc1.640028"; empty where it is not told."""
+    width: _builtins.int
+    """Pixels across; 0 of sound."""
+    height: _builtins.int
+    """Pixels down; 0 of sound."""
+    @_builtins.property
+    def segment_bytes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Bytes of each segment."""
+
+    @_builtins.property
+    def segment_milliseconds(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Milliseconds of each segment."""
+
+    def __init__(
+        self,
+        *,
+        header_bytes: _builtins.int = ...,
+        header_id: _builtins.int = ...,
+        segment_bytes: _abc.Iterable[_builtins.int] | None = ...,
+        segment_milliseconds: _abc.Iterable[_builtins.int] | None = ...,
+        codec: _builtins.str = ...,
+        width: _builtins.int = ...,
+        height: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["codec", b"codec", "header_bytes", b"header_bytes", "header_id", b"header_id", "height", b"height", "segment_bytes", b"segment_bytes", "segment_milliseconds", b"segment_milliseconds", "width", b"width"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Playback: _TypeAlias = Playback  # noqa: Y015
 
 @_typing.final
 class FurtherTask(_message.Message):
@@ -454,6 +542,8 @@ class FurtherTask(_message.Message):
     KIND_FIELD_NUMBER: _builtins.int
     CODEC_FIELD_NUMBER: _builtins.int
     FRAMES_FIELD_NUMBER: _builtins.int
+    PLAYS_FIELD_NUMBER: _builtins.int
+    TARGET_SECONDS_FIELD_NUMBER: _builtins.int
     part: _builtins.bytes
     """What it is; becomes `Task.part`."""
     is_result: _builtins.bool
@@ -466,6 +556,10 @@ class FurtherTask(_message.Message):
     """Name of the codec that it must be made with; becomes `Task.codec`."""
     frames: _builtins.int
     """Frames that it makes; 0 where it encodes none."""
+    plays: Global___Plays.ValueType
+    """What its result is of that which can be played while the rest is made."""
+    target_seconds: _builtins.int
+    """No segment of it that plays is longer, seconds."""
     @_builtins.property
     def inputs(self) -> _containers.RepeatedCompositeFieldContainer[Global___FurtherInput]:
         """Its inputs."""
@@ -480,10 +574,12 @@ class FurtherTask(_message.Message):
         kind: _builtins.str = ...,
         codec: _builtins.str = ...,
         frames: _builtins.int = ...,
+        plays: Global___Plays.ValueType = ...,
+        target_seconds: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["codec", b"codec", "frames", b"frames", "inputs", b"inputs", "is_result", b"is_result", "item", b"item", "kind", b"kind", "part", b"part"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["codec", b"codec", "frames", b"frames", "inputs", b"inputs", "is_result", b"is_result", "item", b"item", "kind", b"kind", "part", b"part", "plays", b"plays", "target_seconds", b"target_seconds"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -153,3 +153,20 @@ async def test_a_tenant_at_its_limit_gets_back_the_task_of_a_gateway_that_died(w
     works.dispatcher.start()
     for job_id in (lost, waiting):
         await until_async(lambda job_id=job_id: completed(works, job_id))
+
+
+async def test_no_more_tasks_of_a_tenant_are_at_work_than_it_may_have(works):
+    seen, share = [], Share(max_running=1)
+    works.store.index.order.share_of = lambda tenant: share
+
+    async def note():
+        seen.append(works.encoder.running)
+
+    works.encoder.script = [note] * 5
+    await works.dispatcher.drain(0)
+    ids = await submitted(works, "acme", 5)
+    works.dispatcher.executor.is_shutting_down = False
+    works.dispatcher.start()
+    for job_id in ids:
+        await until_async(lambda job_id=job_id: completed(works, job_id))
+    assert seen == [1] * 5

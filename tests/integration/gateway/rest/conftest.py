@@ -146,7 +146,7 @@ class Assets(Unary, assets_pb2_grpc.AssetServiceServicer):
 
 
 @contextlib.asynccontextmanager
-async def running(tmp_path, settings=None, limits=LIMITS, transfers=None):
+async def running(tmp_path, settings=None, limits=LIMITS, transfers=None, jobs=None):
     gateway = Gateway()
     server: Any = LocalServer([error_boundary(60)])
     video_pb2_grpc.add_VideoServiceServicer_to_server(Video(gateway), server)
@@ -157,7 +157,8 @@ async def running(tmp_path, settings=None, limits=LIMITS, transfers=None):
     gateway.links = LinkSigner(b"s" * 32, ttl_seconds=600)
     gateway.transfers = transfers or TransferSlots(1)
     keys, channel = ApiKeys([KEY]), LocalChannel(server)
-    app = build_app(channel, keys, gateway.assets, gateway.links, settings or RestSettings(), gateway.transfers)
+    rest = settings or RestSettings()
+    app = build_app(channel, keys, gateway.assets, gateway.links, rest, gateway.transfers, jobs=jobs)
     gateway.server = HttpServer(app, "127.0.0.1", 0, limits)
     gateway.port = await gateway.server.start()
     gateway.url = f"http://127.0.0.1:{gateway.port}"

@@ -211,6 +211,7 @@ async def test_no_more_is_stored_than_a_tenant_may_have(tmp_path):
             return await found.ask("PUT", "/assets/b.bin", key, content=b"x" * size_bytes)
 
         assert quota_of(await put(994)) == ("max_stored_bytes", 3600, "7")
+        assert (await put(1001)).json()["details"][0]["reason"] == "ASSET_TOO_LARGE"
         answers = await asyncio.gather(*(put(300) for _ in range(8)))
         kept = [answer.json()["name"] for answer in answers if answer.status_code == 200]
         assert (len(kept), stored(found)) == (3, 907)

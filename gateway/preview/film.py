@@ -1,0 +1,124 @@
+"""The film of a job as it plays while it is made: those pieces that are there, from the first one on. Pure.
+
+What plays, and in which bytes, the encoders told; here no medium is read.
+"""
+
+import functools
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import accumulate
+
+from apigpu.encoder.v1 import encoder_pb2
+from apigpu.encoder.v1.encoder_pb2 import Playback
+from gateway.jobs import further, names
+from gateway.jobs.further import PlayedTask
+from gateway.jobs.model import Job, ResultWarning, Status
+
+MAX_KEPT = 4096
+MISSING = (
+    "No preview could be made: the result does not consist of pieces that play. Ask for one of a story, on encoders of "
+    "this version."
+)
+CUT_SHORT = "The preview ends early: a piece of the film, of an encoder of another version, does not play."
+
+
+@dataclass(frozen=True)
+class PlayedPiece:
+    """A result that plays: its asset, its name as a file, and its header and segments."""
+
+    asset: str
+    filename: str
+    playback: Playback
+
+    @property
+    def seconds(self) -> float:
+        return sum(self.playback.segment_milliseconds) / 1000
+
+
+@dataclass(frozen=True)
+class PlayedTrack:
+    """The pieces of picture or sound that are there, without a gap; `is_whole` once they are all."""
+
+    pieces: tuple[PlayedPiece, ...]
+    is_whole: bool
+
+    @property
+    def seconds(self) -> float:
+        return sum(piece.seconds for piece in self.pieces)
+
+
+@dataclass(frozen=True)
+class PlayedFilm:
+    """What of a film plays; `sound` is None where it has none. No segment is longer than `target_seconds`. It `is_over`
+    once nothing more is to come."""
+
+    picture: PlayedTrack
+    sound: PlayedTrack | None
+    target_seconds: int
+    is_over: bool
+
+    @property
+    def is_whole(self) -> bool:
+        return self.picture.is_whole and (self.sound is None or self.sound.is_whole)
+
+    @property
+    def ready_sound(self) -> PlayedTrack | None:
+        """Return the sound where it can be heard already, all of it or from its start on."""
+        return self.sound if self.sound is not None and self.sound.pieces else None
+
+
+def film_of(job: Job) -> PlayedFilm | None:
+    """Return what of a job's first result plays; None where nobody asked for it."""
+    if not job.preview:
+        return None
+    tasks = list(further.playing(job, job.kept[0]))
+    picture = _track(job, (task for task in tasks if task.plays == encoder_pb2.PLAYS_PICTURE))
+    heard = [task for task in tasks if task.plays == encoder_pb2.PLAYS_SOUND]
+    sound = _track(job, heard) if heard else None
+    if sound is not None and not picture.is_whole:
+        sound = PlayedTrack(tuple(_until(picture.seconds, sound.pieces)), is_whole=False)
+    is_whole = picture.is_whole and (sound is None or sound.is_whole)
+    target = max((task.target_seconds for task in tasks), default=0)
+    return PlayedFilm(picture, sound, target, is_over=is_whole or job.status.is_terminal)
+
+
+def warning_of(job: Job) -> ResultWarning | None:
+    """Return what is to be said of a preview that was asked for and lacks something; None where it does not."""
+    film = film_of(job)
+    if film is None or film.is_whole:
+        return None
+    return ResultWarning("NO_PREVIEW", CUT_SHORT if film.picture.pieces else MISSING)
+
+
+def _track(job: Job, tasks: Iterable[PlayedTask]) -> PlayedTrack:
+    every = list(tasks)
+    pieces = tuple(_pieces(job, every))
+    return PlayedTrack(pieces, is_whole=bool(every) and len(pieces) == len(every))
+
+
+def _pieces(job: Job, tasks: Iterable[PlayedTask]) -> Iterator[PlayedPiece]:
+    """Yield the pieces up to the first that is not there."""
+    for played in tasks:
+        task = job.tasks[played.number]
+        if task.status is not Status.COMPLETED or not (task.asset and task.playback):
+            return
+        yield PlayedPiece(task.asset, names.result_name(job, played.number), _parsed(task.playback))
+
+
+def _until(seconds: float, pieces: Iterable[PlayedPiece]) -> Iterator[PlayedPiece]:
+    """Yield the segments of sound that pictures are there for, to their ends: players would go on without pictures."""
+    left = round(seconds * 1000)
+    for piece in pieces:
+        lengths = piece.playback.segment_milliseconds
+        count = sum(end <= left for end in accumulate(lengths))
+        if not count:
+            return
+        kept = Playback()
+        kept.CopyFrom(piece.playback)
+        del kept.segment_milliseconds[count:], kept.segment_bytes[count:]
+        yield replace(piece, playback=kept)
+        left -= sum(lengths)
+
+
+# Each look at a job asks for all of its pieces.
+_parsed: Callable[[bytes], Playback] = functools.lru_cache(MAX_KEPT)(Playback.FromString)

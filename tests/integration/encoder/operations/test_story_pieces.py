@@ -1,0 +1,96 @@
+"""The pieces of a story as players get them while it is made: headers and segments, judged by decoding them alone."""
+
+from itertools import accumulate, pairwise
+from pathlib import Path
+
+import av
+import pytest
+
+from apigpu.encoder.v1 import encoder_pb2
+from encoder.media import fragments
+from tests.support import judge, media, stories
+from tests.support.encoder_harness import Client
+from tests.support.growth import assert_grows_gently
+from tests.support.stories import scene
+
+RATE, LONG = 25, 7
+
+
+async def test_every_segment_of_a_piece_plays_by_itself_on_the_clock_of_the_film(
+    client: Client, tmp_path: Path
+) -> None:
+    still, clip = media.image(tmp_path / "still.png"), media.video(tmp_path / "clip.mp4", 1, "64x36", 30, True)
+    scenes = [scene(still, duracao=1), scene(still, duracao=LONG), scene(clip)]
+    options = {"width": 64, "height": 36, "frame_rate": RATE, "transition": {"seconds": 0.4}}
+    film = await stories.film(client, tmp_path / "film", scenes, **options)
+    plays = {task.item: task.plays for task in film.plan.further}
+    pictures = [item for item, kind in plays.items() if kind == encoder_pb2.PLAYS_PICTURE]
+    assert pictures == ["scene 1", "scene 2", "scene 3"]
+    assert [item for item, kind in plays.items() if kind == encoder_pb2.PLAYS_SOUND] == ["sound"]
+    assert not film.summaries["film"].HasField("playback")
+    assert len({film.summaries[item].playback.header_id for item in pictures}) == 1
+    times: list[float] = []
+    for item in pictures:
+        told = film.summaries[item].playback
+        assert (told.codec[:5], told.width, told.height) == ("avc1.", 64, 36)
+        times += [time for part in parts(film.files[item], told, tmp_path) for time in decoded(part)]
+    assert times == pytest.approx([number / RATE for number in range(judge.facts(film.path).frames)], abs=1e-4)
+    lengths = film.summaries["scene 2"].playback.segment_milliseconds
+    # Even parts, each short enough.
+    assert len(lengths) == 2
+    assert max(lengths) - min(lengths) <= 1000 / RATE
+    assert sum(sum(film.summaries[item].playback.segment_milliseconds) for item in pictures) == len(times) * 1000 / RATE
+    check_sound(film.files["sound"], film.summaries["sound"].playback, len(times) / RATE)
+
+
+def check_sound(path: Path, told: encoder_pb2.Playback, seconds: float) -> None:
+    assert told.codec == "mp4a.40.2"
+    assert max(told.segment_milliseconds) <= 2050
+    assert sum(told.segment_milliseconds) / 1000 == pytest.approx(seconds, abs=2 * 1024 / judge.RATE)
+    # Its last packet may be longer than the film, in which it ends in time.
+    assert 0 <= len(judge.samples(path)) - round(seconds * judge.RATE) < 1024
+
+
+def parts(path: Path, told: encoder_pb2.Playback, folder: Path) -> list[Path]:
+    """Each segment behind the header, as a file."""
+    data, made = path.read_bytes(), []
+    offsets = list(accumulate(told.segment_bytes, initial=told.header_bytes))
+    for number, (start, end) in enumerate(pairwise(offsets)):
+        made.append(folder / f"{path.stem}-{number}.mp4")
+        made[-1].write_bytes(data[: told.header_bytes] + data[start:end])
+    return made
+
+
+def decoded(path: Path) -> list[float]:
+    """When the frames of a segment are shown, by the clock of its track: that of decoding begins with the first one."""
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        packets = [packet for packet in container.demux(stream) if packet.size]
+        assert packets[0].is_keyframe
+        shift = packets[0].pts - packets[0].dts
+        container.seek(0)
+        shown = sorted(float((packet.pts - shift) * packet.time_base) for packet in packets)
+        assert len(list(container.decode(stream))) == len(shown)
+        return shown
+
+
+def test_what_is_no_fragmented_file_is_refused_and_a_long_one_is_read_in_step_with_its_size(tmp_path: Path) -> None:
+    plain = media.video(tmp_path / "plain.mp4", 1, "64x36", 30, False)
+    with pytest.raises(ValueError, match="no fragment"):
+        fragments.playback(plain)
+    options = [part for name, value in fragments.PIECE.items() for part in (f"-{name}", value)]
+    whole = tmp_path / "piece.mp4"
+    media.run("-i", plain, "-c", "copy", *options, whole)
+    told = fragments.playback(whole)
+    data = whole.read_bytes()
+    body = data[told.header_bytes : told.header_bytes + sum(told.segment_bytes)]
+
+    def long(count: int) -> Path:
+        path = tmp_path / "long.mp4"
+        path.write_bytes(data[: told.header_bytes] + body * count)
+        return path
+
+    assert_grows_gently(long, fragments.playback, 500)
+    whole.write_bytes(data[: told.header_bytes + 30])
+    with pytest.raises(ValueError, match="cannot be"):
+        fragments.playback(whole)
