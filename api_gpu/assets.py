@@ -2,11 +2,12 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass, field
+from contextlib import closing, suppress
+from dataclasses import dataclass
 from datetime import datetime
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import Self
 
 from api_gpu.connection import Connection, Retries
 from api_gpu.requests import ASSETS, from_message, local_file, to_datetime
@@ -22,8 +23,8 @@ from api_gpu.uploads import (
 from apigpu.options import Source
 from apigpu.v1 import assets_pb2
 from apigpu.v1.assets_pb2_grpc import AssetServiceStub
-from servicekit.chunks import Checksum
-from servicekit.errors import DataLoss, ServiceError, Unavailable
+from servicekit.chunks import ChecksumBeside
+from servicekit.errors import DataLoss, ServiceError, Unavailable, Unimplemented
 
 
 @dataclass(frozen=True)
@@ -80,8 +81,10 @@ class Transfers:
 
     def _begin(self, path: Path, on_bytes: OnBytes | None = None) -> SingleUpload | ResumableUpload:
         with local_errors(path, "read"):
-            kind = ResumableUpload if is_resumable(path) else SingleUpload
-            return kind.begin(path, self._connection, on_bytes)
+            if is_resumable(path):
+                with suppress(Unimplemented):  # a gateway of an earlier version
+                    return ResumableUpload.begin(path, self._connection, on_bytes)
+            return SingleUpload.begin(path, self._connection, on_bytes)
 
     def get(self, name: str) -> Asset:
         """Describe an asset. Raises NotFound."""
@@ -105,12 +108,13 @@ class Transfers:
         part that was received is kept beside `target`, for the next call. Raises NotFound, DataLoss, FailedPrecondition
         (local disk).
         """
-        asset = self.get(name)
+        # A gateway that has answered before tells with the first bytes what the asset is.
+        asset = None if self._connection.has_answered else self.get(name)
         part = target.with_name(f".{target.name}.{name.removeprefix(ASSETS)}.part")
         with local_errors(target, "write"):
             try:
-                with part.open("ab+") as file:
-                    Download(self, asset, file, on_bytes).run(Retries(self._connection))
+                with part.open("ab+", buffering=0) as file, closing(ChecksumBeside()) as checksum:
+                    Download(self, name, file, on_bytes, checksum, asset).run(Retries(self._connection))
                 part.replace(target)
             except BaseException as error:
                 if not (isinstance(error, ServiceError) and may_go_on(error)):
@@ -118,60 +122,71 @@ class Transfers:
                 raise
         return target
 
-    def chunks(self, name: str, offset: int) -> Iterator[bytes]:
-        """Yield the bytes of an asset from `offset` on, until the stream ends, at the end of the asset or before."""
+    def messages(self, name: str, offset: int) -> Iterator[assets_pb2.DownloadAssetResponse]:
+        """Yield what an asset is, then its bytes from `offset` on, until the stream ends, at the end of the asset or
+        before."""
         request = assets_pb2.DownloadAssetRequest(name=name, offset=offset)
         with self._connection.errors():
             call = self._stub.DownloadAsset(request, metadata=self._connection.metadata)
             try:
-                for message in call:
-                    if message.WhichOneof("part") == "chunk":
-                        yield message.chunk
+                yield from call
             finally:
                 call.cancel()
 
 
-@dataclass(frozen=True)
+@dataclass
 class Download:
-    """One asset into one open file, over as many calls as it takes."""
+    """One asset into one open file, over as many calls as it takes. What is on disk of it is digested beside."""
 
     transfers: Transfers
-    asset: Asset
-    file: BinaryIO
+    name: str
+    file: FileIO
     on_bytes: OnBytes | None
-    checksum: Checksum = field(default_factory=Checksum)
+    checksum: ChecksumBeside
+    asset: Asset | None = None
 
     def run(self, retries: Retries) -> None:
         """Receive until the file is complete. Raises what broke it once `retries` allow no more."""
         self._resume()
         while True:
             try:
-                self._receive()
+                asset = self._receive()
                 break
             except ServiceError as error:
                 retries.got_on(self.checksum.size_bytes)
                 if not (may_go_on(error) and retries.allow()):
                     raise
-        self.checksum.verify(self.asset.name, size_bytes=self.asset.size_bytes, sha256=self.asset.sha256)
+        self.checksum.whole().verify(self.name, size_bytes=asset.size_bytes, sha256=asset.sha256)
 
     def _resume(self) -> None:
         """Digest what an earlier download left, unless that cannot be the beginning of this file."""
-        if self.file.tell() >= self.asset.size_bytes:
-            self.file.truncate(0)
+        if self.file.tell():
+            self.asset = self.asset or self.transfers.get(self.name)
+            if self.file.tell() >= self.asset.size_bytes:
+                self.file.truncate(0)
         self.file.seek(0)
         while data := self.file.read(CHUNK_BYTES):
             self.checksum.add(data)
 
-    def _receive(self) -> None:
-        for chunk in self.transfers.chunks(self.asset.name, self.checksum.size_bytes):
-            self.file.write(chunk)
-            self.checksum.add(chunk)
-            if self.checksum.size_bytes > self.asset.size_bytes:
-                raise DataLoss(f"{self.asset.name}: received more bytes than it has; download it again.")
-            if self.on_bytes:
-                self.on_bytes(self.checksum.size_bytes, self.asset.size_bytes)
-        if self.checksum.size_bytes < self.asset.size_bytes:
-            raise Unavailable(f"{self.asset.name}: the download ended before the file did.", reason="CUT_OFF")
+    def _receive(self) -> Asset:
+        for message in self.transfers.messages(self.name, self.checksum.size_bytes):
+            if message.HasField("asset"):
+                self.asset = self.asset or Asset.from_message(message.asset)
+            elif self.asset is not None:
+                self._add(message.chunk, self.asset)
+        if self.asset is None or self.checksum.size_bytes < self.asset.size_bytes:
+            raise Unavailable(f"{self.name}: the download ended before the file did.", reason="CUT_OFF")
+        return self.asset
+
+    def _add(self, chunk: bytes, asset: Asset) -> None:
+        self.checksum.add(chunk)
+        if self.checksum.size_bytes > asset.size_bytes:
+            raise DataLoss(f"{self.name}: received more bytes than it has; download it again.")
+        view = memoryview(chunk)
+        while view:
+            view = view[self.file.write(view) :]
+        if self.on_bytes:
+            self.on_bytes(self.checksum.size_bytes, asset.size_bytes)
 
 
 def check_readable(sources: Iterable[Source]) -> None:

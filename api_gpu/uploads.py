@@ -1,12 +1,10 @@
 """Uploads of local files: small ones in one call, large ones by ByteStream, which goes on where it was cut."""
 
-import hashlib
 import stat
 import threading
-import uuid
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +16,8 @@ from api_gpu.connection import Connection, Retries
 from apigpu.v1 import assets_pb2, uploads_pb2
 from apigpu.v1.assets_pb2_grpc import AssetServiceStub
 from apigpu.v1.uploads_pb2_grpc import UploadServiceStub
-from servicekit.chunks import ACCEPTED, Checksum
-from servicekit.errors import Aborted, FailedPrecondition, NotFound, ServiceError, Unavailable, Unimplemented
+from servicekit.chunks import ACCEPTED, Checksum, ChecksumBeside
+from servicekit.errors import Aborted, DataLoss, FailedPrecondition, NotFound, ServiceError, Unavailable
 
 # Twice what the services use among themselves: fewer turns of Python for each byte.
 CHUNK_BYTES = 1024 * 1024
@@ -169,27 +167,48 @@ class UploadMessages(Iterator[assets_pb2.UploadAssetRequest]):
         yield assets_pb2.UploadAssetRequest(finish=finish)
 
 
+@dataclass(frozen=True)
+class FileVersion:
+    """What differs where a file was changed: a file that is sent in pieces must be the same for all of them."""
+
+    path: Path
+    size_bytes: int
+    changed_at: int
+
+    @classmethod
+    def of(cls, path: Path) -> "FileVersion":
+        """Return that of a file as it is now. Raises OSError."""
+        status = path.stat()
+        return cls(path, status.st_size, status.st_mtime_ns)
+
+    def check(self) -> None:
+        """Raise FailedPrecondition once the file was changed."""
+        if self.of(self.path) != self:
+            text = f"{self.path} was changed while it was sent; upload it again."
+            raise FailedPrecondition(text, reason="LOCAL_FILE")
+
+
 @dataclass
 class ResumableUpload:
-    """A large file on its way to the gateway. Its digest goes ahead of it, so the file is read twice."""
+    """A large file on its way to the gateway. It is digested as it is sent, and the gateway's digest held against
+    that."""
 
     path: Path
     connection: Connection
     on_bytes: OnBytes | None
-    name: str
-    sha256: str
-    size_bytes: int
+    version: FileVersion
+    checksum: ChecksumBeside
+    name: str = ""
     call: Any = None
     told_bytes: int = 0
-    error: OSError | None = None
+    error: OSError | FailedPrecondition | None = None
+    digesting: threading.Lock = field(default_factory=threading.Lock)
 
     @classmethod
     def begin(cls, path: Path, connection: Connection, on_bytes: OnBytes | None) -> "ResumableUpload":
-        """Begin to send a file. Raises OSError."""
-        with path.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-            size_bytes = file.tell()
-        upload = cls(path, connection, on_bytes, f"uploads/{uuid.uuid4()}", sha256, size_bytes)
+        """Begin to send a file. Raises OSError, and ServiceError where the gateway refuses it."""
+        upload = cls(path, connection, on_bytes, FileVersion.of(path), ChecksumBeside())
+        upload._create()
         upload._send(0)
         return upload
 
@@ -197,12 +216,11 @@ class ResumableUpload:
         """Wait for the end, going on after cuts; return the asset. Raises ServiceError; whatever is raised ends the
         upload, and the gateway keeps nothing where it can be told."""
         retries = Retries(self.connection)
-        with local_errors(self.path, "read"):
+        with local_errors(self.path, "read"), closing(self.checksum):
             try:
                 while (asset := self._result(retries)) is None:
                     pass
-            except Unimplemented:  # a gateway of an earlier version
-                return SingleUpload.begin(self.path, self.connection, self.on_bytes).asset()
+                self._verify(asset)
             except BaseException:
                 self._forget()
                 raise
@@ -211,11 +229,28 @@ class ResumableUpload:
     def cancel(self) -> assets_pb2.Asset | None:
         """End the upload; return the asset when it was complete already."""
         self.call.cancel()
+        self.checksum.close()
         if self.call.code() is grpc.StatusCode.OK:
             with suppress(ServiceError):
                 return self._status()[1]
         self._forget()
         return None
+
+    def _create(self) -> None:
+        """Begin an upload at the gateway, of which nothing is kept yet."""
+        method = UploadServiceStub(self.connection.channel).CreateUpload
+        request = uploads_pb2.CreateUploadRequest(filename=self.path.name, size_bytes=self.version.size_bytes)
+        self.name = self.connection.call_until_answered(method, request).upload.name
+
+    def _verify(self, asset: assets_pb2.Asset) -> None:
+        """Raise DataLoss, and have the gateway keep nothing, where it has other bytes than were sent."""
+        try:
+            self.checksum.whole().verify(str(self.path), size_bytes=asset.size_bytes, sha256=asset.sha256)
+        except DataLoss:
+            stub = AssetServiceStub(self.connection.channel)
+            with suppress(ServiceError):
+                self.connection.call(stub.DeleteAsset, assets_pb2.DeleteAssetRequest(name=asset.name))
+            raise
 
     def _result(self, retries: Retries) -> assets_pb2.Asset | None:
         """Return the asset; None once what was cut is being sent on."""
@@ -233,7 +268,7 @@ class ResumableUpload:
             retries.got_on(kept_bytes)
             self._send(kept_bytes)
         else:
-            self._tell(self.size_bytes)
+            self._tell(self.version.size_bytes)
         return asset
 
     def _failure(self) -> ServiceError | None:
@@ -246,11 +281,13 @@ class ResumableUpload:
         return None
 
     def _status(self) -> tuple[int, assets_pb2.Asset | None]:
-        """Return how much is kept, and the asset where that is all."""
+        """Return how much is kept, and the asset where that is all; an upload that the gateway does not know any more
+        begins anew."""
         method = UploadServiceStub(self.connection.channel).GetUpload
         try:
             upload = self.connection.call_until_answered(method, uploads_pb2.GetUploadRequest(name=self.name)).upload
         except NotFound:
+            self._create()
             return 0, None
         return upload.committed_size, upload.asset if upload.HasField("asset") else None
 
@@ -259,27 +296,36 @@ class ResumableUpload:
         self.call = stub.Write.future(self._messages(offset), metadata=self.connection.metadata)
 
     def _messages(self, offset: int) -> Iterator[WriteRequest]:
-        name, end = f"{self.name}/blobs/{self.sha256}/{self.size_bytes}/{self.path.name}", offset
+        name, end, size_bytes = self.name, offset, self.version.size_bytes
         try:
             with self.path.open("rb", buffering=0) as file:
+                self.version.check()
                 file.seek(offset)
                 while data := file.read(CHUNK_BYTES):
                     offset, end = end, end + len(data)
-                    is_last = end >= self.size_bytes
+                    is_last = end >= size_bytes
+                    self._digest(data, offset)
                     yield WriteRequest(resource_name=name, write_offset=offset, data=data, finish_write=is_last)
                     self._tell(end)
                     if is_last:
                         return
-                if end == self.size_bytes:  # all of it was kept, and the answer lost
+                if end == size_bytes:  # all of it was kept, and the answer lost
                     yield WriteRequest(resource_name=name, write_offset=end, finish_write=True)
-        except OSError as error:  # raised here, it would be logged by gRPC and lost
+        except (OSError, FailedPrecondition) as error:  # raised here, it would be logged by gRPC and lost
             self.error = error
+
+    def _digest(self, data: bytes, offset: int) -> None:
+        """Digest the bytes at an offset, but for those that were before; two calls may be at it for a moment."""
+        with self.digesting:
+            known = self.checksum.size_bytes - offset
+            if known < len(data):
+                self.checksum.add(data[known:] if known else data)
 
     def _tell(self, sent_bytes: int) -> None:
         """Tell of bytes that were sent, unless they were before."""
         if self.on_bytes and sent_bytes > self.told_bytes:
             self.told_bytes = sent_bytes
-            self.on_bytes(sent_bytes, self.size_bytes)
+            self.on_bytes(sent_bytes, self.version.size_bytes)
 
     def _forget(self) -> None:
         """Have the gateway keep nothing of the upload, if it can be told."""

@@ -3,9 +3,11 @@
 The end of a gRPC stream proves nothing: a client that is killed can look like one that finished.
 """
 
+import contextlib
 import hashlib
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
 from servicekit.errors import DataLoss
@@ -59,6 +61,38 @@ class Checksum:
                 f"{what}: the SHA-256 announced is {sha256.lower()}, that of the bytes {self.sha256}; send it again.",
                 reason="DIGEST_MISMATCH",
             )
+
+
+class ChecksumBeside:
+    """A Checksum whose bytes are digested on a thread of its own, while whoever adds them does something else with
+    them. Close it when done."""
+
+    def __init__(self) -> None:
+        self.size_bytes = 0
+        self._checksum = Checksum()
+        self._thread = ThreadPoolExecutor(1, "digest")
+        self._last: Future[None] | None = None
+
+    def add(self, data: bytes) -> None:
+        """Count the next bytes and begin to digest them, once those before are: no more than these are held."""
+        self.size_bytes += len(data)
+        self._wait()
+        with contextlib.suppress(RuntimeError):  # it was closed meanwhile: nobody will ask
+            self._last = self._thread.submit(self._checksum.add, data)
+
+    def whole(self) -> Checksum:
+        """Return the checksum of all that was added."""
+        self._wait()
+        return self._checksum
+
+    def close(self) -> None:
+        """Digest no more."""
+        self._thread.shutdown(wait=False)
+
+    def _wait(self) -> None:
+        last, self._last = self._last, None
+        if last is not None:
+            last.result()
 
 
 class Hole(NamedTuple):

@@ -115,13 +115,16 @@ class AssetStore:
             raise NotFound(text, reason="ASSET_EXPIRED")
         return asset
 
-    async def read(self, asset_id: str, offset: int = 0, length: int | None = None) -> AsyncGenerator[bytes, None]:
-        """Yield `length` bytes (or all) from `offset` on, in chunks of CHUNK_BYTES at most.
+    async def read(
+        self, known: str | StoredAsset, offset: int = 0, length: int | None = None
+    ) -> AsyncGenerator[bytes, None]:
+        """Yield `length` bytes (or all) of a file, by its id or its record, from `offset` on, in chunks of CHUNK_BYTES
+        at most.
 
         A length beyond the end means up to the end. Raises NotFound, InvalidArgument (offset beyond the end) and
         DataLoss (the content is shorter than recorded).
         """
-        asset = await self.describe(asset_id)
+        asset = known if isinstance(known, StoredAsset) else await self.describe(known)
         if not 0 <= offset <= asset.size_bytes or (length is not None and length < 0):
             raise InvalidArgument(
                 f"{asset.name} has {asset.size_bytes} bytes; an offset of {offset} is beyond them.",
@@ -130,9 +133,9 @@ class AssetStore:
             )
         end = asset.size_bytes if length is None else min(offset + length, asset.size_bytes)
         content = (
-            read_parts(self.bucket, asset_id, asset.parts, offset, end)
+            read_parts(self.bucket, asset.id, asset.parts, offset, end)
             if asset.parts
-            else self.bucket.read(PREFIX + asset_id, offset, end)
+            else self.bucket.read(PREFIX + asset.id, offset, end)
         )
         async with aclosing(content) as chunks:
             async for chunk in chunks:

@@ -72,6 +72,10 @@ class Queue(Protocol):
         """How many tasks wait for an encoder."""
 
     @property
+    def tasks_held_back(self) -> int:
+        """How many of them limits of their tenants do not let run now."""
+
+    @property
     def tasks_running(self) -> int:
         """How many tasks run."""
 
@@ -84,9 +88,10 @@ class Queue(Protocol):
 
 def current_demand(queue: Queue, assignments: TaskAssignments, estimate_store: EstimateStore, now: float) -> Demand:
     """Return the tasks that wait for a slot: those that no gateway has assigned. By its record one may be running, and
-    its gateway dead; or waiting, while RunPod starts a worker for it."""
+    its gateway dead; or waiting, while RunPod starts a worker for it. Those that no encoder would help are left out."""
+    tasks = queue.tasks_waiting - queue.tasks_held_back + queue.tasks_running
     return Demand(
-        waiting=max(0, queue.tasks_waiting + queue.tasks_running - len(assignments.assigned())),
+        waiting=max(0, tasks - len(assignments.assigned())),
         oldest_wait_seconds=queue.oldest_wait_seconds(now),
         task_seconds=estimate_store.estimates.mean_task_seconds(queue.operations_waiting()),
     )

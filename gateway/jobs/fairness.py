@@ -79,6 +79,19 @@ class FairOrder:
         """The tasks that run by their records, by tenant."""
         return self._busy
 
+    def held_back(self) -> Counter[str]:
+        """Return the waiting tasks of tenants that their limits do not let run now: more encoders would not help."""
+        waiting = Counter[str]()
+        for lane, count in self.waiting.items():
+            waiting[lane.tenant] += count
+        rooms = {tenant: self.share_of(tenant).max_running for tenant in waiting}
+        held = {
+            tenant: waiting[tenant] - max(0, most - self._busy[tenant])
+            for tenant, most in rooms.items()
+            if most is not None
+        }
+        return +Counter(held)
+
     def is_at_limit(self, tenant: str) -> bool:
         """Return True while a tenant may run no more tasks."""
         return not self._with_room([tenant])

@@ -226,9 +226,18 @@ class JobIndex:
         """Return the place of a waiting job in its lane of the queue, from 1; of one that is not known, in none."""
         return bisect_left(self._waiting[self._known.get(job_id, NOTHING).lane], job_id) + 1
 
+    @property
+    def tasks_held_back(self) -> int:
+        """How many tasks wait that limits of their tenants do not let run now."""
+        return self.order.held_back().total()
+
     def oldest_wait_seconds(self, now: float) -> float:
-        """Return the seconds since the oldest job with a waiting task was submitted; 0 without one."""
-        return max(0.0, now - model.id_time(self._with_waiting_tasks[0])) if self._with_waiting_tasks else 0.0
+        """Return the seconds since the oldest job with a waiting task was submitted, those of tenants at their limits
+        left out; 0 without one."""
+        held = self.order.held_back()
+        waiting = (job_id for job_id in self._with_waiting_tasks if self._known[job_id].tenant not in held)
+        oldest = next(waiting, None)
+        return max(0.0, now - model.id_time(oldest)) if oldest is not None else 0.0
 
     def operations_waiting(self) -> dict[str, int]:
         """Return the number of waiting tasks by operation."""

@@ -32,7 +32,7 @@ class _Reading:
     digest: "hashlib._Hash" = field(default_factory=lambda: hashlib.md5(usedforsecurity=False))
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
-        async with aclosing(self.assets.read(self.asset.id)) as chunks:
+        async with aclosing(self.assets.read(self.asset)) as chunks:
             async for chunk in chunks:
                 self.size_bytes += len(chunk)
                 self.digest.update(chunk)

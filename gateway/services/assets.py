@@ -35,7 +35,7 @@ class AssetService(assets_pb2_grpc.AssetServiceServicer):
     async def UploadAsset(self, request_iterator: Requests, context: Context) -> pb2.UploadAssetResponse:
         async with self.transfers.acquire(caller.get().key_id) as transfer:
             messages = while_sending(request_iterator, self.idle_seconds, "nothing was kept. Send it again.")
-            parts = transfer.receive(messages, lambda request: len(request.chunk))
+            parts = transfer.receive(messages, pb2.UploadAssetRequest.ByteSize)
             header = await _header(parts)
             async with self.assets.create(header.filename, tenant=caller.get().tenant) as writer:
                 writer.check_size(header.size_bytes)
@@ -60,7 +60,7 @@ class AssetService(assets_pb2_grpc.AssetServiceServicer):
                 raise InvalidArgument.field("length", f"is {request.length}; give 0 for all, or more.")
             described = pb2.DownloadAssetResponse(asset=self.presenter.to(context).asset(asset))
             await send(context, described, self.stall_seconds, "offset")
-            async with aclosing(self.assets.read(asset.id, request.offset, request.length or None)) as chunks:
+            async with aclosing(self.assets.read(asset, request.offset, request.length or None)) as chunks:
                 async for data in chunks:
                     message = pb2.DownloadAssetResponse(chunk=data)
                     await transfer.send(send(context, message, self.stall_seconds, "offset"), len(data))

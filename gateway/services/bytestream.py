@@ -12,7 +12,7 @@ from gateway.assets.store import AssetStore
 from gateway.assets.transfers import TransferSlots
 from gateway.callers import caller
 from gateway.services.presenters import proxy_metadata
-from gateway.services.transferring import IDLE_SECONDS, STALL_SECONDS, send, while_sending
+from gateway.services.transferring import IDLE_SECONDS, STALL_SECONDS, read_ahead, send, while_sending
 from gateway.uploads.checksums import PartChecksum
 from gateway.uploads.session import UPLOAD_ASSET, UPLOAD_CHECKSUM, UPLOAD_EXPIRES, UploadSession, parse_resource
 from gateway.uploads.sessions import UploadSessions
@@ -38,11 +38,12 @@ class ByteStreamService(bytestream_pb2_grpc.ByteStreamServicer):
     async def Write(self, request_iterator: Requests, context: Context) -> pb2.WriteResponse:
         async with self.transfers.acquire(caller.get().key_id) as transfer:
             messages = while_sending(request_iterator, self.idle_seconds, GO_ON)
-            parts = transfer.receive(messages, lambda request: len(request.data))
-            first = await anext(parts, None)
-            if first is None:
-                raise InvalidArgument("A Write has one message at least.", reason="NO_MESSAGE")
-            session = await self._written(first, parts, context)
+            received = transfer.receive(messages, pb2.WriteRequest.ByteSize)
+            async with aclosing(read_ahead(received)) as parts:
+                first = await anext(parts, None)
+                if first is None:
+                    raise InvalidArgument("A Write has one message at least.", reason="NO_MESSAGE")
+                session = await self._written(first, parts, context)
         if session.is_finished:
             context.set_trailing_metadata(((UPLOAD_ASSET, session.asset_name),))
         else:
@@ -77,7 +78,7 @@ class ByteStreamService(bytestream_pb2_grpc.ByteStreamServicer):
         async with self.transfers.acquire(caller.get().key_id) as transfer:
             asset = await self.assets.describe(parse_name(request.resource_name), caller.get().sight)
             _check_range(request, asset.size_bytes)
-            chunks = self.assets.read(asset.id, request.read_offset, request.read_limit or None)
+            chunks = self.assets.read(asset, request.read_offset, request.read_limit or None)
             async with aclosing(chunks):
                 async for data in chunks:
                     sending = send(context, pb2.ReadResponse(data=data), self.stall_seconds, "read_offset")
@@ -98,9 +99,10 @@ async def _receive(first: pb2.WriteRequest, parts: Requests, writer: UploadWrite
     request: pb2.WriteRequest | None = first
     while request is not None:
         _check_place(request, first, writer)
-        if request.data:
-            await writer.write(request.data)
+        if data := request.data:  # a copy, each time
             request.ClearField("data")  # held no longer than needed
+            await writer.write(data)
+        del data
         if request.finish_write:
             _check_end(writer)
             if await anext(parts, None) is not None:

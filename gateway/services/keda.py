@@ -54,7 +54,7 @@ class KedaScaler(externalscaler_pb2_grpc.ExternalScalerServicer):
     @property
     def _tasks(self) -> int:
         index = self.jobs.store.index
-        return index.tasks_waiting + index.tasks_running
+        return index.tasks_waiting - index.tasks_held_back + index.tasks_running
 
 
 def _tasks_per_encoder(target: pb2.ScaledObjectRef) -> int:

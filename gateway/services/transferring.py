@@ -1,13 +1,14 @@
 """Messages of uploads and downloads: how long a client may be silent, or take nothing."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import TypeVar
 
 from google.protobuf.message import Message
 
 from servicekit.errors import DeadlineExceeded, Unavailable
 from servicekit.interceptors import Context
+from servicekit.tasks import cancel_and_wait
 
 # A silent upload loses its transfer slot after so long.
 IDLE_SECONDS = 120.0
@@ -30,6 +31,22 @@ async def while_sending(requests: AsyncIterator[M], idle_seconds: float, what_to
             return
         yield request
         del request  # while the next one is awaited
+
+
+async def read_ahead(messages: AsyncIterator[M]) -> AsyncGenerator[M, None]:
+    """Yield messages; while one is worked on, the next one is read. Close it, also where the work fails."""
+    reading = asyncio.ensure_future(_next(messages))
+    try:
+        while (message := await reading) is not None:
+            reading = asyncio.ensure_future(_next(messages))
+            yield message
+            del message  # while the next one is awaited
+    finally:
+        await cancel_and_wait(reading)
+
+
+async def _next(messages: AsyncIterator[M]) -> M | None:
+    return await anext(messages, None)
 
 
 async def send(context: Context, response: Message, stall_seconds: float, offset_field: str) -> None:

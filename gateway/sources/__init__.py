@@ -86,6 +86,6 @@ class Sources:
 
         @asynccontextmanager
         async def part(start: int, end: int) -> AsyncIterator[Chunks]:
-            yield lambda: self.assets.read(asset.id, start, end - start)
+            yield lambda: self.assets.read(asset, start, end - start)
 
-        yield Source(asset.filename, asset.size_bytes, lambda: self.assets.read(asset.id), asset.charset, part=part)
+        yield Source(asset.filename, asset.size_bytes, lambda: self.assets.read(asset), asset.charset, part=part)

@@ -99,13 +99,22 @@ class UploadWriter:
             name = f"{self.session.writer}-{self._count}"
             self._part = PartWriter(self._assets.bucket, self.session.asset_id, name)
             self._part_since = time.monotonic()
-        await self._part.write(data)
+        digesting = asyncio.ensure_future(asyncio.to_thread(self._add_to_digests, data))
+        try:
+            await self._part.write(data)
+        except BaseException:
+            self._received = None  # it has what may not be kept
+            raise
+        finally:
+            await asyncio.wait([digesting])
+        if self._part.size_bytes >= self.session.part_bytes:
+            await self._save()
+
+    def _add_to_digests(self, data: bytes) -> None:
         if self._received is not None:
             self._received.add(data)
         if self._hasher is not None:
             self._hasher.update(data)
-        if self._part.size_bytes >= self.session.part_bytes:
-            await self._save()
 
     async def _save_in_time(self) -> None:
         """Save a part that is not complete, so that a stalled upload loses nothing with its gateway."""

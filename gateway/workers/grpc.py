@@ -31,6 +31,8 @@ log = structlog.get_logger("gateway.workers")
 CONNECT_SECONDS = 3.0
 ACCEPT_SECONDS = 60.0
 CAPABILITIES_SECONDS = 3.0
+# So long an encoder may take to clean up behind a task.
+END_SECONDS = 60.0
 OPTIONS = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
@@ -61,6 +63,8 @@ class GrpcEncoder:
         named = (("grpc.ssl_target_name_override", tls_name),) if tls_name else ()
         self._options = (*OPTIONS, *named)
         self._channels: list[grpc.aio.Channel] = []
+        # Calls whose results are here, and on which the encoder cleans up.
+        self._ending: dict[str, Stream] = {}
         self.reconnect(credentials)
         self._metadata = (("x-session-token", session_token),) if session_token else ()
 
@@ -85,7 +89,9 @@ class GrpcEncoder:
             raise EncoderBusy(f"Encoder {self.name} does not answer: {error.details()}") from error
 
     async def release(self, task_id: str) -> None:
-        """Do nothing: the task ended with its call."""
+        """Wait for the end of the task's call, with which the encoder has its slot back."""
+        if (call := self._ending.pop(task_id, None)) is not None:
+            await _end(call)
 
     async def run(self, job: EncodeJob, events: Events) -> Outcome:
         """Run a task; see base.Encoder."""
@@ -96,8 +102,13 @@ class GrpcEncoder:
             async with asyncio.timeout(ACCEPT_SECONDS):
                 await _start(call, job)
             is_accepted = True
-            await events.started()
-            return Outcome(await _exchange(call, job, events))
+            summary = await _exchange(call, job, events)
+            if job.plan_only:  # of which nothing is stored meanwhile
+                await _end(call)
+            else:
+                self._ending[job.id] = call
+                call.add_done_callback(lambda _: self._forget(job.id, call))
+            return Outcome(summary)
         except grpc.aio.AioRpcError as error:
             raise self._error(error, job, is_accepted) from error
         except TimeoutError as error:
@@ -105,7 +116,12 @@ class GrpcEncoder:
                 raise
             raise EncoderBusy(f"Encoder {self.name} did not accept the task in time.") from error
         finally:
-            call.cancel()
+            if self._ending.get(job.id) is not call:
+                call.cancel()
+
+    def _forget(self, task_id: str, call: Stream) -> None:
+        if self._ending.get(task_id) is call:
+            del self._ending[task_id]
 
     async def _connect(self) -> None:
         try:
@@ -140,10 +156,25 @@ async def _start(call: Stream, job: EncodeJob) -> None:
         raise grpc.aio.AioRpcError(await call.code(), metadata, trailing, await call.details())
 
 
+async def _end(call: Stream) -> None:
+    """Wait for the end of a call whose results are here; cancel it where that does not come."""
+    try:
+        async with asyncio.timeout(END_SECONDS):
+            async for _ in call:
+                pass
+    except grpc.aio.AioRpcError as error:
+        log.warning("an encoder failed behind a task whose results are here", error=error.details())
+    except TimeoutError:
+        log.warning("an encoder does not end a task whose results are here", seconds=END_SECONDS)
+    finally:
+        call.cancel()
+
+
 async def _exchange(call: Stream, job: EncodeJob, events: Events) -> encoder_pb2.Summary:
-    """Send the inputs and receive the results, side by side."""
+    """Send the inputs and receive the results, side by side; the inputs are on their way while the start is noted."""
     sending = asyncio.create_task(_send_inputs(call, job))
     try:
+        await events.started()
         return await _receive(call, events)
     except BaseException as error:
         # Whatever ended the sending ended the call, and is the cause.
@@ -192,13 +223,15 @@ async def _receive(call: Stream, events: Events) -> encoder_pb2.Summary:
         if part == "progress":
             await events.progress(response.progress)
         elif part == "chunk":
-            checksums[-1].add(response.chunk)
-            await events.chunk(response.chunk)
+            data = response.chunk  # a copy, each time
+            checksums[-1].add(data)
+            await events.chunk(data)
         elif part == "file":
             checksums.append(Checksum())
             await events.file(response.file.name, response.file.content_type)
         elif part == "summary":
             summary = response.summary
+            break
     if summary is None:
         raise DataLoss("The encoder ended without a result.", reason="NO_SUMMARY")
     announced = [(summary.size_bytes, summary.sha256), *((file.size_bytes, file.sha256) for file in summary.files)]

@@ -32,7 +32,7 @@ def service(pair, name):
     return None
 
 
-@pytest.mark.parametrize("victim", ["gateway", "encoder"])
+@pytest.mark.parametrize("victim", ["gateway", pytest.param("encoder", marks=pytest.mark.kills)])
 def test_every_job_survives_the_kill_and_completes_once(own_pair, media, victim):
     with own_pair.client() as client:
         image = client.upload(media.image).name
@@ -54,7 +54,7 @@ def test_every_job_survives_the_kill_and_completes_once(own_pair, media, victim)
     assert not ffmpeg_running(own_pair)
 
 
-@pytest.mark.parametrize("stage", [1, 2])
+@pytest.mark.parametrize("stage", [1, pytest.param(2, marks=pytest.mark.kills)])
 def test_a_chain_survives_kills_at_each_stage_and_leaves_its_result_alone(own_pair, media, stage):
     steps = [
         {"id": "clips", "img2vid": {"images": [], "fps": 12, "width": 320, "height": 180}},
@@ -86,6 +86,7 @@ STAGES = (BOTH, ("gateway",), BOTH, ("encoder",), BOTH)
 KILLS = 60
 
 
+@pytest.mark.kills
 def test_a_story_survives_kills_at_each_stage_and_leaves_its_film_alone(own_pair, media):
     wanted = story_of(own_pair, media)
     for processed, victims in enumerate(STAGES):
@@ -96,6 +97,7 @@ def test_a_story_survives_kills_at_each_stage_and_leaves_its_film_alone(own_pair
         assert_whole(own_pair, job, wanted)
 
 
+@pytest.mark.kills
 def test_a_story_that_is_canceled_at_any_stage_leaves_nothing(own_pair, media):
     wanted = story_of(own_pair, media)
     given = {wanted["scenes"][0]["image"], wanted["narration"], wanted["subtitles"]}

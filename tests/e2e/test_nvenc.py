@@ -1,5 +1,7 @@
 """The whole way with NVENC, on the stand-in for NVIDIA's driver: the caller is told what made the video."""
 
+import pytest
+
 from tests.e2e.test_operations import put, saved
 from tests.nvdriver.driver import Driver
 from tests.nvdriver.fixtures import nvdriver, nvdriver_libraries
@@ -7,6 +9,8 @@ from tools.media_check import footage
 from tools.pair import running
 
 __all__ = ["nvdriver", "nvdriver_libraries"]
+
+pytestmark = pytest.mark.nvenc
 
 CARD = "API-GPU stand-in (no GPU)"
 

@@ -55,6 +55,7 @@ def ride_out(pair, folder, media, kills):
                 time.sleep(GIVEN_UP_SECONDS / 4)
 
 
+@pytest.mark.kills
 def test_a_killed_gateway_spoils_no_command(own_pair, tmp_path, media):
     ride_out(own_pair, tmp_path, media, KILLS)
 

@@ -77,6 +77,8 @@ class World:
     def tasks_waiting(self):
         return self.waiting
 
+    tasks_held_back = 0
+
     def oldest_wait_seconds(self, now):
         return 0.0
 

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -71,6 +72,10 @@ def parts(gateway: LoneGateway) -> list[str]:
     return [path.name for path in (gateway.folder / "data" / "assets" / "assets").glob("*")]
 
 
+def whole_parts(gateway: LoneGateway) -> set[str]:
+    return {name for name in parts(gateway) if "#" not in name}
+
+
 def test_a_large_upload_goes_on_where_it_was_cut(client: Client, relay: Relay, tmp_path: Path) -> None:
     source = file_of(tmp_path, LARGE_BYTES)
     told = Told((19 * MIB, relay.cut), (22 * MIB, relay.cut))
@@ -105,3 +110,41 @@ def test_an_upload_that_fails_leaves_nothing(client: Client, gateway: LoneGatewa
     with pytest.raises(ServiceError, match="became shorter"):
         client.upload(source, Told((2 * MIB, shorten)))
     until_sync(lambda: parts(gateway) == before)
+
+
+def test_a_file_that_changes_while_it_is_sent_is_refused(
+    client: Client, gateway: LoneGateway, relay: Relay, tmp_path: Path
+) -> None:
+    source = file_of(tmp_path, LARGE_BYTES)
+    before = parts(gateway)
+
+    def change() -> None:
+        source.write_bytes(os.urandom(LARGE_BYTES))
+        relay.cut()
+
+    with pytest.raises(ServiceError, match="was changed while it was sent"):
+        client.upload(source, Told((18 * MIB, change)))
+    until_sync(lambda: parts(gateway) == before)
+
+
+def test_what_the_gateway_has_is_held_against_what_was_sent(
+    client: Client, gateway: LoneGateway, tmp_path: Path
+) -> None:
+    source = file_of(tmp_path, LARGE_BYTES)
+    before, damaged = whole_parts(gateway), threading.Event()
+
+    def damage() -> None:
+        until_sync(lambda: any("-2#" in name for name in parts(gateway)))  # the part before it is on record then
+        gateway.end(signal.SIGKILL)
+        (kept,) = whole_parts(gateway) - before
+        path = gateway.folder / "data" / "assets" / "assets" / kept
+        path.write_bytes(bytes(path.stat().st_size))
+        damaged.set()
+
+    with ThreadPoolExecutor() as pool:
+        uploading = pool.submit(client.upload, source, Told((20 * MIB, damage)))
+        until_sync(damaged.is_set)
+        gateway.start()
+        with pytest.raises(ServiceError, match="SHA-256"):
+            uploading.result()
+    until_sync(lambda: whole_parts(gateway) == before)

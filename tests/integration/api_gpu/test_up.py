@@ -110,25 +110,28 @@ def test_a_killed_service_is_started_again_and_its_job_completes(own: Pair, medi
     assert f"{service} ended (signal SIGKILL); starting it again" in own.output
 
 
-def test_keys_and_certificates_outlive_it(tmp_path: Path, media: Samples) -> None:
-    with running(tmp_path / "data") as first:
+def test_what_it_keeps_outlives_it_and_ctrl_c_ends_all_that_it_started(tmp_path: Path, media: Samples) -> None:
+    logs, work = tmp_path / "logs", tmp_path / "work"
+    with running(tmp_path / "data", LOGS_DIR=str(logs), WORK_DIR=str(work)) as first:
         kept = {path: path.read_bytes() for path in [*first.certificates.iterdir(), tmp_path / "data" / "key"]}
         with first.client() as client:
             asset = client.upload(media.video)
-    assert first.process.returncode == 0
-    with running(tmp_path / "data") as second, second.client() as client:
-        assert {path: path.read_bytes() for path in kept} == kept
-        assert client.asset(asset.name).sha256 == asset.sha256
-
-
-def test_logs_and_work_go_where_the_environment_says(tmp_path: Path, media: Samples) -> None:
-    logs, work = tmp_path / "logs", tmp_path / "work"
-    with running(tmp_path / "data", LOGS_DIR=str(logs), WORK_DIR=str(work)) as pair, pair.client() as client:
-        client.img2vid([media.images[0]], seconds=0.1).wait()
+            client.img2vid([media.images[0]], seconds=0.1).wait()
         assert {path.name for path in logs.iterdir()} >= {"gateway.log", "encoder.log"}
         assert work.is_dir()
-        assert f"logs         {logs}" in pair.output
-        assert not {"logs", "work"} & {path.name for path in pair.data_dir.iterdir()}
+        assert f"logs         {logs}" in first.output
+        assert not {"logs", "work"} & {path.name for path in first.data_dir.iterdir()}
+    assert first.process.returncode == 0
+    second = start(tmp_path / "data")
+    wait_until_up(second)
+    with second.client() as client:
+        assert {path: path.read_bytes() for path in kept} == kept
+        assert client.asset(asset.name).sha256 == asset.sha256
+    family = psutil.Process(second.process.pid).children(recursive=True)
+    assert len(family) >= 3
+    second.process.send_signal(signal.SIGINT)
+    assert second.process.wait(60) == 0
+    assert psutil.wait_procs(family, 60)[1] == []
 
 
 def test_a_key_of_the_environment_wins(tmp_path: Path) -> None:
@@ -170,16 +173,6 @@ def test_a_port_that_is_taken_ends_it_with_the_text(own: Pair, tmp_path: Path, n
     text = f"{name}={taken} cannot be listened on at .*: Address already in use; set another"
     with pytest.raises(Unavailable, match=text), running(tmp_path / "data", **{name: taken}):
         pass
-
-
-def test_ctrl_c_ends_both_and_what_they_started(tmp_path: Path) -> None:
-    pair = start(tmp_path / "data")
-    wait_until_up(pair)
-    family = psutil.Process(pair.process.pid).children(recursive=True)
-    assert len(family) >= 3
-    pair.process.send_signal(signal.SIGINT)
-    assert pair.process.wait(60) == 0
-    assert psutil.wait_procs(family, 60)[1] == []
 
 
 def test_it_ends_too_when_nobody_reads_what_it_says(tmp_path: Path) -> None:

@@ -39,7 +39,10 @@ MAKERS = {
 }
 
 
-@pytest.fixture(scope="module", params=MAKERS)
+CARD = pytest.mark.nvenc
+
+
+@pytest.fixture(scope="module", params=[pytest.param(name, marks=() if name == "x264" else CARD) for name in MAKERS])
 def maker(request: pytest.FixtureRequest) -> Maker:
     """What is under test."""
     return MAKERS[request.param]
@@ -166,8 +169,10 @@ FILMS: dict[str, tuple[str, ...]] = {
 
 # What depends on the format beside the codec, of few frames.
 BY_FORMAT = ("plain.mp4", "uneven.mkv", "late.mkv", "one-frame.mp4")
-LATER = [pytest.param(name, marks=pytest.mark.long) for name in ("hevc", "av1")]
-by_codec = pytest.mark.parametrize("maker", ["x264", "nvenc", *LATER], indirect=True, scope="module")
+LATER = [pytest.param(name, marks=[pytest.mark.long, CARD]) for name in ("hevc", "av1")]
+by_codec = pytest.mark.parametrize(
+    "maker", ["x264", pytest.param("nvenc", marks=CARD), *LATER], indirect=True, scope="module"
+)
 """For what is alike in all formats of a codec: with further formats in `make long` alone."""
 
 

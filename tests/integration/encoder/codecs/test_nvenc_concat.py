@@ -9,6 +9,8 @@ from tests.integration.encoder.codecs.conftest import NvencEncoder
 from tests.nvdriver.driver import Driver
 from tests.support import judge, media
 
+pytestmark = pytest.mark.nvenc
+
 
 @pytest.mark.parametrize("form", ["h264", *(pytest.param(form, marks=pytest.mark.long) for form in ("hevc", "av1"))])
 async def test_parts_that_differ_are_joined_on_the_card(

@@ -13,6 +13,8 @@ from tests.support import encoder_harness, media
 from tests.support.processes import at_rest, workers
 from tests.support.until import until
 
+pytestmark = pytest.mark.nvenc
+
 CAPTION = video_pb2.Operation(caption=video_pb2.CaptionRequest(url_video="v", url_srt="s"))
 ADDAUDIO = video_pb2.Operation(addaudio=video_pb2.AddAudioRequest(url_video="v", url_audio="a"))
 STILL = video_pb2.Operation(img2vid=video_pb2.Img2VidRequest(url_image="i", duration=0.2, width=320, height=180))

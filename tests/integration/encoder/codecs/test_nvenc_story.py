@@ -15,6 +15,8 @@ from tests.support.encoder_harness import words
 from tests.support.stories import scene
 from tests.support.until import until
 
+pytestmark = pytest.mark.nvenc
+
 
 @pytest.mark.parametrize("form", ["h264", *(pytest.param(form, marks=pytest.mark.long) for form in ("hevc", "av1"))])
 async def test_pieces_of_sessions_are_joined(

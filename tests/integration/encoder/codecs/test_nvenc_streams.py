@@ -10,6 +10,8 @@ from tests.integration.encoder.operations import test_sizes, test_sparse_frames
 from tests.nvdriver.driver import Driver
 from tests.support import judge, media
 
+pytestmark = pytest.mark.nvenc
+
 
 def caption(**more: bool) -> video_pb2.Operation:
     return video_pb2.Operation(caption=video_pb2.CaptionRequest(url_video="v", url_srt="s", **more))

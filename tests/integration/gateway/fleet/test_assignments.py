@@ -22,7 +22,7 @@ async def is_newer(records, revision):
 class Queue:
     """By their records two tasks run and one waits."""
 
-    tasks_waiting, tasks_running = 1, 2
+    tasks_waiting, tasks_running, tasks_held_back = 1, 2, 0
 
     def oldest_wait_seconds(self, now):
         return 5.0
@@ -50,7 +50,10 @@ async def test_the_tasks_of_a_dead_gateway_wait_again_whatever_their_records_say
         assert current_demand(Queue(), heir, EstimateStore(records), 0.0).waiting == 1
         await dead.silence()
         await until(lambda: heir.assigned() == {})
-        assert current_demand(Queue(), heir, EstimateStore(records), 0.0).waiting == 3
+        queue = Queue()
+        assert current_demand(queue, heir, EstimateStore(records), 0.0).waiting == 3
+        queue.tasks_held_back = 1  # nothing is rented for what a limit holds back
+        assert current_demand(queue, heir, EstimateStore(records), 0.0).waiting == 2
 
         async def is_gone():
             await heir.expire_dead()

@@ -9,6 +9,7 @@ import pytest
 
 from encoder.config import EncoderSettings
 from externalscaler import externalscaler_pb2, externalscaler_pb2_grpc
+from gateway.jobs.fairness import Share
 from tests.support.until import until, until_async, within
 from tests.support.whole_gateway import opened
 
@@ -56,6 +57,11 @@ async def test_the_numbers_follow_the_queue(gateway, keda, http):
     gateway.encoder.script = [gate.wait for gate in gates]
     await submit(http, "abc")
     assert await tasks(keda) == 3  # one runs, two wait
+    order = gateway.gateway.components.jobs.store.index.order
+    everybodys, order.share_of = order.share_of, lambda tenant: Share(max_running=1)
+    await until(lambda: order.busy)
+    assert await tasks(keda) == 1  # no encoder would help the others
+    order.share_of = everybodys
     assert (await keda.IsActive(REF)).result
     for left, gate in zip((2, 1, 0), gates, strict=True):
         gate.set()

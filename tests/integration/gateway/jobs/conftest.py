@@ -63,6 +63,9 @@ class ScriptedEncoder(encoder_pb2_grpc.EncoderServiceServicer):
     most: int = 0
     tasks: int = 0
     refusals: int = 0
+    # How often it had no slot free; what it waits for behind a task, once its summary is sent.
+    overrun: int = 0
+    cleaned_up: asyncio.Event | None = None
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def GetCapabilities(self, request, context):
@@ -71,6 +74,7 @@ class ScriptedEncoder(encoder_pb2_grpc.EncoderServiceServicer):
 
     async def Encode(self, requests, context):
         if self.running >= self.slots:
+            self.overrun += 1
             raise ResourceExhausted("full", reason="NO_FREE_SLOT")
         if self.refusals:
             self.refusals -= 1
@@ -83,6 +87,8 @@ class ScriptedEncoder(encoder_pb2_grpc.EncoderServiceServicer):
             await self._read(requests)
             async for response in self._play(step, context):
                 yield response
+            if self.cleaned_up is not None:
+                await self.cleaned_up.wait()
         finally:
             self.running -= 1
             self.ended.set()

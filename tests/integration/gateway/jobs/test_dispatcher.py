@@ -57,6 +57,19 @@ async def test_inputs_reach_the_encoder_and_its_result_is_stored(works):
     assert await content(works, job.tasks[0].asset) == RESULT
 
 
+async def test_a_result_is_told_before_its_encoder_has_cleaned_up_and_keeps_the_slot_until_then(works):
+    works.encoder.cleaned_up = asyncio.Event()
+    first = [await works.manager.submit(await works.caption()) for _ in range(2)]
+    for job in first:
+        assert (await works.result(job.id)).status is Status.COMPLETED
+    waiting = await works.manager.submit(await works.caption())
+    assert not any(member.free for member in works.pool.members)
+    assert (works.encoder.tasks, works.encoder.running) == (2, 2)
+    works.encoder.cleaned_up.set()
+    assert (await works.result(waiting.id)).status is Status.COMPLETED
+    assert works.encoder.overrun == 0
+
+
 async def test_a_batch_uses_all_slots_and_keeps_its_order(works):
     meeting = asyncio.Barrier(2)
     works.encoder.script = [meeting.wait, meeting.wait]

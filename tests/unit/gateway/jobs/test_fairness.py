@@ -96,3 +96,11 @@ def test_tasks_of_a_gateway_that_is_gone_are_taken_again_by_who_is_at_its_limit(
             held["a"] += 1  # it runs by its record already
             order.lost["a"] -= 1
         assert held["a"] == taken, (most, lost)
+
+
+def test_what_limits_hold_back_is_known_so_that_nothing_is_rented_for_it():
+    order = order_of({"a": Share(max_running=2), "b": Share(max_running=0), "c": Share(max_running=9)}, a=5, b=3, c=4)
+    order.count(A, -1, 1)
+    order.count(Lane("a", BATCH), 1, 0)
+    assert order.held_back() == {"a": 4, "b": 3}
+    assert order_of(d=7).held_back() == {}
