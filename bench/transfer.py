@@ -26,14 +26,14 @@ def rows(pair: Measured, folder: Path) -> Iterator[Row]:
     with peak_memory(pair) as peak:
         asset = client.upload(big)
         upload = statistics.median([timed(lambda: client.delete(client.upload(big).name)) for _ in range(RUNS)])
-    yield "upload over mTLS, 1 GiB", f"{BIG_BYTES / 1e6 / upload:.0f} MB/s", "> 250 MB/s"
+    yield "upload over mTLS, 1 GiB", f"{BIG_BYTES / 1e6 / upload:.0f} MB/s", "≥ 450 MB/s"
     memory = f"{peak[0] / MIB:.0f} MiB (before: {before / MIB:.0f} MiB)"
     yield "peak memory of the gateway meanwhile", memory, "< 150 MB"
     copy = statistics.median([timed(lambda: shutil.copyfile(big, back)) for _ in range(RUNS)])
     yield "for comparison: a plain copy of that file", f"{BIG_BYTES / 1e6 / copy:.0f} MB/s", ""
     with peak_memory(pair) as peak:
         download = statistics.median([timed(lambda: client.download(asset, back)) for _ in range(RUNS)])
-    yield "download over mTLS, 1 GiB", f"{BIG_BYTES / 1e6 / download:.0f} MB/s", "> 250 MB/s"
+    yield "download over mTLS, 1 GiB", f"{BIG_BYTES / 1e6 / download:.0f} MB/s", "≥ 450 MB/s"
     yield "peak memory of the gateway meanwhile", f"{peak[0] / MIB:.0f} MiB", "< 150 MB"
     client.delete(asset.name)
 

@@ -1,7 +1,7 @@
 """addaudio: a soundtrack on a video, in place of its own sound or mixed with it."""
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -40,6 +40,60 @@ def plan(request: video_pb2.AddAudioRequest, context: PlanContext) -> Plan:
     """Plan an addaudio task. The video is copied, not encoded again, wherever MP4 can hold it; its cut is to the frame.
     A fragmented file can be longer by a few frames, which others need: its index is written before its end is known."""
     container_options = container(request)
+    given = _inputs(context)
+    options = request.soundtrack
+    is_plain = options == Message()
+    original = given.info.sound if options.mix else None
+    kept_audio = [original] if original else []
+    video_end = packets.end_seconds(given.picture, given.info, given.video, kept_audio)
+    music_end = packets.end_seconds(given.sound, given.music_info, given.music)
+    if min(video_end, music_end) <= 0:
+        raise bad_input(given.sound, "there is no sound in it; give audio that is longer.")
+    seconds = _result_seconds(options, video_end, music_end)
+    _check_options(options, seconds, video_end, music_end)
+    _check_length(given.sound, options, seconds, given.video)
+    notes = [
+        *_video_notes(given.picture, given.info, mixes=options.mix),
+        *_music_notes(given.sound, given.music_info, given.music, is_plain=is_plain),
+    ]
+    is_copied = given.video.codec in COPIED_CODECS and given.info.demuxer in COPIED_FROM and not given.video.sizes
+    runs = _SoundtrackRuns(
+        context,
+        given,
+        SoundtrackSpec(options, seconds, music_end - options.start),
+        is_plain,
+        original,
+        is_copied,
+        is_cut=seconds < video_end,
+        container_options=container_options,
+    )
+    return Plan(
+        runs=(runs.measuring(), runs.making) if options.HasField("loudness") else (runs.making(),),
+        field=given.picture.field,
+        codec=COPY if is_copied else context.codec.name,
+        duration_seconds=seconds,
+        frames_total=round(given.video.frames * min(seconds / video_end, 1)),
+        warnings=(*((NO_ORIGINAL,) if options.mix and not original else ()), *gather(notes)),
+        finish=partial(mp4_boxes.end_edit_lists, seconds=seconds) if is_copied and not is_streamable(request) else None,
+        streamable=is_streamable(request),
+        required_audio_field=given.sound.field,
+    )
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """The video, the audio, and what is taken of each."""
+
+    picture: Source
+    info: MediaInfo
+    video: VideoStream
+    sound: Source
+    music_info: MediaInfo
+    music: AudioStream
+
+
+def _inputs(context: PlanContext) -> _Inputs:
+    """Return the inputs. Raises what is wrong with any of them."""
     faults = Faults()
     with faults.gathering(but=(OUTLINE_TOO_SMALL,)):
         picture = context.source("url_video")
@@ -48,63 +102,63 @@ def plan(request: video_pb2.AddAudioRequest, context: PlanContext) -> Plan:
         sound = context.source("url_audio")
         music_info, music = probe.probe_audio(sound)
     faults.check()
-    options = request.soundtrack
-    is_plain = options == Message()
-    original = info.sound if options.mix else None
-    kept_audio = [original] if original else []
-    video_end = packets.end_seconds(picture, info, video, kept_audio)
-    music_end = packets.end_seconds(sound, music_info, music)
-    if min(video_end, music_end) <= 0:
-        raise bad_input(sound, "there is no sound in it; give audio that is longer.")
-    seconds = _result_seconds(options, video_end, music_end)
-    _check_options(options, seconds, video_end, music_end)
-    _check_length(sound, options, seconds, video)
-    notes = [
-        *_video_notes(picture, info, mixes=options.mix),
-        *_music_notes(sound, music_info, music, is_plain=is_plain),
-    ]
-    spec = SoundtrackSpec(options, seconds, music_end - options.start)
-    is_copied = video.codec in COPIED_CODECS and info.demuxer in COPIED_FROM and not video.sizes
-    is_cut = is_copied and seconds < video_end
-    kept_packets = packets.packets_before(picture, info, video, seconds, kept_audio) if is_cut else 0
+    return _Inputs(picture, info, video, sound, music_info, music)
 
-    def streams() -> tuple[Any, Any, dict[str, str]]:
+
+@dataclass(frozen=True)
+class _SoundtrackRuns:
+    """The runs of FFmpeg that measure a soundtrack, and put it to a video. `original` is the video's own sound, where
+    that is mixed in; a plain soundtrack is put there as it is; the video is copied, and cut, or encoded."""
+
+    context: PlanContext
+    given: _Inputs
+    spec: SoundtrackSpec
+    is_plain: bool
+    original: AudioStream | None
+    is_copied: bool
+    is_cut: bool
+    container_options: Mapping[str, Any]
+
+    def measuring(self) -> FfmpegRun:
+        """Return the run that measures how loud it is."""
+        _, audio, _ = self._streams()
+        return self.context.output((), {"f": "null"}).run(soundtrack.measure(audio, STATS), {})
+
+    def making(self) -> FfmpegRun:
+        """Return the run that makes the result, once its loudness is measured where one is wanted."""
+        given, options = self.given, self.spec.options
+        video_input, audio, audio_options = self._streams()
+        if options.HasField("loudness"):
+            gain_db = soundtrack.gain_for(self.context.folder / STATS, options.loudness)
+            audio = soundtrack.apply_gain(audio, gain_db)
+        output_options = {"t": f"{self.spec.seconds:.6f}", **audio_options, **self.container_options}
+        output = self.context.output((audio,), output_options, given.picture, given.picture)
+        if self.is_copied:
+            return output.run(video_input[str(given.video.index)], _copy_options(given.video, self._kept_packets()))
+        frames = filters.normalize_picture(video_input, given.info, given.video)
+        frames = filters.filtered_frames(frames, video_input, given.video, self._kept_audio())
+        return self.context.codec.make_run(frames, output)
+
+    def _streams(self) -> tuple[Any, Any, dict[str, str]]:
         """Return picture, sound and options of the sound; made anew for each run, as a graph is used but once."""
-        video_input = filters.open_input(picture.path.name, info)
-        music_stream = filters.open_input(sound.path.name, music_info)[str(music.index)]
-        if is_plain:
-            return video_input, music_stream, _audio_options(music)
+        given, original = self.given, self.original
+        video_input = filters.open_input(given.picture.path.name, given.info)
+        music_stream = filters.open_input(given.sound.path.name, given.music_info)[str(given.music.index)]
+        if self.is_plain:
+            return video_input, music_stream, _audio_options(given.music)
         own = mixing.mix_down(video_input[str(original.index)], original) if original else None
-        track = soundtrack.mix(mixing.mix_down(music_stream, music), own, spec)
+        track = soundtrack.mix(mixing.mix_down(music_stream, given.music), own, self.spec)
         return video_input, track, {**tracks.AAC, **_language_options(original)}
 
-    def measuring_run() -> FfmpegRun:
-        _, audio, _ = streams()
-        return context.output((), {"f": "null"}).run(soundtrack.measure(audio, STATS), {})
+    def _kept_audio(self) -> list[AudioStream]:
+        return [self.original] if self.original else []
 
-    def making_run() -> FfmpegRun:
-        video_input, audio, audio_options = streams()
-        if options.HasField("loudness"):
-            gain_db = soundtrack.gain_for(context.folder / STATS, options.loudness)
-            audio = soundtrack.apply_gain(audio, gain_db)
-        output_options = {"t": f"{seconds:.6f}", **audio_options, **container_options}
-        output = context.output((audio,), output_options, picture, picture)
-        if is_copied:
-            return output.run(video_input[str(video.index)], _copy_options(video, kept_packets))
-        frames = filters.normalize_picture(video_input, info, video)
-        return context.codec.make_run(filters.filtered_frames(frames, video_input, video, kept_audio), output)
-
-    return Plan(
-        runs=(measuring_run(), making_run) if options.HasField("loudness") else (making_run(),),
-        field=picture.field,
-        codec=COPY if is_copied else context.codec.name,
-        duration_seconds=seconds,
-        frames_total=round(video.frames * min(seconds / video_end, 1)),
-        warnings=(*((NO_ORIGINAL,) if options.mix and not original else ()), *gather(notes)),
-        finish=partial(mp4_boxes.end_edit_lists, seconds=seconds) if is_copied and not is_streamable(request) else None,
-        streamable=is_streamable(request),
-        required_audio_field=sound.field,
-    )
+    def _kept_packets(self) -> int:
+        """Return how many packets of a video that is cut are copied; 0: all."""
+        if not self.is_cut:
+            return 0
+        given = self.given
+        return packets.packets_before(given.picture, given.info, given.video, self.spec.seconds, self._kept_audio())
 
 
 def _video_notes(source: Source, info: MediaInfo, *, mixes: bool) -> Iterator[Note]:

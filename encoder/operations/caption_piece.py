@@ -47,6 +47,7 @@ def plan(part: story_pb2.CaptionPiece, context: PlanContext) -> Plan:
         frames_total=part.picture.packets,
         warnings=gather(video_notes(source, info)),
         size=frames.size,
+        plays=True,
     )
 
 

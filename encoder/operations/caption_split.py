@@ -20,6 +20,7 @@ from encoder.audio import tracks
 from encoder.captions import collisions
 from encoder.codecs.base import Codec
 from encoder.media import packet_index
+from encoder.media.fragments import SEGMENT_SECONDS
 from encoder.media.info import MediaInfo, Source, VideoStream
 from encoder.media.packet_index import FilmIndex, StreamIndex
 from encoder.media.packets import LONG_SECONDS
@@ -36,8 +37,9 @@ TRIED_KEYFRAMES = 5
 SAME_TICKS = 1
 # Sound of which the index has each packet as it is read.
 WHOLE_PACKETS = ("aac", "alac")
-# As x264 itself has it.
+# As x264 itself has them: threads, and frames between pictures that need no other.
 THREADS_PER_CORE = 1.5
+KEY_FRAMES = 250
 
 
 @dataclass(frozen=True)
@@ -189,6 +191,9 @@ def _piece_task(film: SplitFilm, number: int, piece: FilmPiece, codec: Codec, th
         kind="caption.piece",
         codec=codec.name,
         frames=len(piece.picture),
+        # Of two tracks of sound players in browsers take none.
+        plays=encoder_pb2.PLAYS_PICTURE if len(piece.sound) < 2 else encoder_pb2.PLAYS_UNSPECIFIED,
+        target_seconds=max(SEGMENT_SECONDS, ceil(KEY_FRAMES / rate)),
     )
 
 

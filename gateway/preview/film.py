@@ -16,8 +16,8 @@ from gateway.jobs.model import Job, ResultWarning, Status
 
 MAX_KEPT = 4096
 MISSING = (
-    "No preview could be made: the result does not consist of pieces that play. Ask for one of a story, on encoders of "
-    "this version."
+    "No preview could be made: the result does not consist of pieces that play. Ask for one of a story, or of a long "
+    "video with captions and several encoders, all of this version."
 )
 CUT_SHORT = "The preview ends early: a piece of the film, of an encoder of another version, does not play."
 
@@ -60,6 +60,11 @@ class PlayedFilm:
     @property
     def is_whole(self) -> bool:
         return self.picture.is_whole and (self.sound is None or self.sound.is_whole)
+
+    @property
+    def is_heard(self) -> bool:
+        """True once what plays lacks no sound that it is to have."""
+        return bool(self.picture.pieces) and (self.sound is None or bool(self.sound.pieces))
 
     @property
     def ready_sound(self) -> PlayedTrack | None:

@@ -120,7 +120,7 @@ class Presenter:
         return jobs_pb2.Preview(
             url=self.base_url + self.links.sign_preview(job.id),
             seconds=round(playing.picture.seconds, 3),
-            sound=playing.ready_sound is not None,
+            sound=playing.is_heard,
             complete=playing.is_over,
         )
 

@@ -89,4 +89,5 @@ def _day(name: str, text: str) -> date | None:
 def _lines(day: date, tenant: str, used: DayUsage, wanted: str) -> Iterator[pb2.Usage]:
     for operation, counts in sorted(used.by_operation.items()):
         if wanted in ("", operation):
-            yield pb2.Usage(date=day.isoformat(), tenant=tenant, operation=operation, **asdict(counts))
+            figures = {name: round(figure, 6) for name, figure in asdict(counts).items()}
+            yield pb2.Usage(date=day.isoformat(), tenant=tenant, operation=operation, **figures)

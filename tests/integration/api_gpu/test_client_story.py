@@ -1,6 +1,7 @@
 """Stories through the pair: by the client, by the command line, as JSON."""
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -77,8 +78,10 @@ def test_all_bad_scenes_are_told_at_once(http: httpx.Client, client: Client, med
 def test_the_command_line_takes_files(run: Run, media: Samples, tmp_path: Path) -> None:
     sources = [str(media.images[0]), str(media.video)]
     sounds = ["--narration", str(media.audio), "--music", str(media.audio), "--srt", str(media.subtitles)]
-    done = run("story", *sources, *sounds, *FLAGS, "--seconds", "1", "-o", "film.mp4")
+    done = run("story", *sources, *sounds, *FLAGS, "--seconds", "1", "--preview", "-o", "film.mp4")
     assert (done.returncode, done.stdout.strip()) == (0, "film.mp4")
+    (link,) = re.findall(r"^preview: (http\S+)$", done.stderr, re.MULTILINE)
+    assert "#EXT-X-STREAM-INF" in httpx.get(link).text
     made = footage(tmp_path / "film.mp4")
     assert made.frames == round(10 * (1 + VIDEO_SECONDS))
     assert made.audio_seconds == pytest.approx(1 + VIDEO_SECONDS, abs=0.1)

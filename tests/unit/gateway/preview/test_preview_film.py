@@ -90,6 +90,8 @@ def test_sound_is_told_of_as_far_as_there_are_pictures_to_it() -> None:
     assert shown(made(story(), SOUND)).ready_sound is None
     heard = [shown(made(story(), *tasks)).ready_sound for tasks in ((FIRST, SOUND), (FIRST, SOUND, SECOND))]
     assert [track and track.seconds for track in heard] == [4, 10]
+    states = [story(), made(story(), SOUND), made(story(), FIRST), made(story(), FIRST, SOUND)]
+    assert [shown(job).is_heard for job in states] == [False, False, False, True]
     assert playlist(made(story(), FIRST, SOUND, SECOND, THIRD), "sound").is_endlist
     # A first piece that is shorter than the first segment of the sound.
     assert shown(made(story(), FIRST, SOUND, pieces={**PIECES, FIRST: played(1.5)})).ready_sound is None

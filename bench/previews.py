@@ -1,0 +1,84 @@
+"""Films that play while they are made: how long it takes from the request to the first picture."""
+
+import io
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import av
+import httpx
+import m3u8
+
+from api_gpu import Client, Job, Progress, Scene, Transition
+from bench import plain
+from bench.pair import Measured
+from bench.timing import Row
+
+SECONDS, SCENE_SECONDS, STILLS = 600, 5, 10
+CLIP_SECONDS = 10
+AIM = "< 4 s"
+
+
+def rows(pair: Measured, folder: Path) -> Iterator[Row]:
+    """Seconds until a picture is decoded, of a film of 10 minutes in 1080p: of stills with narration, music and
+    captions, and of a video with captions in pieces. Sources are there already."""
+    srt = folder / "talk.srt"
+    plain.make_srt(srt, SECONDS)
+    client = pair.client.previewing()
+    yield "first picture of a story of 10 minutes", _first_picture(_story(client, folder, srt)), AIM
+    yield (
+        "first picture of captions on a video of 10 minutes",
+        _first_picture(_captions(client, folder, srt)),
+        "",
+    )
+
+
+def _story(client: Client, folder: Path, srt: Path) -> Callable[[], Job]:
+    voice, stills = folder / "voice.m4a", [folder / f"still{number}.png" for number in range(STILLS)]
+    plain.make_audio(voice, SECONDS)
+    for number, still in enumerate(stills):
+        plain.make_image(still, number)
+    names = [client.upload(path).name for path in (*stills, voice, srt)]
+    *pictures, sound, captions = names
+    scenes = [
+        Scene(image=pictures[number % STILLS], seconds=SCENE_SECONDS) for number in range(SECONDS // SCENE_SECONDS)
+    ]
+    fade = Transition(kind="crossfade", seconds=0.5)
+    return lambda: client.story(scenes, narration=sound, music=sound, subtitles=captions, transition=fade)
+
+
+def _captions(client: Client, folder: Path, srt: Path) -> Callable[[], Job]:
+    clip, video = folder / "clip.mp4", folder / "video.mp4"
+    plain.make_video(clip, CLIP_SECONDS, "1920x1080")
+    plain.ffmpeg("-stream_loop", str(SECONDS // CLIP_SECONDS - 1), "-i", clip, "-c", "copy", *plain.FASTSTART, video)
+    named, captions = client.upload(video).name, client.upload(srt).name
+    return lambda: client.caption(named, captions)
+
+
+def _first_picture(submit: Callable[[], Job]) -> str:
+    """Return how long it took, and how many seconds could be played then. The job is canceled."""
+    begun = time.perf_counter()
+    job = submit()
+    try:
+        for event in job.watch():
+            if isinstance(event, Progress) and event.preview and event.preview.seconds:
+                _decode_first(event.preview.url)
+                return f"{time.perf_counter() - begun:.2f} s ({event.preview.seconds:.1f} s play)"
+    finally:
+        job.cancel()
+    return "never"
+
+
+def _decode_first(link: str) -> None:
+    """Load what a player loads before it shows something, and decode a picture. Raises where there is none."""
+    (stream,) = m3u8.load(link).playlists
+    segment = m3u8.load(stream.absolute_uri).segments[0]
+    data = b"".join(_loaded(part.absolute_uri, part.byterange) for part in (segment.init_section, segment))
+    with av.open(io.BytesIO(data)) as container:
+        next(iter(container.decode(video=0)))
+
+
+def _loaded(url: str, byte_range: str) -> bytes:
+    size, _, offset = byte_range.partition("@")
+    answer = httpx.get(url, headers={"Range": f"bytes={offset}-{int(offset) + int(size) - 1}"}, timeout=60)
+    return answer.raise_for_status().content
