@@ -56,13 +56,21 @@ def _serving(cores: Sequence[int], root: Path) -> Iterator[Client]:
     http, grpc, health, *ports = map(str, free_ports(3 + 2 * len(cores)))
     make_set(folder.certificates, ["localhost"])
     folder.write_serving(Serving(os.getpid(), f"http://localhost:{http}", f"localhost:{grpc}"))
-    own = {"PORT": http, "GRPC_PORT": grpc, "HEALTH_PORT": health, "X_API_KEY": folder.ensure_key()}
+    own = {
+        "PORT": http,
+        "GRPC_PORT": grpc,
+        "HEALTH_PORT": health,
+        "METRICS_PORT": "0",
+        "X_API_KEY": folder.ensure_key(),
+    }
     encoders = dict(zip(cores, zip(ports[::2], ports[1::2], strict=True), strict=True))
     addresses = ",".join(f"127.0.0.1:{port}" for port, _ in encoders.values())
     with contextlib.ExitStack() as stack:
         for core, (port, probe) in encoders.items():
             place = {"WORK_DIR": str(root / f"work{core}"), "LOGS_DIR": str(root / f"logs{core}")}
-            settings = encoder_environment(folder, HOST="127.0.0.1", PORT=port, HEALTH_PORT=probe, **place)
+            settings = encoder_environment(
+                folder, HOST="127.0.0.1", PORT=port, HEALTH_PORT=probe, METRICS_PORT="0", **place
+            )
             stack.enter_context(_process(["taskset", "-c", str(core), *module_command("encoder")], settings))
         gateway = gateway_environment(folder, ENCODERS=addresses, LOGS_DIR=str(folder.logs), HOST="127.0.0.1", **own)
         stack.enter_context(_process(module_command("gateway"), gateway))

@@ -39,13 +39,14 @@ ENV NVIDIA_VISIBLE_DEVICES=all \
     TLS_CERT=/certs/encoder.crt \
     TLS_KEY=/certs/encoder.key \
     TLS_CA=/certs/ca.crt \
-    HEALTH_PORT=50054
+    HEALTH_PORT=50054 \
+    METRICS_PORT=9465
 
 USER 10001
 WORKDIR /home/encoder
 VOLUME /work
 # gRPC, probes.
-EXPOSE 50052 50054
+EXPOSE 50052 50054 9465
 HEALTHCHECK --interval=15s --timeout=5s --start-period=60s CMD python -m servicekit.probe "$HEALTH_PORT"
 # SIGTERM: what runs may end for DRAIN_SECONDS, so give `docker stop` more than that.
 CMD ["python", "-m", "encoder"]

@@ -36,13 +36,14 @@ ENV PATH=/opt/api-gpu/bin:$PATH \
     TLS_KEY=/certs/gateway.key \
     TLS_CLIENT_CA=/certs/client-ca.crt \
     ENCODER_CA=/certs/ca.crt \
-    HEALTH_PORT=50053
+    HEALTH_PORT=50053 \
+    METRICS_PORT=9464
 
 USER 10001
 WORKDIR /home/api-gpu
 VOLUME /data
 # JSON, gRPC, probes.
-EXPOSE 3000 50051 50053
+EXPOSE 3000 50051 50053 9464
 HEALTHCHECK --interval=15s --timeout=5s --start-period=60s CMD python -m servicekit.probe "$HEALTH_PORT"
 # SIGTERM: what runs may end for DRAIN_SECONDS, so give `docker stop` more than that.
 CMD ["python", "-m", "gateway"]

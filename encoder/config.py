@@ -11,7 +11,7 @@ from encoder.codecs.nvenc.request import FORMATS, MAX_B_FRAMES, MAX_CQ, MAX_LOOK
 from encoder.codecs.nvenc.request import PRESETS as NVENC_PRESETS
 from encoder.sandbox.sandboxes import AUTO as AUTO_SANDBOX
 from encoder.sandbox.sandboxes import SANDBOXES
-from servicekit.config import Cidrs, SessionToken, Settings
+from servicekit.config import Cidrs, PortOrNone, SessionToken, Settings
 from servicekit.logs import LEVELS
 from servicekit.server_tls import ReloadingIdentity
 from servicekit.tls import Identity, IdentityFiles
@@ -36,6 +36,7 @@ class EncoderSettings(Settings):
     host: str = "0.0.0.0"
     port: int = Field(50052, ge=0, le=65535)
     health_port: int = Field(50054, ge=0, le=65535)
+    metrics_port: PortOrNone | None = None
     tls_cert: Path = Path(".api-gpu/certs/encoder.crt")
     tls_key: Path = Path(".api-gpu/certs/encoder.key")
     tls_ca: Path = Path(".api-gpu/certs/ca.crt")

@@ -8,6 +8,7 @@ from typing import Any
 import grpc
 import structlog
 from google.bytestream import bytestream_pb2, bytestream_pb2_grpc
+from prometheus_client import REGISTRY
 
 from apigpu.v1 import (
     assets_pb2_grpc,
@@ -28,6 +29,7 @@ from gateway.components import Components, followed
 from gateway.config import GatewaySettings
 from gateway.fleet.providers.base import EndpointConfig, ServerlessProvider
 from gateway.jobs.quote import Quoter
+from gateway.monitor import GatewayMonitor
 from gateway.ratelimit import KeyRateLimit
 from gateway.rest.routes import PUBLIC, endpoints
 from gateway.rest.server import HttpServer, RestSettings, build_app
@@ -48,6 +50,7 @@ from gateway.services.video import VideoService
 from servicekit.admission import admission
 from servicekit.interceptors import error_boundary
 from servicekit.local import LocalChannel, LocalServer
+from servicekit.metrics import exported
 from servicekit.server import Service, stop_signal
 from servicekit.server_tls import ServerTls
 from servicekit.tasks import cancel_and_wait
@@ -56,6 +59,7 @@ from servicekit.tls import IdentityFiles
 log = structlog.get_logger("gateway")
 
 CLOSE_SECONDS = 2.0
+METRICS_PORT = 9464
 
 
 async def serve(settings: GatewaySettings) -> None:
@@ -87,12 +91,18 @@ class Gateway:
         keys = ApiKeys(settings.api_keys, admin_keys=settings.admin_keys, ring=components.ring)
         service, local = _grpc_service(components, keys, tls)
         _listen(service, components, tls.credentials())
+        await _start_metrics(components, stack)
         await service.start()
         stack.push_async_callback(service.drain, 0)
         stack.push_async_callback(local.close)
         http = await _start_http(components, keys, LocalChannel(local), stack)
         _start_guard(components, service, stack)
-        log.info("serving", http=settings.port, grpc=settings.grpc_port, health=settings.health_port)
+        log.info(
+            "serving",
+            http=settings.port,
+            grpc=settings.grpc_port,
+            health=settings.health_port,
+        )
         return cls(components, service, http)
 
     async def until_stopped(self) -> None:
@@ -118,6 +128,14 @@ class Gateway:
     async def _close(self) -> None:
         self.components.jobs.closing.set()
         await asyncio.gather(self.http.drain(CLOSE_SECONDS), self.service.drain(CLOSE_SECONDS))
+
+
+async def _start_metrics(components: Components, stack: contextlib.AsyncExitStack) -> None:
+    """Serve the metrics until `stack` ends. Raises ConfigError."""
+    monitor, settings = GatewayMonitor(components), components.settings
+    REGISTRY.register(monitor)
+    stack.callback(REGISTRY.unregister, monitor)
+    await stack.enter_async_context(exported(settings.host, settings.metrics_port, METRICS_PORT))
 
 
 def _server_tls(settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> ServerTls:

@@ -9,7 +9,7 @@ from gateway.assets.bucket import CLOUDS
 from gateway.fleet.settings import FleetSettings, Seconds
 from gateway.webhooks.signing import check_secret
 from gateway.workers.static import EncoderName
-from servicekit.config import Cidrs, CommaList, ConfigError, SessionToken
+from servicekit.config import Cidrs, CommaList, ConfigError, PortOrNone, SessionToken
 
 DAY_SECONDS = 86_400.0
 GIB = 1024**3
@@ -29,6 +29,7 @@ class GatewaySettings(FleetSettings):
     port: Port = 3000
     grpc_port: Port = 50051
     health_port: Port = 50053
+    metrics_port: PortOrNone | None = None
     public_url: str = ""
     x_api_key: SecretStr
     admin_api_key: SecretStr = SecretStr("")

@@ -28,6 +28,9 @@ def _networks(value: Any) -> Any:
 CommaList = Annotated[tuple[T, ...], NoDecode, BeforeValidator(_split)]
 Cidrs = Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_networks)]
 
+# 0 serves nothing.
+PortOrNone = Annotated[int, Field(ge=0, le=65535)]
+
 # The secret between gateway and encoder: SESSION_TOKEN, or GPU_API_KEY, its name in the system that came before.
 SessionToken = Annotated[SecretStr, Field(validation_alias=AliasChoices("session_token", "gpu_api_key"))]
 

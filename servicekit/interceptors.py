@@ -23,12 +23,18 @@ from servicekit.errors import (
     ServiceError,
     Unimplemented,
 )
+from servicekit.metrics import count_call
 
 log = structlog.get_logger("servicekit.rpc")
 
 Context = grpc.aio.ServicerContext[Any, Any]
 Around = Callable[[str, Context], Any]
 REQUEST_ID = "x-request-id"
+NO_SUCH_METHOD = "NO_SUCH_METHOD"
+# What calls of methods that there are not are counted as: callers name them.
+NO_METHOD = "unknown/unknown"
+# What gateways ask their encoders every few seconds, which is told only where it fails.
+POLLED = ("/apigpu.encoder.v1.EncoderService/GetCapabilities",)
 # Services of monitors, which call all the time and watch for as long as they like: no deadline, no access log.
 QUIET = ("/grpc.health.v1.", "/externalscaler.")
 
@@ -56,7 +62,7 @@ class AroundCall(grpc.aio.ServerInterceptor):
 
 
 async def _refuse_unknown(method: str, requests: Any, context: Context) -> None:
-    raise Unimplemented(f"There is no method {method[:200]}.", reason="NO_SUCH_METHOD")
+    raise Unimplemented(f"There is no method {method[:200]}.", reason=NO_SUCH_METHOD)
 
 
 def _wrap(handler: Any, around: Callable[[Context], Any]) -> Any:
@@ -158,7 +164,7 @@ def error_boundary(max_call_seconds: float) -> AroundCall:
         started = time.monotonic()
         call_id = request_id(context)
         context.set_trailing_metadata(((REQUEST_ID, call_id),))
-        code = "OK"
+        code, name = "OK", method
         with structlog.contextvars.bound_contextvars(request_id=call_id):
             try:
                 async with AsyncExitStack() as stack:
@@ -166,7 +172,7 @@ def error_boundary(max_call_seconds: float) -> AroundCall:
                         await stack.enter_async_context(asyncio.timeout(max_call_seconds))
                     yield
             except ServiceError as error:
-                code = error.code.name
+                code, name = error.code.name, NO_METHOD if error.reason == NO_SUCH_METHOD else method
                 await abort(context, error, call_id)
             except TimeoutError:
                 code = "DEADLINE_EXCEEDED"
@@ -185,8 +191,10 @@ def error_boundary(max_call_seconds: float) -> AroundCall:
                 await abort(context, Internal(message, reason="UNEXPECTED"), call_id)
             finally:
                 if not method.startswith(QUIET):
-                    elapsed = round((time.monotonic() - started) * 1000, 1)
-                    log.info("call", method=method, code=code, milliseconds=elapsed, peer=context.peer())
+                    seconds = time.monotonic() - started
+                    count_call(name, code, seconds)
+                    tell = log.debug if method in POLLED and code == "OK" else log.info
+                    tell("call", method=method, code=code, milliseconds=round(seconds * 1000, 1), peer=context.peer())
 
     return AroundCall(around, is_outermost=True)
 

@@ -44,13 +44,16 @@ for provider in PROVIDERS.values():
 
 @dataclass(frozen=True)
 class Pair:
-    """A running pair: URL of JSON, host:port of gRPC, the health ports of gateway and encoder, the process of `up`."""
+    """A running pair: URL of JSON, host:port of gRPC, the ports of health and of metrics of gateway and encoder, the
+    process of `up`."""
 
     data_dir: Path
     http_url: str
     target: str
     health_port: int
     encoder_health_port: int
+    metrics_port: int
+    encoder_metrics_port: int
     process: "subprocess.Popen[bytes]"
 
     @property
@@ -91,7 +94,7 @@ def running(data_dir: Path, **environment: str) -> Iterator[Pair]:
 
 def start(data_dir: Path, **environment: str) -> Pair:
     """Start a pair without waiting; `environment` is added to that of this process."""
-    http, grpc, health, encoder, encoder_health = free_ports(5)
+    http, grpc, health, encoder, encoder_health, metrics, encoder_metrics = free_ports(7)
     own = {
         "DATA_DIR": str(data_dir),
         "PORT": str(http),
@@ -99,6 +102,8 @@ def start(data_dir: Path, **environment: str) -> Pair:
         "HEALTH_PORT": str(health),
         "ENCODER_PORT": str(encoder),
         "ENCODER_HEALTH_PORT": str(encoder_health),
+        "METRICS_PORT": str(metrics),
+        "ENCODER_METRICS_PORT": str(encoder_metrics),
     }
     inherited = {name: value for name, value in os.environ.items() if name not in OUTSIDE}
     data_dir.mkdir(parents=True, exist_ok=True)
@@ -112,7 +117,8 @@ def start(data_dir: Path, **environment: str) -> Pair:
             stderr=subprocess.STDOUT,
             preexec_fn=child.preexec,
         )
-    return Pair(data_dir, f"http://localhost:{http}", f"localhost:{grpc}", health, encoder_health, process)
+    urls = f"http://localhost:{http}", f"localhost:{grpc}"
+    return Pair(data_dir, *urls, health, encoder_health, metrics, encoder_metrics, process)
 
 
 def wait_until_up(pair: Pair) -> None:

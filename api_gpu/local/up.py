@@ -20,7 +20,7 @@ from api_gpu.local.certs import make_set
 from api_gpu.local.data_dir import DataDir, Serving, writing
 from api_gpu.local.environment import encoder_environment, gateway_environment
 from api_gpu.local.supervisor import ServiceFailed, ServiceProcess
-from servicekit.config import ConfigError, Settings
+from servicekit.config import ConfigError, PortOrNone, Settings
 from servicekit.tasks import cancel_and_wait
 
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -46,6 +46,8 @@ class UpSettings(Settings):
     health_port: Port = 50053
     encoder_port: Port = 50052
     encoder_health_port: Port | None = None
+    metrics_port: PortOrNone = 9464
+    encoder_metrics_port: PortOrNone | None = None
     x_api_key: SecretStr | None = None
     logs_dir: Path | None = None
     work_dir: Path | None = None
@@ -55,6 +57,12 @@ class UpSettings(Settings):
     def encoder_probe_port(self) -> int:
         """Health port of the encoder: when not given, the one after the gateway's."""
         return self.encoder_health_port or self.health_port + 1
+
+    @property
+    def encoder_exporter_port(self) -> int:
+        """Port of the encoder's metrics: when not given, the one after the gateway's; 0 where that has none."""
+        following = self.metrics_port and self.metrics_port + 1
+        return following if self.encoder_metrics_port is None else self.encoder_metrics_port
 
     @property
     def reachable_host(self) -> str:
@@ -121,6 +129,7 @@ class LocalPair:
             PORT=str(settings.port),
             GRPC_PORT=str(settings.grpc_port),
             HEALTH_PORT=str(settings.health_port),
+            METRICS_PORT=str(settings.metrics_port),
             LOGS_DIR=str(settings.logs_in(self._folder)),
             X_API_KEY=self._keys,
             ENCODERS=f"127.0.0.1:{settings.encoder_port}",
@@ -133,6 +142,7 @@ class LocalPair:
             HOST="127.0.0.1",
             PORT=str(settings.encoder_port),
             HEALTH_PORT=str(settings.encoder_probe_port),
+            METRICS_PORT=str(settings.encoder_exporter_port),
             WORK_DIR=str(settings.work_dir or self._folder.work),
             LOGS_DIR=str(settings.logs_in(self._folder)),
         )
@@ -173,6 +183,8 @@ def require_free_ports(settings: UpSettings) -> None:
         "HEALTH_PORT": (settings.host, settings.health_port),
         "ENCODER_PORT": ("127.0.0.1", settings.encoder_port),
         "ENCODER_HEALTH_PORT": ("127.0.0.1", settings.encoder_probe_port),
+        "METRICS_PORT": (settings.host, settings.metrics_port),
+        "ENCODER_METRICS_PORT": ("127.0.0.1", settings.encoder_exporter_port),
     }
     deadline = time.monotonic() + TAKEN_SECONDS
     for name, (host, port) in ports.items():

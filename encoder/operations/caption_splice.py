@@ -70,6 +70,7 @@ def plan_runs(film: CaptionedFilm, context: PlanContext, why_whole: str = "") ->
     `why_whole` says nothing against it."""
     try:
         _check(film, context, why_whole)
+        _check_share(film)
         track = scan.scan(film.source, film.info, film.video)
         laid_out = _lay_out(film, track)
     except Unspliceable as error:
@@ -93,6 +94,14 @@ def _check(film: CaptionedFilm, context: PlanContext, why_whole: str) -> None:
         raise Unspliceable("it is turned or mirrored by its container")
     if video.transfer or video.interlaced:
         raise Unspliceable("its pictures are interlaced or of high dynamic range, which results are not")
+
+
+def _check_share(film: CaptionedFilm) -> None:
+    """Raise Unspliceable where captions alone take too much of a film; its packets need not be read then."""
+    end = film.video.duration_seconds
+    seconds = sum(max(min(until, end) - start, 0) for start, until in changes.shown_spans(film.script))
+    if seconds > segments.MAX_SHARE * end > 0:
+        raise Unspliceable(f"captions take {seconds:.1f} of {end:.1f} seconds, and so most of its frames")
 
 
 def _lay_out(film: CaptionedFilm, track: ScannedTrack) -> tuple[Segment, ...]:

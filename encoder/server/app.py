@@ -3,6 +3,7 @@ for, and when the last one did."""
 
 import asyncio
 import contextlib
+import functools
 import hmac
 import secrets
 import time
@@ -20,6 +21,7 @@ from encoder.config import EncoderSettings
 from encoder.tasks import inputs
 from encoder.tasks.capabilities import VERSION, Capabilities
 from encoder.tasks.executor import Slots, TaskExecutor, Work, open_executor
+from encoder.tasks.metrics import SLOTS
 from encoder.tasks.results import ResultStream
 from servicekit.addresses import client_network, peer_address
 from servicekit.admission import CallClass, Classify, admission, open_class
@@ -28,6 +30,7 @@ from servicekit.concurrency import ConcurrencyLimit
 from servicekit.config import Network
 from servicekit.errors import PermissionDenied, Unauthenticated
 from servicekit.interceptors import QUIET, AroundCall, Context, error_boundary, metadata
+from servicekit.metrics import exported
 from servicekit.server import Service
 from servicekit.server_tls import ServerTls
 from servicekit.tasks import running
@@ -44,6 +47,9 @@ TOKEN = "x-session-token"
 KINDS = video_pb2.Operation.DESCRIPTOR.oneofs_by_name["kind"].fields
 HEALTH_SECONDS = 1.0
 BOOT_ID = secrets.token_hex(8)
+METRICS_PORT = 9465
+# Those of Slots that are told to Prometheus.
+SLOT_STATES = ("total", "busy", "stuck")
 
 
 @dataclass(frozen=True)
@@ -202,7 +208,13 @@ async def serve(settings: EncoderSettings, idle: IdleMonitor) -> AsyncIterator[N
     """Serve until the block is left, and then drain. Raises ConfigError."""
     identity = settings.identity()
     tls = ServerTls(identity, require_client=True)
-    async with open_executor(settings) as executor, running(identity.follow()):
+    async with (
+        open_executor(settings) as executor,
+        running(identity.follow()),
+        exported(settings.host, settings.metrics_port, METRICS_PORT),
+    ):
+        for state in SLOT_STATES:
+            SLOTS.labels(state).set_function(functools.partial(getattr, executor.slots, state))
         service = Service(
             interceptors=[
                 error_boundary(settings.max_task_seconds),

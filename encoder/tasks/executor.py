@@ -21,6 +21,7 @@ from encoder.planning.protocol import PlanningSettings
 from encoder.sandbox.sandboxes import Sandbox, SandboxAccess
 from encoder.tasks import capabilities, inputs
 from encoder.tasks.capabilities import Capabilities
+from encoder.tasks.metrics import count_result, counted
 from encoder.tasks.results import ResultStream
 from encoder.tasks.workspace import TaskFolder, Workspace
 from servicekit.errors import FailedPrecondition, InvalidArgument, ResourceExhausted, ServiceError, Unavailable
@@ -155,6 +156,12 @@ class TaskExecutor:
     async def run(self, work: Work) -> encoder_pb2.Summary:
         """Do the work, and send the results out; they lie in the folder then. Raises ServiceError, also when part of a
         result is out; leaves nothing running when it is cancelled."""
+        with counted(work.task):
+            summary = await self._run_with_any(work)
+        count_result(work.task, summary)
+        return summary
+
+    async def _run_with_any(self, work: Work) -> encoder_pb2.Summary:
         current, *others = self._codecs_for(work.task)
         while True:
             try:

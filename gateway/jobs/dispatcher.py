@@ -31,6 +31,7 @@ from gateway.jobs.policy import JobPolicy
 from gateway.jobs.preparation import Preparation, SlotLease
 from gateway.jobs.queue import Attempt, TaskQueue, TaskRef
 from gateway.jobs.store import JobStore
+from gateway.metrics import ATTEMPTS
 from gateway.sources.fetch import final_error, is_of_origin
 from gateway.sources.guard import OriginBusy
 from gateway.workers.base import EncoderBusy, EncoderCutOff, EncoderLost, InputFailed
@@ -160,6 +161,7 @@ class Dispatcher:
         try:
             async with attempt.delivery.keep_alive():
                 error = await self._run(attempt, slot)
+                ATTEMPTS.labels(self.store.index.operation(attempt.ref.job_id), _outcome(error)).inc()
                 await self._settle(attempt, error, slot)
                 return isinstance(error, EncoderBusy)
         except asyncio.CancelledError:
@@ -306,3 +308,14 @@ class Dispatcher:
             if attempt.is_current_attempt(job):
                 await self.executor.delete_orphaned_results(ref, job)
                 await attempt.delivery.ack()
+
+
+def _outcome(error: ServiceError | None) -> str:
+    """Return how an attempt ended, for the metrics."""
+    if error is None:
+        return "completed"
+    if isinstance(error, EncoderBusy | OriginBusy | Aborted) or error.reason == OUTLINE_TOO_SMALL:
+        return "returned"
+    if isinstance(error, TaskTimedOut):
+        return "timed_out"
+    return "interrupted" if isinstance(error, Unavailable | DataLoss) or passes(error) else "failed"

@@ -23,6 +23,7 @@ from gateway.jobs.progress import Phase, ProgressBus, TaskProgress
 from gateway.jobs.queue import Attempt, TaskRef
 from gateway.jobs.results import TaskResults, delete_orphaned_results, delete_result, stored_result
 from gateway.jobs.store import JobStore
+from gateway.metrics import WAIT_SECONDS, count_result
 from gateway.sources import Sources
 from gateway.sources.outline import MIN_BYTES, MIN_DIVISIBLE_BYTES
 from gateway.workers.base import EncodeJob, Encoder, EncoderBusy, Input, ResumableEncoder
@@ -130,6 +131,7 @@ class TaskExecutor:
             except EncoderBusy:
                 await callbacks.waiting(is_starting=False)
                 raise
+            count_result(self.store.index.operation(attempt.ref.job_id), outcome.summary)
             expansion = await self._expansion(attempt.ref, outcome.summary)
             if outcome.asset_id:
                 result = stored_result(outcome.summary, outcome.asset_id, outcome.file_ids)
@@ -156,6 +158,8 @@ class TaskExecutor:
         if job.tasks[ref.index].status.is_terminal:
             raise Cancelled("The job was cancelled.")
         attempt.started_at = job.tasks[ref.index].started_at
+        if job.started_at == attempt.started_at:  # it is the first of the job
+            WAIT_SECONDS.labels(job.operation).observe(job.delay_ms(time.time()) / 1000)
 
     def _started(self, job: Job, attempt: Attempt) -> Job:
         index = attempt.ref.index

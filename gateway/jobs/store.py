@@ -194,6 +194,10 @@ class JobIndex:
         """Return True for a job whose tasks need each other's results."""
         return self._known.get(job_id, NOTHING).is_graph
 
+    def operation(self, job_id: str) -> str:
+        """Return the operation of a job, "" where it is not known."""
+        return self._known.get(job_id, NOTHING).operation
+
     def unfit(self, job_id: str, index: int, since: float) -> list[str]:
         """Return the encoders that failed a task by a fault of their own since then."""
         found = self._known.get(job_id, NOTHING).unfit.get(index, ())

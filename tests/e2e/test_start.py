@@ -39,6 +39,7 @@ def gateway_settings(tmp_path):
         "PORT": http,
         "GRPC_PORT": grpc,
         "HEALTH_PORT": health,
+        "METRICS_PORT": "0",
         "TLS_CERT": str(certs / "gateway.crt"),
         "TLS_KEY": str(certs / "gateway.key"),
         "TLS_CLIENT_CA": str(certs / "client-ca.crt"),

@@ -40,6 +40,7 @@ class EncoderHost:
             "HOST": "127.0.0.1",
             "PORT": str(port),
             "HEALTH_PORT": "0",
+            "METRICS_PORT": "0",
             "CODEC": "x264",
             "WORK_DIR": str(self.folder / label / "work"),
             "LOGS_DIR": str(self.folder / label / "logs"),

@@ -197,6 +197,7 @@ def environment(certs: Path, folder: Path, settings: Mapping[str, object] = NOTH
         "HOST": "127.0.0.1",
         "PORT": 0,
         "HEALTH_PORT": 0,
+        "METRICS_PORT": 0,
         "WORK_DIR": folder / "work",
         "LOGS_DIR": folder / "logs",
         "TLS_CERT": certs / "encoder.crt",

@@ -34,6 +34,7 @@ class LoneGateway:
             "PORT": str(http),
             "GRPC_PORT": str(grpc),
             "HEALTH_PORT": str(health),
+            "METRICS_PORT": "0",
             "PUBLIC_URL": self.url,
             "DATA_DIR": str(folder / "data"),
             "LOGS_DIR": str(folder / "logs"),

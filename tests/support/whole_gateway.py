@@ -30,6 +30,7 @@ async def opened(tmp_path, **changes):
             "port": http,
             "grpc_port": port,
             "health_port": health,
+            "metrics_port": 0,
             "x_api_key": "key",
             "data_dir": tmp_path,
             "encoders": (f"127.0.0.1:{address}",),

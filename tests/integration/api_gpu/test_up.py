@@ -22,7 +22,10 @@ from tests.support.command_line import api_gpu
 from tools.pair import Pair, free_ports, running, start, stop, wait_until_up
 from tools.samples import Samples
 
-NAMES = ("PORT", "GRPC_PORT", "HEALTH_PORT", "ENCODER_PORT", "ENCODER_HEALTH_PORT")
+NAMES = (
+    *("PORT", "GRPC_PORT", "HEALTH_PORT", "METRICS_PORT"),
+    *("ENCODER_PORT", "ENCODER_HEALTH_PORT", "ENCODER_METRICS_PORT"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -162,11 +165,13 @@ def port_of(pair: Pair, name: str) -> str:
         "GRPC_PORT": pair.target.rpartition(":")[2],
         "HEALTH_PORT": str(pair.health_port),
         "ENCODER_HEALTH_PORT": str(pair.encoder_health_port),
+        "METRICS_PORT": str(pair.metrics_port),
+        "ENCODER_METRICS_PORT": str(pair.encoder_metrics_port),
     }
     return ports[name]
 
 
-@pytest.mark.parametrize("name", ["PORT", "GRPC_PORT", "HEALTH_PORT", "ENCODER_HEALTH_PORT"])
+@pytest.mark.parametrize("name", ["PORT", "GRPC_PORT", "HEALTH_PORT", "ENCODER_HEALTH_PORT", "METRICS_PORT"])
 def test_a_port_that_is_taken_ends_it_with_the_text(own: Pair, tmp_path: Path, name: str) -> None:
     """Also that of probes: the health of the other pair must not be taken for one's own."""
     taken = port_of(own, name)

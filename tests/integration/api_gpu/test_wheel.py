@@ -25,7 +25,10 @@ CLIENT = {"grpcio", "protobuf", "googleapis-common-protos", "typer", "rich", "st
 HEAVY = ("av", "cryptography", "cv2", "imageio_ffmpeg", "nats", "numpy", "pydantic_settings", "starlette", "uvicorn")
 HEAVY_PACKAGES = {"av", "cryptography", "imageio-ffmpeg", "nats-py", "numpy", "opencv-python-headless", "uvicorn"}
 DECOYS = ("gateway", "client", "queue", "encoder", "servicekit", "apigpu", "nats", "logging")
-PORTS = ("PORT", "GRPC_PORT", "HEALTH_PORT", "ENCODER_PORT", "ENCODER_HEALTH_PORT")
+PORTS = (
+    *("PORT", "GRPC_PORT", "HEALTH_PORT", "METRICS_PORT"),
+    *("ENCODER_PORT", "ENCODER_HEALTH_PORT", "ENCODER_METRICS_PORT"),
+)
 
 
 @dataclass(frozen=True)

@@ -91,6 +91,7 @@ def test_its_environment_is_made_of_settings_and_its_ports_are_the_defaults(imag
     assert environment.keys() - NOT_SETTINGS <= known.keys()
     assert environment["HEALTH_PORT"] == str(known["HEALTH_PORT"])
     ports = {known[name] for name in ("PORT", "GRPC_PORT", "HEALTH_PORT") if name in known}
+    ports.add(int(environment["METRICS_PORT"]))
     assert {int(port) for port in final.one("EXPOSE").split()} == ports
     for name, value in environment.items():
         if name.startswith("TLS_") or name == "ENCODER_CA":

@@ -1,0 +1,102 @@
+"""Metrics of a process for Prometheus: its gRPC calls, by the names that the field has for them, and the port that they
+are read at. What a service counts beside, it counts in the registry of the library itself."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import structlog
+import uvicorn
+from prometheus_client import Counter, Histogram, disable_created_metrics, make_asgi_app
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+from servicekit.config import ConfigError
+
+log = structlog.get_logger("servicekit.metrics")
+
+PATH = "/metrics"
+CODECS = ("nvenc", "x264", "copy")
+# Scrapers at once; the port is for those of one's own.
+MAX_CONNECTIONS = 32
+KEEP_ALIVE_SECONDS = 30
+SECONDS = (0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0, 300.0, 1800.0)
+
+# When each was first counted, which nobody asks for, would be as many lines again.
+disable_created_metrics()  # type: ignore[no-untyped-call]
+
+CALLS = Counter(
+    "grpc_server_handled", "Calls that ended, by their status.", ("grpc_service", "grpc_method", "grpc_code")
+)
+CALL_SECONDS = Histogram(
+    "grpc_server_handling_seconds", "Seconds of calls.", ("grpc_service", "grpc_method"), buckets=SECONDS
+)
+
+
+def count_call(method: str, code: str, seconds: float) -> None:
+    """Count a call of a method ("/apigpu.v1.JobService/GetJob") that there is."""
+    service, _, name = method.lstrip("/").partition("/")
+    CALLS.labels(service, name, code).inc()
+    CALL_SECONDS.labels(service, name).observe(seconds)
+
+
+def codec_label(codec: str) -> str:
+    """Return the label of a codec: what an encoder names that is not known is one, so that there are few."""
+    return codec if codec in CODECS else "other" if codec else "none"
+
+
+@contextlib.asynccontextmanager
+async def exported(host: str, given: int | None, default: int) -> AsyncIterator[None]:
+    """Serve the metrics at the port that is `given` (0: nowhere), else at the `default` one, until the block is left.
+
+    Raises ConfigError for a given port that is taken. The default one may be: two services of a machine can have the
+    same, and go on without.
+    """
+    try:
+        listener = _bind(host, default if given is None else given) if given != 0 else None
+    except ConfigError as error:
+        if given is not None:
+            raise
+        log.warning("metrics are not served", error=str(error))
+        listener = None
+    if listener is None:
+        yield
+        return
+    server = _Server(
+        uvicorn.Config(
+            Starlette(routes=[Mount(PATH, make_asgi_app())]),
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            limit_concurrency=MAX_CONNECTIONS,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=1,
+        )
+    )
+    serving = asyncio.create_task(server.serve([listener]))
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await serving
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's, which leaves signals to the process."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    family: Any = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host.strip("[]"), port), family=family)
+    except OSError as error:
+        text = f"METRICS_PORT={port}: cannot listen on {host}:{port}; is the port taken? ({error.strerror})"
+        raise ConfigError(text) from error
