@@ -66,6 +66,21 @@ def captioned(gateway, folder, video, srt, name):
     return subprocess.Popen(arguments, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True)
 
 
+def killed_meanwhile(gateway, running, chance, seconds):
+    """Kill the gateway at some moment of a command, which is to succeed; what it had said last before."""
+    told = []
+    reading = threading.Thread(target=lambda: told.extend(running.stderr))
+    reading.start()
+    time.sleep(chance.uniform(0.0, seconds))
+    gateway.end(signal.SIGKILL)
+    last = told[-1].strip() if told else "nothing"
+    time.sleep(chance.uniform(0.0, 1.0))
+    gateway.start()
+    assert running.wait(120) == 0, told
+    reading.join()
+    return last
+
+
 @pytest.mark.long
 @pytest.mark.timeout(1800)
 def test_a_caption_outlives_its_gateway_at_any_moment(gateway, tmp_path):
@@ -75,21 +90,13 @@ def test_a_caption_outlives_its_gateway_at_any_moment(gateway, tmp_path):
     ffmpeg("-f", "lavfi", "-i", picture, "-c:v", "libx264", "-qp", "24", "-pix_fmt", "yuv420p", str(video))
     srt.write_text(SRT)
     begun = time.monotonic()
-    alone = captioned(gateway, tmp_path, video, srt, "alone.mp4")
-    assert alone.wait(120) == 0, alone.stderr.read()
+    with captioned(gateway, tmp_path, video, srt, "alone.mp4") as alone:
+        told = alone.communicate(timeout=120)
+        assert alone.returncode == 0, told
     seconds, kills = time.monotonic() - begun, []
     for number in range(KILLS):
-        running = captioned(gateway, tmp_path, video, srt, f"{number}.mp4")
-        told = []
-        reading = threading.Thread(target=lambda stream=running.stderr, told=told: told.extend(stream))
-        reading.start()
-        time.sleep(chance.uniform(0.0, seconds))
-        gateway.end(signal.SIGKILL)
-        kills.append(told[-1].strip() if told else "nothing")
-        time.sleep(chance.uniform(0.0, 1.0))
-        gateway.start()
-        assert running.wait(120) == 0, (number, kills[-1], told)
-        reading.join()
+        with captioned(gateway, tmp_path, video, srt, f"{number}.mp4") as running:
+            kills.append(killed_meanwhile(gateway, running, chance, seconds))
         assert footage(tmp_path / f"{number}.mp4").frames == footage(video).frames == 100
     print(f"killed {KILLS} times, when the command had said last: {sorted(kills)}")
     # Uploads are deleted by the command, the results by nobody; what a gateway left that was killed is deleted too.
