@@ -31,7 +31,9 @@ READING = {
     "JobService": ("GetJob", "ListJobs", "ListWebhooks"),
     "KeyService": ("ListKeys",),
     "SystemService": ("GetInfo", "GetHealth", "GetRunpodHealth", "GetRunpodConfig"),
+    "TenantService": ("GetTenant", "ListTenants"),
     "UploadService": ("GetUpload",),
+    "UsageService": ("GetUsage",),
 }
 SERVICE_CONFIG = {
     "methodConfig": [
