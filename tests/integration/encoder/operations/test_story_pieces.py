@@ -75,13 +75,15 @@ def decoded(path: Path) -> list[float]:
 
 
 def test_what_is_no_fragmented_file_is_refused_and_a_long_one_is_read_in_step_with_its_size(tmp_path: Path) -> None:
-    plain = media.video(tmp_path / "plain.mp4", 1, "64x36", 30, False)
+    plain = media.video(tmp_path / "plain.mp4", 1, "64x36", 30, True)
     with pytest.raises(ValueError, match="no fragment"):
         fragments.playback(plain)
     options = [part for name, value in fragments.PIECE.items() for part in (f"-{name}", value)]
     whole = tmp_path / "piece.mp4"
     media.run("-i", plain, "-c", "copy", *options, whole)
     told = fragments.playback(whole)
+    # Picture and sound in one file are told of by the picture.
+    assert (told.width, told.codec.split(",")[1:], list(told.segment_milliseconds)) == (64, ["mp4a.40.2"], [1000])
     data = whole.read_bytes()
     body = data[told.header_bytes : told.header_bytes + sum(told.segment_bytes)]
 
