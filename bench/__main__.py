@@ -1,10 +1,12 @@
 """`python -m bench [NAME …]`: print the table, or only the parts named (PARTS)."""
 
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import structlog
 from rich.console import Console
 from rich.table import Table
 
@@ -56,6 +58,7 @@ def main(names: list[str]) -> None:
     """Start a pair, measure, print."""
     if unknown := set(names) - PARTS.keys():
         sys.exit(f"unknown: {', '.join(unknown)}; known: {', '.join(PARTS)}")
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     table = Table("measured", "figure", "aim", title=f"api-gpu on {os.cpu_count()} cores")
     console = Console()
     with running() as pair:

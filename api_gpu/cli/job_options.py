@@ -1,4 +1,4 @@
-"""What the command of any operation takes beside the operation: priority, webhook, metadata."""
+"""What the command of any operation takes beside the operation: priority, deadline, webhook, metadata."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ ANY = inspect.Parameter.POSITIONAL_OR_KEYWORD
 PANEL = "Job"
 HELP = {
     "priority": "interactive, normal (the default) or batch: which of your jobs go first.",
+    "deadline": "Seconds in which the job is to be done: as many encoders are rented as that takes.",
     "webhook_url": "URL that is called when the job ends.",
     "webhook_event": "What it is called for instead: job.queued, job.started, job.item, job.progress, job.ended.",
     "metadata": "Note on the job, as NAME=VALUE; lists and webhooks have it.",
@@ -39,7 +40,7 @@ def taking_job_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _kind(name: str) -> Any:
-    return list[str] | None if name in LISTS else str | None
+    return list[str] | None if name in LISTS else float | None if name == "deadline" else str | None
 
 
 def _flag(name: str) -> Any:
@@ -48,11 +49,16 @@ def _flag(name: str) -> Any:
 
 
 def _said(
-    priority: str | None, webhook_url: str | None, webhook_event: Iterable[str] | None, metadata: Iterable[str] | None
+    priority: str | None,
+    deadline: float | None,
+    webhook_url: str | None,
+    webhook_event: Iterable[str] | None,
+    metadata: Iterable[str] | None,
 ) -> dict[str, Any]:
     """Return what is given, as `Client.telling` takes it. Raises BadParameter."""
     given = {
         "priority": priority,
+        "deadline_seconds": deadline,
         "webhook_url": webhook_url,
         "webhook_events": list(webhook_event or ()),
         "metadata": dict(_entry(text) for text in metadata or ()),

@@ -69,7 +69,7 @@ class PlanContext:
     codec: Codec
     threads: int
     fonts: FontLibrary
-    # How many tasks could run side by side, 0 where that is not known.
+    # How many machines could work side by side, 0 where that is not known.
     workers: int = 0
     # True where nothing but the plan is wanted.
     plan_only: bool = False

@@ -36,12 +36,22 @@ class Policy:
 
 
 @dataclass(frozen=True, slots=True)
+class DueTasks:
+    """Waiting tasks of a job that is to be done within so many seconds, below 0 where it is late."""
+
+    tasks: int
+    left_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Demand:
-    """The queue: tasks waiting for a slot, the longest wait so far, and the mean duration of a task."""
+    """The queue: tasks waiting for a slot, the longest wait so far, and the mean duration of a task; those of them that
+    are `due` by some time."""
 
     waiting: int
     oldest_wait_seconds: float
     task_seconds: float
+    due: tuple[DueTasks, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,16 +327,30 @@ def _launch_for_demand(plan: Plan) -> None:
         plan.launch(offer, f"{plan.fleet.demand.waiting} tasks waiting")
 
 
+def _start_late(plan: Plan, starts: list[tuple[float, int]]) -> bool:
+    """Return True if tasks would start later than they must: each a limit in seconds, and how many."""
+    total = 0
+    for limit_seconds, tasks in sorted(starts):
+        total += tasks
+        if tasks and plan.startable_tasks(limit_seconds) < total:
+            return True
+    return False
+
+
 def _is_needed(offer: Offer, plan: Plan) -> bool:
     """Return True if tasks would wait for too long without the offer, and less with it. Later offers do not matter: a
-    provider is passed over when it has none, not because it is slower."""
+    provider is passed over when it has none, not because it is slower. Those that are to be done by a time that the
+    offer can keep may wait so long that they are; others as long as the policy says."""
     demand, target_seconds = plan.fleet.demand, plan.fleet.policy.target_wait_seconds
     if plan.free_slots() + plan.provisioning_slots() >= demand.waiting:
         return False
+    dated = [due for due in demand.due if due.left_seconds - plan.task_seconds >= offer.setup_seconds]
+    undated = demand.waiting - sum(due.tasks for due in dated)
     limit_seconds = target_seconds + (offer.setup_seconds if offer.setup_seconds > target_seconds else 0)
-    if plan.startable_tasks(limit_seconds) < demand.waiting:
+    starts = [(due.left_seconds - plan.task_seconds, due.tasks) for due in dated]
+    if _start_late(plan, [*starts, (limit_seconds, max(undated, 0))]):
         return True
-    if any(not worker.is_ready for worker in plan.staying):
+    if undated <= 0 or any(not worker.is_ready for worker in plan.staying):
         return False
     # Running tasks take longer than estimated: the oldest has waited, and goes on waiting.
     next_seconds = min(plan.slot_delays())

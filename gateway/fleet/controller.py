@@ -12,7 +12,7 @@ import structlog
 from gateway.cluster.assignments import TaskAssignments
 from gateway.cluster.leader import LeaderLease
 from gateway.fleet import billing
-from gateway.fleet.autoscaler import Decision, Demand, Launch, Offer, Policy, Snapshot, Worker, decide
+from gateway.fleet.autoscaler import Decision, Demand, DueTasks, Launch, Offer, Policy, Snapshot, Worker, decide
 from gateway.fleet.estimates import EstimateStore
 from gateway.fleet.instances.instance import Instance, InstanceState, new_label
 from gateway.fleet.instances.registry import InstanceRegistry
@@ -85,6 +85,9 @@ class Queue(Protocol):
     def operations_waiting(self) -> dict[str, int]:
         """Return the number of waiting tasks by operation."""
 
+    def deadlines(self) -> list[tuple[float, int]]:
+        """Return when jobs are to be done (Unix seconds), and how many of their tasks wait."""
+
 
 def current_demand(queue: Queue, assignments: TaskAssignments, estimate_store: EstimateStore, now: float) -> Demand:
     """Return the tasks that wait for a slot: those that no gateway has assigned. By its record one may be running, and
@@ -94,6 +97,7 @@ def current_demand(queue: Queue, assignments: TaskAssignments, estimate_store: E
         waiting=max(0, tasks - len(assignments.assigned())),
         oldest_wait_seconds=queue.oldest_wait_seconds(now),
         task_seconds=estimate_store.estimates.mean_task_seconds(queue.operations_waiting()),
+        due=tuple(DueTasks(tasks, deadline - now) for deadline, tasks in queue.deadlines()),
     )
 
 

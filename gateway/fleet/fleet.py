@@ -57,9 +57,9 @@ class Fleet:
         """Return True while an instance is on its way."""
         return any(instance.ready_at is None for instance in self.registry.living())
 
-    def workers(self, slots: int) -> int:
-        """Return how many tasks could run side by side: on so many slots that there are, or on what may be rented."""
-        return max(slots, self.policy.maximum if self.controller.rentable_monitors else 0)
+    def workers(self, encoders: int) -> int:
+        """Return how many machines could work side by side: so many that there are, or what may be rented."""
+        return max(encoders, self.policy.maximum if self.controller.rentable_monitors else 0)
 
     def expected_usd(self, tasks: Mapping[str, int]) -> float | None:
         """Return the expected cost of a job, of so many tasks by operation, at the cheapest provider; None if there is

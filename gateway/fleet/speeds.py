@@ -68,13 +68,23 @@ class TaskSpeeds:
 
     def seconds(self, item: WorkItem) -> ValueRange | None:
         """Return what a task may take, by those of its kind: by the frame, where frames are known. None without any."""
-        seen = self.samples.get(item.kind)
-        if not seen:
+        found = self._seconds_by_frames(item) or [sample.seconds for sample in self._alike(item)]
+        if not found:
             return None
-        framed = [sample for sample in seen if sample.frames] if item.frames else []
-        found = [one.seconds / one.frames * item.frames for one in framed] or [one.seconds for one in seen]
         factor = FEW_FACTOR if len(found) < FEW else MANY_FACTOR
         return ValueRange(min(found) / factor, max(found) * factor)
+
+    def _seconds_by_frames(self, item: WorkItem) -> list[float]:
+        """Return what a task would have taken by its frames; a part of an operation that was not seen yet takes as long
+        for each as the whole does."""
+        kinds = (item.kind, item.kind.partition(".")[0]) if item.frames else ()
+        framed = ([one for one in self.samples.get(kind, ()) if one.frames] for kind in kinds)
+        return [one.seconds / one.frames * item.frames for one in next(filter(None, framed), [])]
+
+    def _alike(self, item: WorkItem) -> Sequence[TaskSample]:
+        """Return the tasks of a kind; of one that makes no frames those that made none, as they only planned."""
+        seen = self.samples.get(item.kind, ())
+        return seen if item.frames else [one for one in seen if not one.frames] or seen
 
     def job_seconds(self, work: Iterable[WorkItem], encoders: int) -> ValueRange | None:
         """Return what tasks may take on encoders side by side: no less than the longest of them."""

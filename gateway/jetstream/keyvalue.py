@@ -127,15 +127,18 @@ class KeyValue:
     async def _wait_for_all(self, seen: set[str], ready: asyncio.Event) -> None:
         """Set `ready` once as many keys were seen as the bucket has.
 
-        The client library has a sign for that, which it may give before the first entry has come.
+        The client library has a sign for that, which it may give before the first entry has come. While entries come
+        they are not counted again: the answer would come after all of them.
         """
+        count, known = None, -1
         while not ready.is_set():
-            with log_and_continue(f"cannot count the entries of {self.name}; trying again"):
-                with nats_errors():
-                    found = await self.stream.stream_info(f"KV_{self.name}")
-                if len(seen) >= found.state.messages:
-                    ready.set()
-                    return
+            if count is None or known == len(seen):
+                with log_and_continue(f"cannot count the entries of {self.name}; trying again"), nats_errors():
+                    count = (await self.stream.stream_info(f"KV_{self.name}")).state.messages
+            if count is not None and len(seen) >= count:
+                ready.set()
+                return
+            known = len(seen)
             await asyncio.sleep(COUNT_SECONDS)
 
     async def _written(self, writing: Awaitable[int], key: str) -> int:

@@ -30,6 +30,7 @@ from gateway.jobs.model import Failure, Job, LostEncoder, Task
 from gateway.jobs.policy import JobPolicy
 from gateway.jobs.preparation import Preparation, SlotLease
 from gateway.jobs.queue import Attempt, TaskQueue, TaskRef
+from gateway.jobs.second_tries import SecondTries
 from gateway.jobs.store import JobStore
 from gateway.metrics import ATTEMPTS
 from gateway.sources.fetch import final_error, is_of_origin
@@ -68,6 +69,7 @@ class Dispatcher:
     def __post_init__(self) -> None:
         self.store.index.on_end.append(self._cancel_tasks_of)
         self.queue.order.held = self._held
+        self.second_tries = SecondTries(self.store, self.pool, self.executor, self._end_first)
 
     def start(self) -> None:
         """Begin to take tasks."""
@@ -78,6 +80,7 @@ class Dispatcher:
             recover("cannot delete old records", work=lambda: self.store.prune(time.time())),
             recover("cannot check the queue", work=lambda: self.queue.recover(self.store)),
             repeat("cannot count lost tasks", self.policy.lost_tasks_seconds, self._count_lost),
+            repeat("cannot look for tasks that lag", self.policy.lag_seconds, self._look_for_lag),
         ]
         for encoder in self.executor.resumable:
             work = functools.partial(reap_orphaned_runs, self.store, encoder)
@@ -87,6 +90,7 @@ class Dispatcher:
     async def drain(self, seconds: float) -> None:
         """Take no more tasks, and give those that run `seconds` to end. The rest returns to the queue, not counted."""
         await cancel_and_wait(*self._loops)
+        await self.second_tries.close()
         await self.queue.stop()
         if running := list(self.running):
             await asyncio.wait(running, timeout=seconds)
@@ -155,6 +159,17 @@ class Dispatcher:
         for task, attempt in self.running.items():
             if attempt.ref.job_id == job_id and attempt.ref not in self.executor.committing:
                 task.cancel()
+        self.second_tries.cancel(job_id)
+
+    async def _look_for_lag(self) -> None:
+        await self.second_tries.look(self.running)
+
+    async def _end_first(self, first: Attempt) -> None:
+        """End the attempt whose task a second one has done."""
+        await self._queue_next(first)
+        for task, attempt in self.running.items():
+            if attempt is first:
+                task.cancel()
 
     async def _handle(self, attempt: Attempt, slot: SlotLease) -> bool:
         """See an attempt through to its end; return True if the encoder was busy."""
@@ -195,7 +210,7 @@ class Dispatcher:
         try:
             async with self.preparation.inputs(work.inputs, slot) as inputs:
                 member = await slot.hold(self._slot_wait_seconds(slot))
-                attempt.boot_id = member.boot_id
+                attempt.boot_id, attempt.encoder = member.boot_id, member.encoder.name
                 with self.assignments.assign(ref.key, member.instance_id):
                     async with self.cost_guard.billed(ref, member.instance_id):
                         await self.executor.execute(attempt, replace(work, inputs=inputs), member.encoder)

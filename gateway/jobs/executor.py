@@ -61,7 +61,7 @@ class TaskExecutor:
     resumable: Sequence[ResumableEncoder]
     boot_ids: BootIds
     estimates: EstimateStore
-    # How many tasks could run side by side.
+    # How many machines could work side by side.
     workers: Callable[[], int] = lambda: 0
     # Runs that are cancelled from now on are left to the next gateway, where they can go on.
     is_shutting_down: bool = field(default=False, init=False)
@@ -81,10 +81,11 @@ class TaskExecutor:
     async def execute(self, attempt: Attempt, work: EncodeJob, encoder: Encoder) -> None:
         """Execute the task; on return its result is stored and its record says COMPLETED."""
         ref = attempt.ref
-        encoder = await self._resuming(ref) or encoder
+        if not attempt.is_second:
+            encoder = await self._resuming(ref) or encoder
         made = await self._encode(attempt, work, encoder)
         with self.ending(ref):
-            await run_to_completion(self._commit(ref, encoder, made))
+            await run_to_completion(self._commit(attempt, encoder, made))
 
     @contextlib.contextmanager
     def ending(self, ref: TaskRef) -> Iterator[None]:
@@ -154,7 +155,8 @@ class TaskExecutor:
     async def record_start(self, attempt: Attempt) -> None:
         """Record the start of an attempt, which counts from now on. Raises Cancelled."""
         ref = attempt.ref
-        job = await self.store.update(ref.job_id, lambda job: self._started(job, attempt))
+        started = self._started_second if attempt.is_second else self._started
+        job = await self.store.update(ref.job_id, lambda job: started(job, attempt))
         if job.tasks[ref.index].status.is_terminal:
             raise Cancelled("The job was cancelled.")
         attempt.started_at = job.tasks[ref.index].started_at
@@ -166,6 +168,14 @@ class TaskExecutor:
         task = attempts.without_answered(job.tasks[index], self.boot_ids)
         kept = job if task is job.tasks[index] else model.with_task(job, index, interruptions=task.interruptions)
         return model.start_task(kept, index, time.time(), attempt.id)
+
+    def _started_second(self, job: Job, attempt: Attempt) -> Job:
+        """Note the attempt as one that may leave a result behind; the task goes on with the other."""
+        task = job.tasks[attempt.ref.index]
+        if task.status.is_terminal:
+            return job
+        superseded = (*task.superseded, attempt.id)[-model.MAX_LOST :]
+        return model.with_task(job, attempt.ref.index, superseded=superseded)
 
     def _encode_job(self, ref: TaskRef, job: Job) -> EncodeJob:
         task, filename = job.tasks[ref.index], names.result_name(job, ref.index)
@@ -210,12 +220,12 @@ class TaskExecutor:
         opened = functools.partial(self.sources.open_ranges, found.source, job.tenant, found.ranges)
         return Input(name, found.source, opened, tuple(also), ranges=found.ranges)
 
-    async def _commit(self, ref: TaskRef, encoder: Encoder, made: "MadeResult") -> None:
+    async def _commit(self, attempt: Attempt, encoder: Encoder, made: "MadeResult") -> None:
         """Record the result, or delete it. Must not be cancelled half-way: a record that was written while nobody
         waited for the answer names the assets."""
         is_kept = False
         try:
-            task = await self._record(ref, made)
+            task = await self._record(attempt, made)
             is_kept = task.asset == made.result.asset
         except ServiceError as error:
             # The next attempt finds a result that came by link. After a lost answer the record may name the assets:
@@ -225,15 +235,16 @@ class TaskExecutor:
         finally:
             if not is_kept:
                 await delete_result(self.assets, made.result)
-        await encoder.release(ref.key)
+        await encoder.release(attempt.ref.key)
         await delete_orphaned_results(self.assets, task, made.max_files)
 
-    async def _record(self, ref: TaskRef, made: "MadeResult") -> model.Task:
+    async def _record(self, attempt: Attempt, made: "MadeResult") -> model.Task:
         """Record the result, and what the job goes on with; return the task, which may have ended before: cancelled, or
         completed by another gateway.
 
         A store that is away for a moment, or a record that others change all the time, must not cost a finished encode.
         """
+        ref = attempt.ref
 
         def step(job: Job) -> Job:
             return further.complete_task(job, ref.index, made.result, time.time(), made.expansion)
@@ -247,7 +258,8 @@ class TaskExecutor:
                     raise
                 await asyncio.sleep(self.policy.record_retry_seconds)
                 continue
-            self._learn(job, ref.index)
+            if not attempt.is_second:  # the record has the start of the other
+                self._learn(job, ref.index)
             return job.tasks[ref.index]
 
     def _learn(self, job: Job, index: int) -> None:
@@ -306,6 +318,7 @@ class TaskCallbacks:
     async def progress(self, progress: encoder_pb2.EncodeProgress) -> None:
         """Publish the progress of the encode."""
         done, total = progress.frames_done, progress.frames_total
+        self.attempt.share = min(done / total, 1.0) if total > 0 else 0.0
         await self._publish(TaskProgress(Phase.ENCODING, done, total, round(progress.fps, 2)))
 
     async def chunk(self, data: bytes) -> None:
@@ -317,4 +330,5 @@ class TaskCallbacks:
         await self.results.begin_file(name, content_type)
 
     async def _publish(self, progress: TaskProgress) -> None:
-        await self.executor.progress.publish(self.attempt.ref, progress)
+        if not self.attempt.is_second:
+            await self.executor.progress.publish(self.attempt.ref, progress)

@@ -171,6 +171,7 @@ class JobManager:
             metadata=checked.metadata,
             tenant=caller.get().tenant,
             priority=checked.priority,
+            deadline=now + checked.deadline_seconds if checked.deadline_seconds else 0.0,
             preview=checked.preview,
             counted=None,
         )

@@ -176,12 +176,13 @@ class Job:
     # Name of the claim of its idempotency key, which is dropped with it.
     claim: str = field(default="", metadata=SPARSE)
     # Who is told of it; what its caller noted on it, by name; where its results are put; whose it is, and
-    # which of its tenant's jobs go first.
+    # which of its tenant's jobs go first; at last when it is to be done (Unix seconds; 0 for any).
     webhook: Webhook | None = field(default=None, metadata=SPARSE)
     metadata: tuple[tuple[str, str], ...] = field(default=(), metadata=SPARSE)
     output: OutputTarget | None = field(default=None, metadata=SPARSE)
     tenant: str = field(default=DEFAULT_TENANT, metadata=SPARSE)
     priority: str = field(default=NORMAL, metadata=SPARSE)
+    deadline: float = field(default=0.0, metadata=SPARSE)
     # Its film is to play while it is made, and after.
     preview: bool = field(default=False, metadata=SPARSE)
     # What it cost as it was counted with its tenant's usage; None until it is.

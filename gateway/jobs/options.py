@@ -12,6 +12,8 @@ from servicekit.echo import brief
 from servicekit.errors import InvalidArgument, ServiceError, Unavailable
 
 URL, EVENT_NAMES, METADATA = "webhook_url", "webhook_events", "metadata"
+# A week.
+MAX_DEADLINE_SECONDS = 604_800.0
 MAX_ENTRIES = 50
 MAX_NAME_CHARACTERS = 64
 MAX_VALUE_CHARACTERS = 512
@@ -20,11 +22,13 @@ MAX_BYTES = 8 * 1024
 
 @dataclass(frozen=True)
 class CheckedOptions:
-    """The webhook of a job, if any, its metadata, its priority, and whether its film is to play while it is made."""
+    """The webhook of a job, if any, its metadata, its priority, the seconds that it has, 0 for any, and whether its
+    film is to play while it is made."""
 
     webhook: Webhook | None
     metadata: tuple[tuple[str, str], ...]
     priority: str
+    deadline_seconds: float = 0.0
     preview: bool = False
 
 
@@ -39,16 +43,20 @@ async def check(
     if priority not in PRIORITIES:
         text = f"{brief(priority)!r} is none; give one of {', '.join(PRIORITIES)}."
         raise InvalidArgument.field("priority", text)
+    # Written so that NaN is refused.
+    if not 0 <= options.deadline_seconds <= MAX_DEADLINE_SECONDS:
+        text = f"{options.deadline_seconds:g} is out of range; give 0 to {MAX_DEADLINE_SECONDS:g}."
+        raise InvalidArgument.field("deadline_seconds", text)
+    known = CheckedOptions(None, metadata, priority, options.deadline_seconds, options.preview)
     url = options.webhook_url.strip()
     if not url and default is not None:
-        return CheckedOptions(replace(default, events=events or default.events), metadata, priority)
+        return replace(known, webhook=replace(default, events=events or default.events))
     if not url:
         if events:
             raise InvalidArgument.field(URL, f"is missing; give it with {EVENT_NAMES}, or leave both out.")
-        return CheckedOptions(None, metadata, priority, options.preview)
+        return known
     await check_url(URL, url, guard)
-    webhook = Webhook(url, events or DEFAULT_EVENTS, base_url)
-    return CheckedOptions(webhook, metadata, priority, options.preview)
+    return replace(known, webhook=Webhook(url, events or DEFAULT_EVENTS, base_url))
 
 
 def _metadata(given: dict[str, str]) -> tuple[tuple[str, str], ...]:

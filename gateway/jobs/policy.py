@@ -59,6 +59,8 @@ class JobPolicy:
     recover_seconds: float = 60.0
     # Between two looks for tasks that no living gateway has.
     lost_tasks_seconds: float = 5.0
+    # Between two looks for tasks that lag.
+    lag_seconds: float = 1.0
     # For the record of a result, while the store does not answer.
     record_seconds: float = 60.0
     record_retry_seconds: float = 0.5

@@ -40,12 +40,17 @@ class TaskRef:
 @dataclass(slots=True)
 class Attempt:
     """An attempt at a task, with its message. `started_at` is the start that the record has of this attempt, and of no
-    other; None before. `id` is its own. `boot_id` is that of the encoder's process when its slot was held."""
+    other; None before. `id` is its own. `boot_id` is that of the process of the `encoder` when its slot was held.
+    `share` is how much of it is done, of 1. One that `is_second` runs beside another, which has the message: see
+    second_tries.py."""
 
     ref: TaskRef
     delivery: Delivery
     started_at: float | None = None
     boot_id: str = ""
+    encoder: str = ""
+    share: float = 0.0
+    is_second: bool = False
     id: str = field(default_factory=lambda: secrets.token_hex(16))
 
     def is_current_attempt(self, job: Job) -> bool:

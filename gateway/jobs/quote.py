@@ -266,7 +266,7 @@ class Quoter:
             for entry in taken
             if entry.look.open is not None
         ]
-        workers = self.fleet.workers(self.pool.slots)
+        workers = self.fleet.workers(self.pool.encoders)
         work = EncodeJob(f"quote-{secrets.token_hex(8)}", wanted, inputs, plan_only=True, workers=workers)
         async with self._slot() as member:
             return (await member.encoder.run(work, PlanEvents())).summary

@@ -45,7 +45,7 @@ def start_jobs(
     stack.push_async_callback(manager.stop)
     executor = TaskExecutor(
         *(store, progress, sources, assets, policy, cost_guard.check, resumable, pool.boot_id, fleet.estimate_store),
-        workers=lambda: fleet.workers(pool.slots),
+        workers=lambda: fleet.workers(pool.encoders),
     )
     preparation = Preparation(prefetcher or Prefetcher(sources, Path(tempfile.gettempdir())), policy)
     cleanup = IntermediateCleanup(store, assets)

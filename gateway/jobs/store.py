@@ -27,7 +27,8 @@ NONE: Mapping[Any, Any] = {}
 class IndexEntry(NamedTuple):
     """Status of a job, how many of its tasks wait for an encoder, by operation, and how many run; whether it is a
     graph, and has results that are to be deleted; by index of the task, the encoders that failed it by a fault of their
-    own, and the codec that it must be made with; whose it is, its operation, and what is kept of its metadata."""
+    own, and the codec that it must be made with; whose it is, its operation, what is kept of its metadata, and when it
+    is to be done (Unix seconds, 0 for any)."""
 
     status: Status
     waiting: Mapping[str, int]
@@ -40,6 +41,7 @@ class IndexEntry(NamedTuple):
     operation: str = ""
     marks: tuple[int, ...] = ()
     priority: str = NORMAL
+    deadline: float = 0.0
 
     @property
     def lane(self) -> Lane:
@@ -71,6 +73,7 @@ class IndexEntry(NamedTuple):
             unfit=unfit,
             codecs=codecs,
             marks=marks(job.metadata),
+            deadline=job.deadline,
             **whose,
         )
 
@@ -91,6 +94,8 @@ class JobIndex:
         self._waiting: defaultdict[Lane, list[str]] = defaultdict(list)
         # Jobs with a waiting task: those in the queue, and those that have begun.
         self._with_waiting_tasks: list[str] = []
+        # Those of them that are to be done by some time.
+        self._with_deadline: list[str] = []
         # Ended jobs with results that are to be deleted.
         self._with_intermediates: list[str] = []
         # Jobs with something left to be told to their webhooks.
@@ -118,6 +123,7 @@ class JobIndex:
             (self._ids, before is not None, job is not None),
             (self._waiting[lane], was.status is Status.IN_QUEUE, now.status is Status.IN_QUEUE),
             (self._with_waiting_tasks, bool(was.waiting), bool(now.waiting)),
+            (self._with_deadline, bool(was.waiting and was.deadline), bool(now.waiting and now.deadline)),
             (self._with_intermediates, was.has_intermediates, now.has_intermediates),
         ):
             if was_there != is_there:
@@ -242,6 +248,11 @@ class JobIndex:
         waiting = (job_id for job_id in self._with_waiting_tasks if self._known[job_id].tenant not in held)
         oldest = next(waiting, None)
         return max(0.0, now - model.id_time(oldest)) if oldest is not None else 0.0
+
+    def deadlines(self) -> list[tuple[float, int]]:
+        """Return when jobs are to be done (Unix seconds), and how many of their tasks wait for an encoder."""
+        found = (self._known[job_id] for job_id in self._with_deadline)
+        return [(entry.deadline, sum(entry.waiting.values())) for entry in found]
 
     def operations_waiting(self) -> dict[str, int]:
         """Return the number of waiting tasks by operation."""

@@ -109,6 +109,7 @@ class Presenter:
             deliveries=_deliveries(job),
             tenant=shown_tenant(job.tenant),
             priority="" if job.priority == NORMAL else job.priority,
+            deadline=timestamp(job.deadline or None),
             preview=self.preview(job),
         )
 

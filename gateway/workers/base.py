@@ -77,7 +77,7 @@ class EncodeJob:
     tenant: str = DEFAULT_TENANT
     # It is planned, and not carried out; inputs may be missing.
     plan_only: bool = False
-    # Tasks that could run side by side, 0 where that is not known.
+    # Machines that could work side by side, 0 where that is not known.
     workers: int = 0
 
     def message(self) -> encoder_pb2.Task:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from gateway.workers.base import Encoder, EncoderBusy
+from gateway.workers.base import Encoder, EncoderBusy, ResumableEncoder
 from servicekit.tasks import cancel_and_wait, log_and_continue
 
 log = structlog.get_logger("gateway.workers")
@@ -125,6 +125,15 @@ class Pool:
     def slots(self) -> int:
         """Slots of the encoders that answer."""
         return sum(member.slots for member in self._members.values() if member.ready)
+
+    @property
+    def encoders(self) -> int:
+        """Machines that work at once: encoders that answer, and the workers of those that are queues."""
+        return sum(
+            member.slots if isinstance(member.encoder, ResumableEncoder) else 1
+            for member in self._members.values()
+            if member.ready
+        )
 
     def doubt(self, name: str) -> None:
         """Ask an encoder whether it is still there, as a connection to it broke; lease none of its slots before."""

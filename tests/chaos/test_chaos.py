@@ -109,7 +109,7 @@ def assets_in(value):
     return [value] if isinstance(value, str) and value.startswith("assets/") else []
 
 
-@pytest.mark.long
+@pytest.mark.timeout(300)
 def test_a_few_jobs_survive_what_happens_to_services(tmp_path, store, receiver):
     run(tmp_path, store, receiver, jobs=7, pause_seconds=1.0, seconds=150, most=5)
 

@@ -85,6 +85,9 @@ class World:
     def operations_waiting(self):
         return {}
 
+    def deadlines(self):
+        return []
+
     async def __aenter__(self):
         self.stack.push_async_callback(self.pool.close)
         providers = {self.provider.name: self.provider}

@@ -64,7 +64,7 @@ def _shifted(stream: str, ending: str = "mp4") -> Make:
 NOT_PLAIN, UNTIMED, ELSEWHERE = "8 bits", "edit list", "MP4, MOV or Matroska"
 
 FEW: Mapping[str, OddVideo] = {
-    "pyramid": OddVideo(_x264("bframes=3:b-pyramid=normal:ref=4")),
+    "pyramid": OddVideo(_x264("bframes=3:b-adapt=0:b-pyramid=normal:ref=4")),
     "open-gop": OddVideo(_x264("open-gop=1")),
     "no-b-frames": OddVideo(_encoded("-profile:v", "baseline")),
     "uneven-times": OddVideo(_encoded(*UNEVEN, "-enc_time_base", "1:90000")),

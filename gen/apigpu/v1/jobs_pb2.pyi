@@ -139,6 +139,7 @@ class Job(_message.Message):
     PRIORITY_FIELD_NUMBER: _builtins.int
     QUOTE_FIELD_NUMBER: _builtins.int
     DELIVERIES_FIELD_NUMBER: _builtins.int
+    DEADLINE_FIELD_NUMBER: _builtins.int
     PREVIEW_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Identity; ids sort by the time of submission."""
@@ -203,6 +204,10 @@ class Job(_message.Message):
         """
 
     @_builtins.property
+    def deadline(self) -> _timestamp_pb2.Timestamp:
+        """When it is to be done, where its caller said so."""
+
+    @_builtins.property
     def preview(self) -> Global___Preview:
         """Where its film can be played while it is made, and after; absent where `preview` was not asked for."""
 
@@ -227,11 +232,12 @@ class Job(_message.Message):
         priority: _builtins.str = ...,
         quote: _quote_pb2.Quote | None = ...,
         deliveries: _abc.Iterable[Global___ResultDelivery] | None = ...,
+        deadline: _timestamp_pb2.Timestamp | None = ...,
         preview: Global___Preview | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "create_time", b"create_time", "end_time", b"end_time", "error", b"error", "output", b"output", "preview", b"preview", "quote", b"quote", "start_time", b"start_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "create_time", b"create_time", "deadline", b"deadline", "end_time", b"end_time", "error", b"error", "output", b"output", "preview", b"preview", "quote", b"quote", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "create_time", b"create_time", "delay_time", b"delay_time", "deliveries", b"deliveries", "end_time", b"end_time", "error", b"error", "execution_time", b"execution_time", "id", b"id", "metadata", b"metadata", "operation", b"operation", "output", b"output", "preview", b"preview", "priority", b"priority", "processed", b"processed", "quote", b"quote", "start_time", b"start_time", "status", b"status", "tenant", b"tenant", "total", b"total"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "create_time", b"create_time", "deadline", b"deadline", "delay_time", b"delay_time", "deliveries", b"deliveries", "end_time", b"end_time", "error", b"error", "execution_time", b"execution_time", "id", b"id", "metadata", b"metadata", "operation", b"operation", "output", b"output", "preview", b"preview", "priority", b"priority", "processed", b"processed", "quote", b"quote", "start_time", b"start_time", "status", b"status", "tenant", b"tenant", "total", b"total"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -521,6 +527,7 @@ class JobOptions(_message.Message):
     OUTPUT_FIELD_NUMBER: _builtins.int
     DRY_RUN_FIELD_NUMBER: _builtins.int
     PRIORITY_FIELD_NUMBER: _builtins.int
+    DEADLINE_SECONDS_FIELD_NUMBER: _builtins.int
     PREVIEW_FIELD_NUMBER: _builtins.int
     webhook_url: _builtins.str
     """http(s) URL that is called when something happens to the job; see `webhook_events`. Its address must be a public one,
@@ -532,6 +539,11 @@ class JobOptions(_message.Message):
     """
     priority: _builtins.str
     """Which of the tenant's jobs go first: "interactive" before "normal", which is the default, and that before "batch"."""
+    deadline_seconds: _builtins.float
+    """Seconds in which the job is to be done, from when it is accepted; 0 for as soon as usual. As many encoders are rented
+    as that takes, within the operator's limits, and no more: a job that has time waits for those that are there. It is
+    no limit: a job that comes too late goes on.
+    """
     preview: _builtins.bool
     """Has the film play while it is made, and after: `preview` of the job. Its pieces are kept beside the result for that."""
     @_builtins.property
@@ -557,11 +569,12 @@ class JobOptions(_message.Message):
         output: Global___JobOutput | None = ...,
         dry_run: _builtins.bool = ...,
         priority: _builtins.str = ...,
+        deadline_seconds: _builtins.float = ...,
         preview: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["output", b"output"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dry_run", b"dry_run", "metadata", b"metadata", "output", b"output", "preview", b"preview", "priority", b"priority", "webhook_events", b"webhook_events", "webhook_url", b"webhook_url"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deadline_seconds", b"deadline_seconds", "dry_run", b"dry_run", "metadata", b"metadata", "output", b"output", "preview", b"preview", "priority", b"priority", "webhook_events", b"webhook_events", "webhook_url", b"webhook_url"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

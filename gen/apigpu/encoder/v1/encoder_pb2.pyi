@@ -112,8 +112,8 @@ class Task(_message.Message):
     missing; what the plan needs of them is an error that names them.
     """
     workers: _builtins.int
-    """How many tasks could run side by side, on all encoders there are or may be: what a task that plans further ones may
-    go by. 0 where that is not known.
+    """How many machines could work side by side, of those there are or may be: what a task that plans further ones may go
+    by. 0 where that is not known.
     """
     @_builtins.property
     def operation(self) -> _video_pb2.Operation:

@@ -30,6 +30,9 @@ class Queue:
     def operations_waiting(self):
         return {"caption": 1}
 
+    def deadlines(self):
+        return []
+
 
 async def test_a_gateway_knows_what_the_others_have_until_they_let_go(records):
     first, second = await opened(records, "a", 30.0), await opened(records, "b", 30.0)

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from gateway.fleet.autoscaler import Demand, Launch, Offer, Policy, Snapshot, Terminate, Worker, decide
+from gateway.fleet.autoscaler import Demand, DueTasks, Launch, Offer, Policy, Snapshot, Terminate, Worker, decide
 
 NOW = 1_790_000_000.0
 QUIET = Demand(waiting=0, oldest_wait_seconds=0, task_seconds=20)
@@ -196,3 +196,36 @@ def test_an_instance_terminated_for_the_cap_is_not_launched_again():
     policy = replace(POLICY, max_usd_per_day=10.0)
     assert decided(waiting(5), [busy(is_draining=True)], policy=policy, spent=9.98) == []
     assert decided(waiting(5), policy=policy, spent=9.98) == []
+
+
+def due(tasks, left_seconds, others=0):
+    return waiting(tasks + others, due=(DueTasks(tasks, left_seconds),))
+
+
+def test_as_many_are_rented_as_make_a_deadline():
+    # One that is ready after 50 s, with tasks of 20 s, ends one by 70 s, two by 90 s, and each 20 s one more.
+    assert len(launched(due(8, 70))) == 8
+    assert len(launched(due(8, 90))) == 4
+    assert len(launched(due(8, 210))) == 1
+    # Without a deadline each would start within a minute.
+    assert len(launched(waiting(8))) == 8
+
+
+def test_what_has_time_is_no_reason_to_rent_more_than_others_need():
+    assert len(launched(due(4, 1000, others=2))) == 2
+    assert launched(due(4, 1000), [busy()]) == []
+
+
+def test_a_deadline_that_cannot_be_kept_counts_as_none():
+    assert len(launched(due(4, 60))) == 4
+    assert len(launched(due(4, -10))) == 4
+
+
+def test_deadlines_stay_within_maximum_and_caps():
+    assert len(launched(due(8, 70), policy=replace(POLICY, maximum=3))) == 3
+    assert len(launched(due(8, 70), policy=replace(POLICY, max_usd_per_hour=7.2))) == 2
+
+
+def test_the_earlier_deadline_has_the_slots_first():
+    demand = waiting(6, due=(DueTasks(2, 90), DueTasks(4, 210)))
+    assert len(launched(demand)) == 1

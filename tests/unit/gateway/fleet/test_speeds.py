@@ -43,3 +43,19 @@ def test_encoders_side_by_side_take_no_less_than_the_longest_task():
     scenes = [WorkItem("story.scene", 100), *[WorkItem("story.scene", 20)] * 5]
     assert astuple(speeds.job_seconds(scenes, 1)) == pytest.approx((16.0, 25.0))
     assert astuple(speeds.job_seconds(scenes, 16)) == pytest.approx((8.0, 12.5))
+
+
+def test_what_only_planned_tells_nothing_of_what_made_frames():
+    speeds = TaskSpeeds()
+    for sample in [TaskSample(100.0, 1000), TaskSample(0.5, 0)] * 5:
+        speeds = speeds.after("caption", sample)
+    assert speeds.seconds(WorkItem("caption", 0)) == ValueRange(0.4, 0.625)
+    assert speeds.seconds(WorkItem("caption", 100)) == ValueRange(8.0, 12.5)
+
+
+def test_a_part_that_was_not_seen_yet_takes_as_long_for_a_frame_as_the_whole():
+    speeds = TaskSpeeds()
+    for _ in range(5):
+        speeds = speeds.after("caption", TaskSample(100.0, 1000))
+    assert speeds.seconds(WorkItem("caption.piece", 100)) == ValueRange(8.0, 12.5)
+    assert speeds.seconds(WorkItem("caption.join", 0)) is None
