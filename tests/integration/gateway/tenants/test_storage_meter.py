@@ -86,9 +86,9 @@ async def test_a_commit_of_which_nobody_knows_counts_no_more_once(jetstream, tmp
 
         monkeypatch.setattr(one.assets.bucket, "put", put)
         one.assets.account.add("acme", 700)
-        with pytest.raises(Unavailable):
-            async with one.assets.create("a", tenant="acme") as writer:
-                await writer.write(b"x" * 100)
+        async with one.assets.create("a", tenant="acme") as writer:
+            await writer.write(b"x" * 100)
+            with pytest.raises(Unavailable):
                 await writer.commit()
         assert one.assets.account.used("acme") == 700
 
