@@ -11,7 +11,7 @@ from itertools import islice, pairwise
 from pathlib import Path
 
 from apigpu.encoder.v1.encoder_pb2 import Playback
-from encoder.media.mp4_boxes import MAX_BOXES, SIZE_AND_KIND, TIME_SCALE, Box, iter_boxes, only_box, read_number
+from encoder.media.mp4_boxes import MAX_BOXES, SIZE_AND_KIND, TIME_SCALE, Box, iter_boxes, mapped, only_box, read_number
 
 # A segment is no longer, unless two pictures that need no other are further apart. Those of sound are shorter: players
 # are told of sound as far as there are pictures to it.
@@ -67,26 +67,33 @@ class Fragment:
 def playback(path: Path) -> Playback:
     """Return how a fragmented MP4 plays: a picture, with its sound or without, or a sound alone. Raises ValueError
     where it is none."""
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        boxes = list(islice(iter_boxes(data, 0, len(data)), MAX_BOXES))
-        movie = only_box(boxes, b"moov")
-        tracks = [_track(data, box) for box in iter_boxes(data, movie.start, movie.end) if box.kind == b"trak"]
-        main = next((track for track in tracks if track.width), tracks[0])
-        fragments = list(_fragments(data, boxes, main))
-        if not fragments or not main.scale:
-            raise ValueError("no fragment")
-        header = data[: fragments[0].start]
-        told = Playback(
-            header_bytes=len(header),
-            header_id=int.from_bytes(hashlib.sha256(header).digest()[:8]),
-            codec=",".join(track.codec for track in tracks) if all(track.codec for track in tracks) else "",
-            width=main.width,
-            height=main.height,
-        )
-        usual = (SEGMENT_SECONDS if main.width else SOUND_SECONDS) * main.scale
-        longest = max(usual, (fragments[-1].begin - fragments[0].begin) // MAX_SEGMENTS)
-        _tell_segments(told, fragments, main.scale, longest)
-        return told
+    with mapped(path) as data:
+        try:
+            return _playback(data)
+        except (struct.error, LookupError, StopIteration) as error:
+            raise ValueError("a box is too short, or lacks one within it") from error
+
+
+def _playback(data: mmap.mmap) -> Playback:
+    boxes = list(islice(iter_boxes(data, 0, len(data)), MAX_BOXES))
+    movie = only_box(boxes, b"moov")
+    tracks = [_track(data, box) for box in iter_boxes(data, movie.start, movie.end) if box.kind == b"trak"]
+    main = next((track for track in tracks if track.width), tracks[0])
+    fragments = list(_fragments(data, boxes, main))
+    if not fragments or not main.scale:
+        raise ValueError("no fragment")
+    header = data[: fragments[0].start]
+    told = Playback(
+        header_bytes=len(header),
+        header_id=int.from_bytes(hashlib.sha256(header).digest()[:8]),
+        codec=",".join(track.codec for track in tracks) if all(track.codec for track in tracks) else "",
+        width=main.width,
+        height=main.height,
+    )
+    usual = (SEGMENT_SECONDS if main.width else SOUND_SECONDS) * main.scale
+    longest = max(usual, (fragments[-1].begin - fragments[0].begin) // MAX_SEGMENTS)
+    _tell_segments(told, fragments, main.scale, longest)
+    return told
 
 
 def _track(data: mmap.mmap, box: Box) -> PlayedTrack:

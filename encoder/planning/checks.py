@@ -7,6 +7,7 @@ from encoder.media import fragments, probe
 from encoder.media.info import MediaInfo, Source, VideoStream, bad_input
 from encoder.operations.plan import MP4_TYPE, Plan
 from servicekit.errors import InvalidArgument
+from servicekit.playback import playback_fault
 
 
 def check_results(plan: Plan, result: Path) -> encoder_pb2.Summary:
@@ -16,9 +17,18 @@ def check_results(plan: Plan, result: Path) -> encoder_pb2.Summary:
     for file in plan.files:
         _measure(plan, file.path(result), file.content_type)
     summary = _measure(plan, result, plan.content_type)
-    if plan.plays:
-        summary.playback.CopyFrom(fragments.playback(result))
+    if plan.plays and (told := _playback(result)) is not None:
+        summary.playback.CopyFrom(told)
     return summary
+
+
+def _playback(result: Path) -> encoder_pb2.Playback | None:
+    """Return how a result plays; None where it cannot be told: the result is no worse for that."""
+    try:
+        told = fragments.playback(result)
+    except ValueError:
+        return None
+    return None if playback_fault(told, result.stat().st_size) else told
 
 
 def _measure(plan: Plan, path: Path, content_type: str) -> encoder_pb2.Summary:

@@ -34,6 +34,7 @@ from encoder.planning.runs import BadReply, check_name, from_data
 from encoder.sandbox.sandboxes import ProcessLimits, SandboxAccess
 from servicekit.codec import from_json
 from servicekit.errors import InvalidArgument, ServiceError, Unavailable, from_status
+from servicekit.playback import playback_fault
 
 log = structlog.get_logger("encoder")
 
@@ -46,8 +47,6 @@ MAX_NAME_CHARS, MAX_TEXT_CHARS = 200, 1000
 MAX_FURTHER, MAX_FURTHER_BYTES = 510, 1024 * 1024
 # A hundred tracks.
 MAX_REPORT_BYTES = 64 * 1024
-# The segments of half a day.
-MAX_PLAYBACK_BYTES = 64 * 1024
 SIGNALLED = 128
 
 TOO_COMPLEX = "INPUT_TOO_COMPLEX"
@@ -158,18 +157,24 @@ class Planner:
         reply = encoder_pb2.Summary.FromString(_given((await self._ask(PlannerRequest(check=True))).summary))
         if reply.media.ByteSize() > MAX_REPORT_BYTES:
             raise BadReply("a report is larger than one can be")
-        if reply.playback.ByteSize() > MAX_PLAYBACK_BYTES:
-            raise BadReply("a result has more segments than one can have")
         return encoder_pb2.Summary(
             frames=reply.frames,
             duration_seconds=reply.duration_seconds,
             width=reply.width,
             height=reply.height,
             media=reply.media if reply.HasField("media") else None,
-            playback=reply.playback if reply.HasField("playback") else None,
+            playback=self._checked_playback(reply),
             frames_copied=reply.frames_copied,
             whole_reason=reply.whole_reason[:MAX_TEXT_CHARS],
         )
+
+    def _checked_playback(self, reply: encoder_pb2.Summary) -> encoder_pb2.Playback | None:
+        if not reply.HasField("playback"):
+            return None
+        size_bytes = self.result.stat().st_size if self.result.is_file() else 0
+        if fault := playback_fault(reply.playback, size_bytes):
+            raise BadReply(f"a result cannot play so: {fault}")
+        return reply.playback
 
     def end(self) -> None:
         """Begin to end the process: there is nothing more to ask."""

@@ -13,13 +13,13 @@ from gateway.assets.store import AssetStore, AssetWriter
 from gateway.jobs import model
 from gateway.workers.base import is_without_result
 from servicekit.errors import DataLoss, ServiceError
+from servicekit.playback import playback_fault
 from servicekit.tasks import run_to_completion
 
 MAX_FILENAME_BYTES = 100
 # Of the id of an asset.
 ID_LETTERS = 26
 MAX_REPORT_BYTES = 64 * 1024
-MAX_PLAYBACK_BYTES = 64 * 1024
 
 
 @dataclass(eq=False)
@@ -62,10 +62,7 @@ class TaskResults:
         not what the summary says; none is kept then."""
         if len(summary.files) != len(self._writers) - 1:
             raise DataLoss("The results are not those that the encoder's summary names.", reason="FILES_MISMATCH")
-        if summary.media.ByteSize() > MAX_REPORT_BYTES:
-            raise DataLoss("The encoder's report is larger than one can be.", reason="REPORT_TOO_LARGE")
-        if summary.playback.ByteSize() > MAX_PLAYBACK_BYTES:
-            raise DataLoss("The result has more segments than one can have.", reason="TOO_MANY_SEGMENTS")
+        _check_told(summary)
         if is_without_result(summary) and not self._writers[0].checksum.size_bytes:
             return stored_result(summary, "", ())
         name = name_for_type(self.filename, summary.content_type)
@@ -88,7 +85,8 @@ class TaskResults:
 
 def stored_result(summary: encoder_pb2.Summary, asset_id: str, file_ids: Sequence[str]) -> model.Result:
     """Return the results of a summary as the record names them ("": there is none). Raises DataLoss for a summary of
-    other results."""
+    other results, or that tells what cannot be."""
+    _check_told(summary)
     if len(file_ids) != len(summary.files):
         raise DataLoss("The results are not those that the worker's summary names.", reason="FILES_MISMATCH")
     return model.Result(
@@ -109,6 +107,14 @@ def stored_result(summary: encoder_pb2.Summary, asset_id: str, file_ids: Sequenc
             for file, file_id in zip(summary.files, file_ids, strict=True)
         ),
     )
+
+
+def _check_told(summary: encoder_pb2.Summary) -> None:
+    if summary.media.ByteSize() > MAX_REPORT_BYTES:
+        raise DataLoss("The encoder's report is larger than one can be.", reason="REPORT_TOO_LARGE")
+    fault = playback_fault(summary.playback, summary.size_bytes) if summary.HasField("playback") else ""
+    if fault:
+        raise DataLoss(f"The result cannot play as the encoder says: {fault}.", reason="BAD_PLAYBACK")
 
 
 def result_id(attempt_id: str, number: int) -> str:

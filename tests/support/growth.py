@@ -20,7 +20,7 @@ ENDS = (1, 4)
 # Four times the input may take so many times as long: twice what linear work takes, half of what quadratic work takes.
 MOST_GROWTH = 8.0
 RUNS = 3
-MEASUREMENTS = 4
+MEASUREMENTS = 6
 # Short work is repeated until it can be told from the clock's grain.
 MIN_SECONDS = 0.01
 
@@ -42,7 +42,8 @@ def assert_grows_gently(
     for _ in range(MEASUREMENTS):
         seconds = _measure(make, work, size, clock, FACTORS if taken else ENDS)
         taken.append(seconds)
-        if seconds[-1] <= most_growth * seconds[0]:
+        # The least of all measurements: on a busy machine none of them need be good at both ends.
+        if min(each[-1] for each in taken) <= most_growth * min(each[0] for each in taken):
             return
     shown = "; ".join(" ".join(f"{each * 1000:.2f}" for each in seconds) for seconds in taken)
     sizes = ", ".join(f"{size * by:,}" for by in FACTORS)

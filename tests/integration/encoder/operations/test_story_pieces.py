@@ -8,6 +8,8 @@ import pytest
 
 from apigpu.encoder.v1 import encoder_pb2
 from encoder.media import fragments
+from encoder.operations.plan import Plan
+from encoder.planning.checks import check_results
 from tests.support import judge, media, stories
 from tests.support.encoder_harness import Client
 from tests.support.growth import assert_grows_gently
@@ -78,6 +80,7 @@ def test_what_is_no_fragmented_file_is_refused_and_a_long_one_is_read_in_step_wi
     plain = media.video(tmp_path / "plain.mp4", 1, "64x36", 30, True)
     with pytest.raises(ValueError, match="no fragment"):
         fragments.playback(plain)
+    check_no_playback(plain)
     options = [part for name, value in fragments.PIECE.items() for part in (f"-{name}", value)]
     whole = tmp_path / "piece.mp4"
     media.run("-i", plain, "-c", "copy", *options, whole)
@@ -96,3 +99,20 @@ def test_what_is_no_fragmented_file_is_refused_and_a_long_one_is_read_in_step_wi
     whole.write_bytes(data[: told.header_bytes + 30])
     with pytest.raises(ValueError, match="cannot be"):
         fragments.playback(whole)
+    # A movie without tracks, a version of a box that there is not, more samples than there are.
+    versions, samples = data.index(b"tkhd") + 4, data.index(b"trun") + 8
+    faulty = (
+        *(data.replace(b"trak", b"none"), data[:versions] + b"\x07" + data[versions + 1 :]),
+        data[:samples] + b"\xff" * 4 + data[samples + 4 :],
+    )
+    for wrong in faulty:
+        whole.write_bytes(wrong)
+        with pytest.raises(ValueError, match=r"a box|range"):
+            fragments.playback(whole)
+
+
+def check_no_playback(path: Path) -> None:
+    """A result of which nothing can be told is whole all the same."""
+    plan = Plan(runs=(), field="video", codec="h264", duration_seconds=1, frames_total=30, plays=True)
+    summary = check_results(plan, path)
+    assert (summary.frames, summary.HasField("playback")) == (30, False)
