@@ -9,3 +9,6 @@ class StorageAccount:
 
     def add(self, tenant: str, change_bytes: int) -> None:
         """Count bytes that are stored from now on, or below 0 no more."""
+
+    async def remove(self, file_id: str, tenant: str, size_bytes: int) -> None:
+        """Count the bytes of a file no more: once, however many delete it at the same time, wherever they do."""

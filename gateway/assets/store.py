@@ -165,7 +165,7 @@ class AssetStore:
             paths = object_paths(asset)
         await self.bucket.delete(record_path(asset_id))
         if asset is not None:
-            self.account.add(asset.tenant, -asset.size_bytes)
+            await self.account.remove(asset_id, asset.tenant, asset.size_bytes)
         for path in paths:
             await self.bucket.delete(path)
 
@@ -342,9 +342,10 @@ class AssetWriter:
             return
         if self._committing is not None:
             await asyncio.gather(self._committing, return_exceptions=True)
-        if self._committing is None or self._committing.cancelled() or self._committing.exception():
-            self._put_on_account(-self._accounted_bytes)  # no record has it, so `remove` does not
         if self._committing is None:
+            self._put_on_account(-self._accounted_bytes)
             return
+        # Here, as nobody knows whether there is a record: where there is, `remove` counts no more.
+        await self.store.account.remove(self.id, self.tenant, self._accounted_bytes)
         with contextlib.suppress(ServiceError):
             await self.store.remove(self.id)

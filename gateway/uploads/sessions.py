@@ -193,7 +193,7 @@ class UploadSessions:
         await self.records.delete(session.key)
         self._digests.pop(session.key, None)
         if not is_asset:
-            self.assets.account.add(session.tenant, -session.file.size_bytes)
+            await self.assets.account.remove(session.asset_id, session.tenant, session.file.size_bytes)
             await self.assets.remove_parts(session.asset_id, session.parts)
         return is_asset
 

@@ -1,10 +1,11 @@
 """The bytes that each tenant has stored: counted as files come and go, and once a day from their records.
 
 Each gateway adds up what it stores and deletes, and writes that down every few seconds; all follow what is written.
-What a gateway had not written down when it was killed, and what several deleted at once, the daily count makes good.
+What a gateway had not written down when it was killed, the daily count makes good.
 """
 
 import asyncio
+import contextlib
 import functools
 import time
 from collections import Counter
@@ -16,13 +17,16 @@ import structlog
 from gateway.assets.account import StorageAccount
 from gateway.jetstream.keyvalue import KeyValue
 from gateway.jetstream.records import Records
-from servicekit.tasks import log_and_continue
+from servicekit.errors import Aborted, Unavailable
+from servicekit.tasks import log_and_continue, run_to_completion
 
 log = structlog.get_logger("gateway.usage")
 
 PREFIX = "stored."
 FLUSH_SECONDS = 2.0
 COUNT_SECONDS = 86_400.0
+# Longer than any that read the record of a file before it was deleted are at deleting it.
+REMOVED_SECONDS = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,8 @@ class StorageMeter(StorageAccount):
     alone files are counted from their records; `check_limit` raises for one that may not have so many bytes more."""
 
     records: Records[StoredBytes]
+    # Has the ids of files that count no more, for REMOVED_SECONDS: of those who delete a file one writes it.
+    removed: KeyValue
     files: Files
     limited: Callable[[], list[str]]
     check_limit: Callable[[str, int], None]
@@ -51,10 +57,15 @@ class StorageMeter(StorageAccount):
 
     @classmethod
     async def open(
-        cls, bucket: KeyValue, files: Files, limited: Callable[[], list[str]], check_limit: Callable[[str, int], None]
+        cls,
+        bucket: KeyValue,
+        removed: KeyValue,
+        files: Files,
+        limited: Callable[[], list[str]],
+        check_limit: Callable[[str, int], None],
     ) -> "StorageMeter":
         """Read what is written down, and follow it from then on."""
-        meter = cls(Records(bucket, StoredBytes, "stored", PREFIX), files, limited, check_limit)
+        meter = cls(Records(bucket, StoredBytes, "stored", PREFIX), removed, files, limited, check_limit)
         await meter.records.start()
         return meter
 
@@ -70,6 +81,15 @@ class StorageMeter(StorageAccount):
         if change_bytes:
             self._pending[tenant] += change_bytes
             self._changed.set()
+
+    async def remove(self, file_id: str, tenant: str, size_bytes: int) -> None:
+        await run_to_completion(self._remove(file_id, tenant, size_bytes))
+
+    async def _remove(self, file_id: str, tenant: str, size_bytes: int) -> None:
+        # Where it cannot be known who was first the bytes count on, until the daily count.
+        with contextlib.suppress(Aborted, Unavailable):
+            await self.removed.create(file_id, b"")
+            self.add(tenant, -size_bytes)
 
     async def run(self) -> None:
         """Write down what changes, until cancelled."""
