@@ -8,7 +8,6 @@ from typing import Any
 import grpc
 import structlog
 from google.bytestream import bytestream_pb2, bytestream_pb2_grpc
-from prometheus_client import REGISTRY
 
 from apigpu.v1 import (
     assets_pb2_grpc,
@@ -133,9 +132,7 @@ class Gateway:
 async def _start_metrics(components: Components, stack: contextlib.AsyncExitStack) -> None:
     """Serve the metrics until `stack` ends. Raises ConfigError."""
     monitor, settings = GatewayMonitor(components), components.settings
-    REGISTRY.register(monitor)
-    stack.callback(REGISTRY.unregister, monitor)
-    await stack.enter_async_context(exported(settings.host, settings.metrics_port, METRICS_PORT))
+    await stack.enter_async_context(exported(settings.host, settings.metrics_port, METRICS_PORT, monitor))
 
 
 def _server_tls(settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> ServerTls:

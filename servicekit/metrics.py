@@ -4,12 +4,20 @@ are read at. What a service counts beside, it counts in the registry of the libr
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 
 import structlog
 import uvicorn
-from prometheus_client import Counter, Histogram, disable_created_metrics, make_asgi_app
+from prometheus_client import (
+    REGISTRY,
+    CollectorRegistry,
+    Counter,
+    Histogram,
+    disable_created_metrics,
+    make_asgi_app,
+)
+from prometheus_client.registry import Collector
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
@@ -48,8 +56,9 @@ def codec_label(codec: str) -> str:
 
 
 @contextlib.asynccontextmanager
-async def exported(host: str, given: int | None, default: int) -> AsyncIterator[None]:
-    """Serve the metrics at the port that is `given` (0: nowhere), else at the `default` one, until the block is left.
+async def exported(host: str, given: int | None, default: int, *state: Collector) -> AsyncIterator[None]:
+    """Serve what is counted, and the `state` of a service, at the port that is `given` (0: nowhere), else at the
+    `default` one, until the block is left.
 
     Raises ConfigError for a given port that is taken. The default one may be: two services of a machine can have the
     same, and go on without.
@@ -66,7 +75,7 @@ async def exported(host: str, given: int | None, default: int) -> AsyncIterator[
         return
     server = _Server(
         uvicorn.Config(
-            Starlette(routes=[Mount(PATH, make_asgi_app())]),
+            Starlette(routes=[Mount(PATH, make_asgi_app(_registry(state)))]),
             ws="none",
             lifespan="off",
             log_config=None,
@@ -83,6 +92,14 @@ async def exported(host: str, given: int | None, default: int) -> AsyncIterator[
     finally:
         server.should_exit = True
         await serving
+
+
+def _registry(state: Sequence[Collector]) -> CollectorRegistry:
+    """Return what is counted in this process with the state of one of its services: there may be several."""
+    registry = CollectorRegistry()
+    for each in (REGISTRY, *state):
+        registry.register(each)
+    return registry
 
 
 class _Server(uvicorn.Server):

@@ -41,11 +41,12 @@ class SecondTries:
     on_first: Callable[[Attempt], Awaitable[None]]
     running: dict[TaskRef, "asyncio.Task[None]"] = field(default_factory=dict, init=False)
     _tried: set[TaskRef] = field(default_factory=set, init=False)
+    _first: set[TaskRef] = field(default_factory=set, init=False)
 
     async def look(self, running: Running) -> None:
         """End those that are not needed any more, and begin one where a task lags."""
         for ref, trying in list(self.running.items()):
-            if not await self._is_open(ref):
+            if not await self._is_open(ref) and not self._is_ending(ref):
                 trying.cancel()
         self._tried &= {attempt.ref for attempt in running.values()} | self.running.keys()
         if self.store.index.tasks_waiting:
@@ -59,8 +60,12 @@ class SecondTries:
     def cancel(self, job_id: str) -> None:
         """End those of a job, but for one whose result is being recorded."""
         for ref, trying in self.running.items():
-            if ref.job_id == job_id and ref not in self.executor.committing and trying is not asyncio.current_task():
+            if ref.job_id == job_id and not self._is_ending(ref):
                 trying.cancel()
+
+    def _is_ending(self, ref: TaskRef) -> bool:
+        """Return True for a second try whose result is being recorded, or was: it has the other attempt to end yet."""
+        return ref in self.executor.committing or ref in self._first
 
     async def close(self) -> None:
         """End all."""
@@ -104,6 +109,7 @@ class SecondTries:
 
     def _done(self, ref: TaskRef, member: PoolMember) -> None:
         self.running.pop(ref)
+        self._first.discard(ref)
         self.pool.release(member)
 
     async def _try(self, first: Attempt, second: Attempt, member: PoolMember) -> None:
@@ -115,6 +121,7 @@ class SecondTries:
         except (ServiceError, InputFailed) as error:
             log.info("a second try of a task failed", task=second.ref.key, error=str(error))
         else:
+            self._first.add(second.ref)
             await self.on_first(first)
 
 

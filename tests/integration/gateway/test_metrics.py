@@ -94,8 +94,8 @@ async def test_a_port_that_is_taken_is_told() -> None:
             async with exported("127.0.0.1", port, 1):
                 pass
         # A second service of this machine has the same default.
-        async with exported("127.0.0.1", None, port):
-            assert httpx.get(f"http://127.0.0.1:{port}/metrics", follow_redirects=True).is_success
+        async with exported("127.0.0.1", None, port), httpx.AsyncClient(follow_redirects=True) as client:
+            assert (await client.get(f"http://127.0.0.1:{port}/metrics")).is_success
 
 
 @pytest.mark.parametrize("name", ["alerts.yml", "board.json"])
