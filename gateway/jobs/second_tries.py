@@ -123,6 +123,8 @@ class SecondTries:
         else:
             self._first.add(second.ref)
             await self.on_first(first)
+        finally:
+            await member.encoder.until_ended(second.ref.key)
 
 
 def left_seconds(attempt: Attempt, now: float) -> float:
