@@ -113,6 +113,8 @@ async def test_a_day_that_is_used_up_refuses_jobs_and_holds_those_that_wait(tmp_
             quota, seconds, told = quota_of(await found.submit())
             assert (quota.replace("_", ""), told) == (limit.lower(), used)
             assert 0 < seconds <= 86_400
+            faults = (await found.submit(dry_run=True)).json()["quote"]["faults"]
+            assert [fault["reason"] for fault in faults] == ["QUOTA_EXCEEDED"]
             await found.say(**{limit: 0})
             await components.tenancy.ledger.change(day, "one", lambda _, was=was: was)
         await found.say(maxUsdPerDay=1)
