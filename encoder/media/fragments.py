@@ -82,6 +82,8 @@ def _playback(data: mmap.mmap) -> Playback:
     fragments = list(_fragments(data, boxes, main))
     if not fragments or not main.scale:
         raise ValueError("no fragment")
+    # What sound there is before the first picture is played with it.
+    fragments[0] = replace(fragments[0], start=_first_fragment(boxes))
     header = data[: fragments[0].start]
     told = Playback(
         header_bytes=len(header),
@@ -94,6 +96,11 @@ def _playback(data: mmap.mmap) -> Playback:
     longest = max(usual, (fragments[-1].begin - fragments[0].begin) // MAX_SEGMENTS)
     _tell_segments(told, fragments, main.scale, longest)
     return told
+
+
+def _first_fragment(boxes: list[Box]) -> int:
+    """Return where the first fragment of any track begins."""
+    return next(box.start - SIZE_AND_KIND.size for box in boxes if box.kind == b"moof")
 
 
 def _track(data: mmap.mmap, box: Box) -> PlayedTrack:
@@ -118,7 +125,7 @@ def _tell_segments(told: Playback, fragments: list[Fragment], scale: int, longes
 
 def _fragments(data: mmap.mmap, boxes: list[Box], track: PlayedTrack) -> Iterator[Fragment]:
     """Yield the fragments of a track: each a moof with the mdat after it. Those that are of other tracks alone count to
-    the one before. Raises ValueError for one without samples."""
+    the one before; `playback` counts those before the first one to that. Raises ValueError for one without samples."""
     found: Fragment | None = None
     for head, body in pairwise(boxes):
         if head.kind != b"moof":

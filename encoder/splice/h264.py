@@ -4,7 +4,7 @@ raises BadBitstream.
 Sources: ITU-T H.264, 7.3 (syntax), 7.4.1 (NAL units), annex E (usability information); ISO/IEC 14496-15, 5.3.3.1.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 SLICE, IDR, SPS, PPS = 1, 5, 7, 8
@@ -17,6 +17,8 @@ WITH_CHROMA = (100, 110, 122, 244, 44, 83, 86, 118, 128)
 MAX_SPS_SETS, MAX_PPS_SETS = 31, 255
 # Parameter sets are tens of bytes; scaling lists make them a few hundred.
 MAX_SET_BYTES = 1024
+# The longest number of a set, and more.
+NUMBER_BYTES = 8
 EXTENDED_SAR = 255
 # Table E-1.
 ASPECTS = (
@@ -195,8 +197,8 @@ def _skip_buffers(bits: _Bits) -> bool:
 
 
 def pps_number(unit: bytes) -> int:
-    """Return the number of a picture parameter set, 7.3.2.2."""
-    return _Bits(unit[1:]).unsigned()
+    """Return the number of a picture parameter set, 7.3.2.2, which its first bytes tell: scaling lists make it long."""
+    return _Bits(unit[1 : 1 + NUMBER_BYTES]).unsigned()
 
 
 @dataclass(frozen=True)
@@ -263,9 +265,12 @@ def iter_units(data: memoryview, length_bytes: int) -> Iterator[tuple[int, memor
         place = end
 
 
-def free_number(sps: Sequence[bytes], pps: Sequence[bytes]) -> int:
-    """Return the largest number that no set of parameters has, of both kinds: x264 gives both the same."""
-    taken = {read_sps(unit).number for unit in sps} | {pps_number(unit) for unit in pps}
+def free_number(record: DecoderRecord) -> int:
+    """Return the largest number that no set of parameters has, of both kinds: x264 gives both the same. Raises
+    BadBitstream where there is none, or no room for another set."""
+    if len(record.sps) >= MAX_SPS_SETS or len(record.pps) >= MAX_PPS_SETS:
+        raise BadBitstream("there are too many parameter sets")
+    taken = {read_sps(unit).number for unit in record.sps} | {pps_number(unit) for unit in record.pps}
     free = [number for number in range(31, -1, -1) if number not in taken]
     if not free:
         raise BadBitstream("all numbers of parameter sets are taken")

@@ -19,6 +19,7 @@ from encoder.splice import h264
 from encoder.splice.h264 import BadBitstream, DecoderRecord
 from encoder.splice.scan import ScannedTrack, Times
 from encoder.splice.segments import Segment
+from servicekit.errors import InvalidArgument
 
 # By so much the times of a run may differ from those that were planned: containers round.
 NEAR_SECONDS = 1e-3
@@ -38,7 +39,24 @@ def mux(
     result: Path,
 ) -> None:
     """Write the film of these segments, video alone, from the start of its file on; `parts` are the encoded ones.
-    Raises PartMismatch."""
+    Raises PartMismatch, also for what a container or a decoder would not take."""
+    try:
+        _write_film(source, info, video, track, segments, parts, result)
+    except (OSError, MemoryError):  # which FFmpeg has too, and for which all frames would not do either
+        raise
+    except (av.FFmpegError, BadBitstream, InvalidArgument) as error:  # the source was read whole before
+        raise PartMismatch(f"its runs cannot be put together: {error}") from error
+
+
+def _write_film(
+    source: Source,
+    info: MediaInfo,
+    video: VideoStream,
+    track: ScannedTrack,
+    segments: Sequence[Segment],
+    parts: Sequence[Source],
+    result: Path,
+) -> None:
     record = track.record.with_sets(_common_record(parts, track)) if parts else track.record
     times = [_part_times(part, track, segment) for part, segment in zip(parts, _encoded(segments), strict=True)]
     options = {"video_track_timescale": str(track.clock.denominator)}
@@ -82,6 +100,10 @@ class _Writer:
             self._made.mux(packet)
         except OSError as error:  # which is not the fault of the file that is read
             raise OSError(error.errno, os.strerror(error.errno or 0)) from error
+        except MemoryError:
+            raise
+        except av.FFmpegError as error:
+            raise PartMismatch(f"MP4 does not take a packet of it: {error.strerror}") from error
 
     def write_part(self, part: Source, shown: Times, decoded: Times, segment: Segment) -> None:
         """Write the packets of an encoded run."""

@@ -42,7 +42,7 @@ class ScannedTrack:
     """The packets of a video in their order, which is that of decoding: when each is shown and decoded, in ticks of
     `clock` seconds; whether it is an IDR picture; and whether all before it are shown before it and all behind it, so
     that a run may begin at it. At such a one, as many packets as pictures have gone before. The file begins at tick
-    `begin`."""
+    `begin`. No parameter set has the number `free_number`."""
 
     clock: Fraction
     begin: int
@@ -52,6 +52,7 @@ class ScannedTrack:
     clean: Marks
     record: DecoderRecord
     parameters: SequenceParameters
+    free_number: int
 
     @property
     def exits(self) -> Marks:
@@ -68,8 +69,7 @@ class ScannedTrack:
         told = self.parameters
         ahead = _reordered(self.shown)
         reordered = ahead if told.reordered is None else min(told.reordered, ahead)
-        number = h264.free_number(self.record.sps, self.record.pps)
-        return TrackFit(number, h264.PROFILES[told.profile], told.level, told.references, reordered)
+        return TrackFit(self.free_number, h264.PROFILES[told.profile], told.level, told.references, reordered)
 
 
 def scan(source: Source, info: MediaInfo, video: VideoStream) -> ScannedTrack:
@@ -82,6 +82,7 @@ def scan(source: Source, info: MediaInfo, video: VideoStream) -> ScannedTrack:
             assert isinstance(stream, AvVideo)
             clock = _clock(stream)
             record, parameters = _read_parameters(stream, video)
+            free_number = h264.free_number(record)
             shown, decoded, idr = _read_packets(container, stream, record)
             begin = round(timeline.start_time(container) / clock)
     except BadBitstream as error:
@@ -89,7 +90,7 @@ def scan(source: Source, info: MediaInfo, video: VideoStream) -> ScannedTrack:
     _check_times(shown, decoded, begin)
     if not idr[0]:
         raise Unspliceable("it does not begin with an IDR picture")
-    return ScannedTrack(clock, begin, shown, decoded, idr, _clean(shown), record, parameters)
+    return ScannedTrack(clock, begin, shown, decoded, idr, _clean(shown), record, parameters, free_number)
 
 
 def _clock(stream: AvVideo) -> Fraction:

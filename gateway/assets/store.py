@@ -169,12 +169,12 @@ class AssetStore:
         for path in paths:
             await self.bucket.delete(path)
 
-    async def sizes(self) -> AsyncGenerator[tuple[str, int], None]:
-        """Yield tenant and size of each file, by a look at each record."""
+    async def sizes(self) -> AsyncGenerator[tuple[str, str, int], None]:
+        """Yield id, tenant and size of each file, by a look at each record."""
         for name in await self.bucket.list_objects("records"):
             with contextlib.suppress(NotFound, DataLoss):  # deleted meanwhile, or damaged
                 asset = await self._record(name.removesuffix(".json"))
-                yield asset.tenant, asset.size_bytes
+                yield asset.id, asset.tenant, asset.size_bytes
 
     async def remove_parts(self, asset_id: str, parts: Collection[AssetPart]) -> None:
         """Delete parts that no record has any more; what cannot be deleted now the sweep deletes later."""

@@ -3,8 +3,7 @@
 What plays, and in which bytes, the encoders told; here no medium is read.
 """
 
-import functools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
@@ -14,12 +13,11 @@ from gateway.jobs import further, names
 from gateway.jobs.further import PlayedTask
 from gateway.jobs.model import Job, ResultWarning, Status
 
-MAX_KEPT = 4096
 MISSING = (
     "No preview could be made: the result does not consist of pieces that play. Ask for one of a story, or of a long "
     "video with captions and several encoders, all of this version."
 )
-CUT_SHORT = "The preview ends early: a piece of the film, of an encoder of another version, does not play."
+CUT_SHORT = "The preview ends early: a piece of the film, of an encoder of another version, does not play as planned."
 
 
 @dataclass(frozen=True)
@@ -77,13 +75,13 @@ def film_of(job: Job) -> PlayedFilm | None:
     if not job.preview:
         return None
     tasks = list(further.playing(job, job.kept[0]))
-    picture = _track(job, (task for task in tasks if task.plays == encoder_pb2.PLAYS_PICTURE))
+    target = max((task.target_seconds for task in tasks), default=0)
+    picture = _track(job, (task for task in tasks if task.plays == encoder_pb2.PLAYS_PICTURE), target)
     heard = [task for task in tasks if task.plays == encoder_pb2.PLAYS_SOUND]
-    sound = _track(job, heard) if heard else None
+    sound = _track(job, heard, target) if heard else None
     if sound is not None and not picture.is_whole:
         sound = PlayedTrack(tuple(_until(picture.seconds, sound.pieces)), is_whole=False)
     is_whole = picture.is_whole and (sound is None or sound.is_whole)
-    target = max((task.target_seconds for task in tasks), default=0)
     return PlayedFilm(picture, sound, target, is_over=is_whole or job.status.is_terminal)
 
 
@@ -95,19 +93,22 @@ def warning_of(job: Job) -> ResultWarning | None:
     return ResultWarning("NO_PREVIEW", CUT_SHORT if film.picture.pieces else MISSING)
 
 
-def _track(job: Job, tasks: Iterable[PlayedTask]) -> PlayedTrack:
+def _track(job: Job, tasks: Iterable[PlayedTask], target_seconds: int) -> PlayedTrack:
     every = list(tasks)
-    pieces = tuple(_pieces(job, every))
+    pieces = tuple(_pieces(job, every, target_seconds))
     return PlayedTrack(pieces, is_whole=bool(every) and len(pieces) == len(every))
 
 
-def _pieces(job: Job, tasks: Iterable[PlayedTask]) -> Iterator[PlayedPiece]:
-    """Yield the pieces up to the first that is not there."""
+def _pieces(job: Job, tasks: Iterable[PlayedTask], target_seconds: int) -> Iterator[PlayedPiece]:
+    """Yield the pieces up to the first that is not there, or has a longer segment than players were told."""
     for played in tasks:
         task = job.tasks[played.number]
         if task.status is not Status.COMPLETED or not (task.asset and task.playback):
             return
-        yield PlayedPiece(task.asset, names.result_name(job, played.number), _parsed(task.playback))
+        playback = Playback.FromString(task.playback)
+        if (max(playback.segment_milliseconds, default=0) + 500) // 1000 > target_seconds:  # it counts rounded
+            return
+        yield PlayedPiece(task.asset, names.result_name(job, played.number), playback)
 
 
 def _until(seconds: float, pieces: Iterable[PlayedPiece]) -> Iterator[PlayedPiece]:
@@ -123,7 +124,3 @@ def _until(seconds: float, pieces: Iterable[PlayedPiece]) -> Iterator[PlayedPiec
         del kept.segment_milliseconds[count:], kept.segment_bytes[count:]
         yield replace(piece, playback=kept)
         left -= sum(lengths)
-
-
-# Each look at a job asks for all of its pieces.
-_parsed: Callable[[bytes], Playback] = functools.lru_cache(MAX_KEPT)(Playback.FromString)

@@ -27,12 +27,13 @@ def master_playlist(film: PlayedFilm, picture_url: str, sound_url: str) -> str:
 
 
 def media_playlist(film: PlayedFilm, track: PlayedTrack, url_of: UrlOf) -> str:
-    """Return the playlist of a track: it grows until the film is over, and never changes else."""
+    """Return the playlist of a track: it grows until the film is over, and never changes else. Source: RFC 8216,
+    6.2.1."""
     is_over = track.is_whole or film.is_over
     lines = [
         *HEAD,
-        f"#EXT-X-TARGETDURATION:{max([film.target_seconds, *map(_longest_seconds, track.pieces)])}",
-        f"#EXT-X-PLAYLIST-TYPE:{'VOD' if track.is_whole else 'EVENT'}",
+        f"#EXT-X-TARGETDURATION:{film.target_seconds}",
+        "#EXT-X-PLAYLIST-TYPE:EVENT",
         FROM_START,
         *_segments(track, url_of),
         *(["#EXT-X-ENDLIST"] if is_over else []),
@@ -56,11 +57,6 @@ def _segments(track: PlayedTrack, url_of: UrlOf) -> Iterator[str]:
             yield f"#EXTINF:{length / 1000:.3f},"
             yield f"#EXT-X-BYTERANGE:{size}@{offset}"
             yield url
-
-
-def _longest_seconds(piece: PlayedPiece) -> int:
-    """Return the longest segment as a target counts it: rounded."""
-    return max((length + 500) // 1000 for length in piece.playback.segment_milliseconds or (0,))
 
 
 def _stream(picture: PlayedTrack, sound: PlayedTrack | None) -> Iterator[str]:

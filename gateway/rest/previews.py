@@ -4,6 +4,8 @@ The playlists of picture and sound, which it names, have the same proof; links t
 are relative, so that they hold wherever the gateway is reached.
 """
 
+import asyncio
+import contextlib
 from dataclasses import dataclass
 
 from starlette.datastructures import QueryParams
@@ -11,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.assets.links import LinkSigner
 from gateway.assets.record import parse_name
+from gateway.jobs.model import Job
 from gateway.jobs.store import JobStore
 from gateway.preview.film import PlayedFilm, PlayedPiece, film_of
 from gateway.preview.playlist import CONTENT_TYPE, master_playlist, media_playlist
@@ -24,6 +27,8 @@ TRACK = "/job/{id}/preview/{track}.m3u8"
 # From a track's playlist to the root of the gateway.
 UP = "../../.."
 RETRY_SECONDS = 1.0
+# Each of many viewers asks every few seconds.
+MAX_AGE_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,7 @@ class SignedPreviews:
             raise MethodNotAllowed(scope["method"], "A link to a preview", ["GET"])
         job_id, track, query = scope["path_params"]["id"], scope["path_params"].get("track"), _query(scope)
         self.links.verify_preview(job_id, query.get("expires", ""), query.get("signature", ""))
-        film = film_of(await self.jobs.get(job_id))
+        film = film_of(await self._job(job_id))
         if film is None or track not in (None, *TRACKS):
             raise NotFound("There is no such preview; ask for one with the job.", reason="PREVIEW_NOT_FOUND")
         data = self._playlist(film, track, query).encode()
@@ -48,6 +53,15 @@ class SignedPreviews:
         if scope["method"] == "GET":
             await send_body(send, data)
         await end_response(send)
+
+    async def _job(self, job_id: str) -> Job:
+        """Return the job, read once for all who ask within a moment. Raises NotFound."""
+        followers = self.jobs.index.followers
+        if job_id not in followers.jobs:
+            following = contextlib.ExitStack()
+            following.enter_context(followers.following(job_id))
+            asyncio.get_running_loop().call_later(MAX_AGE_SECONDS, following.close)
+        return await self.jobs.latest(job_id, MAX_AGE_SECONDS)
 
     def _playlist(self, film: PlayedFilm, track: str | None, query: QueryParams) -> str:
         shown = film.ready_sound if track == "sound" else film.picture

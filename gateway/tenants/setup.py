@@ -14,7 +14,7 @@ from gateway.tenants.tenants import Tenants
 from gateway.uploads.sessions import UploadSessions
 from gateway.usage.counter import CostOf, UsageCounter
 from gateway.usage.ledger import KEPT_SECONDS, UsageLedger
-from gateway.usage.storage import FLUSH_SECONDS, REMOVED_SECONDS, Files, StorageMeter
+from gateway.usage.storage import CLAIM_SECONDS, FLUSH_SECONDS, Files, StorageMeter
 from gateway.webhooks.signing import WebhookSigner
 from servicekit.errors import ServiceError
 from servicekit.tasks import cancel_and_wait, repeat
@@ -43,10 +43,10 @@ async def start_tenancy(
     """Begin to count usage, until `stack` ends; jobs are held to the limits of their tenants from now on."""
     bucket = await jetstream.key_value("tenants")
     ledger = UsageLedger(await jetstream.key_value("usage", KEPT_SECONDS))
-    quotas = Quotas(tenants, jobs.store.index, ledger)
-    removed = await jetstream.key_value("removed_files", REMOVED_SECONDS)
+    quotas = Quotas(tenants, jobs.store.index, ledger, cost_of)
+    claims = await jetstream.key_value("stored_claims", CLAIM_SECONDS)
     files = _files(assets, uploads)
-    meter = await StorageMeter.open(bucket, removed, files, quotas.with_stored_limit, quotas.check_stored)
+    meter = await StorageMeter.open(bucket, claims, files, quotas.with_stored_limit, quotas.check_stored)
     quotas.stored, assets.account = meter.used, meter
     stack.push_async_callback(_end, meter)
     counter = UsageCounter(jobs.store, ledger, cost_of)
@@ -60,8 +60,9 @@ async def start_tenancy(
 
 
 def _files(assets: AssetStore, uploads: UploadSessions) -> Files:
-    async def files() -> AsyncIterator[tuple[str, int]]:
-        for sizes in (assets.sizes(), uploads.sizes()):
+    async def files() -> AsyncIterator[tuple[str, str, int]]:
+        # Uploads first: one that becomes a file meanwhile is then seen.
+        for sizes in (uploads.sizes(), assets.sizes()):
             async for found in sizes:
                 yield found
 

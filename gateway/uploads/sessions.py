@@ -157,12 +157,12 @@ class UploadSessions:
             await self.assets.remove_unfinished(left)
         return {session.asset_id for session in known} - left
 
-    async def sizes(self) -> AsyncIterator[tuple[str, int]]:
-        """Yield tenant and announced size of each upload that is not a file yet."""
+    async def sizes(self) -> AsyncIterator[tuple[str, str, int]]:
+        """Yield the id of the file to be, tenant and announced size of each upload that is not a file yet."""
         for key in await self.records.keys():
             session = await self.records.get(key)
             if session is not None and not session.is_finished:
-                yield session.tenant, session.file.size_bytes
+                yield session.asset_id, session.tenant, session.file.size_bytes
 
     async def _finish(self, session: UploadSession) -> UploadSession:
         checksum = self._digest(session, session.writer) or await self._read_digest(session)

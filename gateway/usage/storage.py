@@ -26,7 +26,9 @@ PREFIX = "stored."
 FLUSH_SECONDS = 2.0
 COUNT_SECONDS = 86_400.0
 # Longer than any that read the record of a file before it was deleted are at deleting it.
-REMOVED_SECONDS = 3600.0
+CLAIM_SECONDS = 3600.0
+# No id of a file.
+COUNTING = "counting"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +39,8 @@ class StoredBytes:
     counted_at: float = 0.0
 
 
-# Yields the tenant and the size of each file, and of each upload that is to become one.
-Files = Callable[[], AsyncIterator[tuple[str, int]]]
+# Yields id, tenant and size of each upload that is to become a file, and of each file.
+Files = Callable[[], AsyncIterator[tuple[str, str, int]]]
 
 
 @dataclass(eq=False)
@@ -47,25 +49,26 @@ class StorageMeter(StorageAccount):
     alone files are counted from their records; `check_limit` raises for one that may not have so many bytes more."""
 
     records: Records[StoredBytes]
-    # Has the ids of files that count no more, for REMOVED_SECONDS: of those who delete a file one writes it.
-    removed: KeyValue
+    # Says what one gateway alone does, which created the key: a file counts no more (its id), all are counted.
+    claims: KeyValue
     files: Files
     limited: Callable[[], list[str]]
     check_limit: Callable[[str, int], None]
     _pending: Counter[str] = field(default_factory=Counter, init=False)
     _changed: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+    _flushing: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
 
     @classmethod
     async def open(
         cls,
         bucket: KeyValue,
-        removed: KeyValue,
+        claims: KeyValue,
         files: Files,
         limited: Callable[[], list[str]],
         check_limit: Callable[[str, int], None],
     ) -> "StorageMeter":
         """Read what is written down, and follow it from then on."""
-        meter = cls(Records(bucket, StoredBytes, "stored", PREFIX), removed, files, limited, check_limit)
+        meter = cls(Records(bucket, StoredBytes, "stored", PREFIX), claims, files, limited, check_limit)
         await meter.records.start()
         return meter
 
@@ -87,9 +90,9 @@ class StorageMeter(StorageAccount):
 
     async def _remove(self, file_id: str, tenant: str, size_bytes: int) -> None:
         # Where it cannot be known who was first the bytes count on, until the daily count.
-        with contextlib.suppress(Aborted, Unavailable):
-            await self.removed.create(file_id, b"")
-            self.add(tenant, -size_bytes)
+        with contextlib.suppress(Unavailable):
+            if await self._claim(file_id):
+                self.add(tenant, -size_bytes)
 
     async def run(self) -> None:
         """Write down what changes, until cancelled."""
@@ -104,28 +107,47 @@ class StorageMeter(StorageAccount):
 
     async def flush(self) -> None:
         """Write down what has changed. Raise Unavailable."""
-        for tenant, change in list(self._pending.items()):
-            await self._update(tenant, functools.partial(moved, change_bytes=change))
-            self._pending[tenant] -= change
-            if not self._pending[tenant]:
-                del self._pending[tenant]
+        async with self._flushing:
+            for tenant, change in list(self._pending.items()):
+                await self._update(tenant, functools.partial(moved, change_bytes=change))
+                self._pending[tenant] -= change
+                if not self._pending[tenant]:
+                    del self._pending[tenant]
 
     async def count_daily(self) -> None:
-        """Count files from their records where that was not done for a day. Raise Unavailable."""
+        """Count files from their records where that was not done for a day, unless another gateway is at it. Raise
+        Unavailable."""
         since = time.time() - COUNT_SECONDS
-        due = [name for name in self.limited() if self._counted_at(name) < since]
-        if not due:
+        due = [name for name in self.limited() if self.records.cached.get(name, StoredBytes()).counted_at < since]
+        if not due or not await self._claim(COUNTING):
             return
-        started, totals = time.time(), Counter[str]()
-        async for tenant, size_bytes in self.files():
-            totals[tenant] += size_bytes
+        try:
+            known = [await self.records.get(name) or StoredBytes() for name in due]
+            if any(each.counted_at < since for each in known):  # another gateway may have ended just now
+                await self._count(due)
+        finally:
+            await self.claims.delete(COUNTING)
+
+    async def _count(self, due: list[str]) -> None:
+        """Count all files. What is stored and deleted meanwhile is what the records of tenants change by."""
+        await self.flush()
+        started, before = time.time(), dict(self.records.cached)
+        seen, totals = set[str](), Counter[str]()
+        async for file_id, tenant, size_bytes in self.files():
+            if file_id not in seen:
+                seen.add(file_id)
+                totals[tenant] += size_bytes
         for tenant in {*totals, *self.records.cached, *due}:
-            self._pending.pop(tenant, None)  # its files are among those counted
-            await self._update(tenant, functools.partial(_replaced, by=StoredBytes(totals[tenant], started)))
+            more = totals[tenant] - before.get(tenant, StoredBytes()).size_bytes
+            await self._update(tenant, functools.partial(counted, more_bytes=more, now=started))
         log.info("stored files counted", tenants=len(totals), bytes=totals.total())
 
-    def _counted_at(self, tenant: str) -> float:
-        return self.records.cached.get(tenant, StoredBytes()).counted_at
+    async def _claim(self, key: str) -> bool:
+        """Return True for the first who asks."""
+        with contextlib.suppress(Aborted):
+            await self.claims.create(key, b"")
+            return True
+        return False
 
     def _update(self, tenant: str, step: Callable[[StoredBytes], StoredBytes]) -> Awaitable[StoredBytes]:
         return self.records.update(tenant, step, StoredBytes())
@@ -136,5 +158,6 @@ def moved(found: StoredBytes, change_bytes: int) -> StoredBytes:
     return replace(found, size_bytes=max(0, found.size_bytes + change_bytes))
 
 
-def _replaced(_: StoredBytes, by: StoredBytes) -> StoredBytes:
-    return by
+def counted(found: StoredBytes, more_bytes: int, now: float) -> StoredBytes:
+    """Add what was counted more than was known when the count began."""
+    return replace(moved(found, more_bytes), counted_at=now)

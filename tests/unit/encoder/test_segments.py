@@ -2,6 +2,7 @@
 
 import contextlib
 import random
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -38,7 +39,11 @@ def test_a_record_is_read_and_written_and_takes_more_sets() -> None:
 
 
 def test_the_number_of_new_sets_is_one_that_no_other_has() -> None:
-    assert h264.free_number((SPS,), (PPS,)) == 31
+    assert h264.free_number(RECORD) == 31
+    long = b"\x68\x04\x1f" + b"\xff" * 2000  # with scaling lists; its number is 31
+    assert h264.free_number(replace(RECORD, pps=(PPS, long))) == 30
+    with pytest.raises(BadBitstream, match="too many"):
+        h264.free_number(replace(RECORD, sps=(SPS,) * h264.MAX_SPS_SETS))
 
 
 def test_units_are_found_by_their_lengths() -> None:

@@ -95,6 +95,12 @@ def test_what_is_no_fragmented_file_is_refused_and_a_long_one_is_read_in_step_wi
         path.write_bytes(data[: told.header_bytes] + body * count)
         return path
 
+    # Sound before the first picture is played with it: it is no part of the header.
+    sound = body.replace(b"traf", b"free", 1)
+    whole.write_bytes(data[: told.header_bytes] + sound + body)
+    early = fragments.playback(whole)
+    assert (early.header_bytes, early.header_id) == (told.header_bytes, told.header_id)
+    assert list(early.segment_bytes) == [len(sound) + len(body)]
     assert_grows_gently(long, fragments.playback, 500)
     whole.write_bytes(data[: told.header_bytes + 30])
     with pytest.raises(ValueError, match="cannot be"):

@@ -1,5 +1,6 @@
 """Links to the playlists of a film that is being made: who may open them, what they answer, and what is in them."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from urllib.parse import urljoin
@@ -10,6 +11,7 @@ import pytest
 
 from gateway.jobs import model
 from gateway.jobs.model import Job
+from gateway.jobs.store import JobIndex, JobStore
 from servicekit.errors import NotFound
 from tests.unit.gateway.preview.test_preview_film import FIRST, GONE, JOIN, SECOND, SOUND, THIRD, made, story
 
@@ -21,9 +23,25 @@ class Jobs:
     """Stands for the store of jobs: it has one."""
 
     def __init__(self) -> None:
-        self.job = story()
+        self.index = JobIndex()
+        self.reads = 0
+        self._job = story()
+
+    @property
+    def job(self) -> Job:
+        return self._job
+
+    @job.setter
+    def job(self, job: Job) -> None:
+        self._job = job
+        self.index.followers.changed(job.id, job)
+
+    async def latest(self, key: str, max_age_seconds: float) -> Job:
+        return await JobStore.latest(self, key, max_age_seconds)
 
     async def get(self, key: str) -> Job:
+        self.reads += 1
+        await asyncio.sleep(0)
         if key != self.job.id:
             raise NotFound("Job ID does not exist", reason="JOB_NOT_FOUND")
         return self.job
@@ -99,6 +117,20 @@ async def test_it_is_a_permission_of_its_own(http, jobs, monkeypatch) -> None:
     later = time.time() + 601
     monkeypatch.setattr(time, "time", lambda: later)
     assert (await http.get(f"{path}?{proof}")).json()["details"][0]["reason"] == "LINK_EXPIRED"
+
+
+async def test_the_job_is_read_once_for_all_who_look(http, jobs) -> None:
+    jobs.job = with_pieces(jobs.job, FIRST)
+    link = http.links.sign_preview(jobs.job.id)
+    for _ in range(4):
+        answers = await asyncio.gather(*(http.get(link) for _ in range(10)))
+        assert {answer.status_code for answer in answers} == {200}
+    assert jobs.reads < 20
+    # What has changed is seen at once.
+    inner = link.replace(".m3u8", "/picture.m3u8")
+    assert len(m3u8.loads((await http.get(inner)).text).segments) == 1
+    jobs.job = with_pieces(jobs.job, SECOND)
+    assert len(m3u8.loads((await http.get(inner)).text).segments) == 3
 
 
 async def test_after_the_end_the_same_link_has_the_whole(http, jobs) -> None:

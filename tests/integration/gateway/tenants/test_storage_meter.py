@@ -16,11 +16,11 @@ from tests.support.until import until
 
 async def files():
     for size_bytes in (100, 50):
-        yield "acme", size_bytes
+        yield str(size_bytes), "acme", size_bytes
 
 
 async def meter_of(jetstream, limited=(), found=files):
-    buckets = [await jetstream.key_value(name) for name in ("tenants", "removed_files")]
+    buckets = [await jetstream.key_value(name) for name in ("tenants", "stored_claims")]
     return await StorageMeter.open(*buckets, found, lambda: limited, lambda tenant, size_bytes: None)
 
 
@@ -43,6 +43,29 @@ async def test_gateways_tell_each_other_and_count_anew_what_one_did_not_tell(jet
     await two.count_daily()  # not again on the same day
     assert two.used("acme") == 140
     for meter in (one, two):
+        await meter.records.stop()
+
+
+async def test_one_gateway_counts_and_loses_nothing_that_comes_meanwhile(jetstream):
+    looks, meters = [], []
+
+    async def files_meanwhile():
+        looks.append(1)
+        yield "a", "acme", 100
+        meters[0].add("acme", 30)
+        await meters[0].flush()
+        meters[0].add("acme", 4)
+        yield "b", "acme", 50
+        yield "a", "acme", 100  # an upload that has become a file
+
+    meters += [await meter_of(jetstream, ["acme"], files_meanwhile) for _ in range(2)]
+    meters[0].add("acme", 7)
+    await asyncio.gather(*(meter.count_daily() for meter in meters))
+    await meters[0].flush()
+    await asyncio.gather(*(meter.count_daily() for meter in meters))
+    await until(lambda: [meter.used("acme") for meter in meters] == [184, 184])
+    assert len(looks) == 1
+    for meter in meters:
         await meter.records.stop()
 
 

@@ -108,7 +108,9 @@ def test_the_playlist_grows_and_ends() -> None:
     assert texts[1][: len(texts[0])] == texts[0]
     assert (more.start.time_offset, more.is_independent_segments) == (0, True)
     whole = playlist(made(story(), FIRST, SOUND, SECOND, THIRD))
-    assert (whole.playlist_type, whole.is_endlist, len(whole.segments)) == ("vod", True, 4)
+    assert (whole.playlist_type, whole.is_endlist, len(whole.segments)) == ("event", True, 4)
+    whole_text = whole.dumps().splitlines()
+    assert whole_text[: len(texts[1])] == texts[1]
 
 
 def test_a_header_is_told_once_and_again_where_it_differs() -> None:
@@ -119,8 +121,14 @@ def test_a_header_is_told_once_and_again_where_it_differs() -> None:
     assert segments[0].init_section.byterange == "100@0"
 
 
-def test_a_segment_that_is_longer_than_was_planned_is_still_within_the_target() -> None:
-    assert playlist(made(story(), FIRST, pieces={**PIECES, FIRST: played(9.6)})).target_duration == 10
+def test_a_segment_that_is_longer_than_players_were_told_ends_what_plays() -> None:
+    job = made(story(), FIRST, SOUND, SECOND, THIRD, JOIN, pieces={**PIECES, SECOND: played(2, 6.5)})
+    found = playlist(job)
+    assert (found.target_duration, found.is_endlist, len(found.segments)) == (6, True, 1)
+    warning = film.warning_of(job)
+    assert warning is not None
+    assert warning.message == film.CUT_SHORT
+    assert len(playlist(made(story(), FIRST, pieces={**PIECES, FIRST: played(6.4)})).segments) == 1
 
 
 @pytest.mark.parametrize("end", ["canceled", "failed"])
