@@ -166,6 +166,9 @@ class Quoter:
                     await self.jobs.place_output(job, said.output)
             with faults.gathering():
                 self.jobs.check_cost(job)
+            with faults.gathering():
+                async with self.jobs.admit(job):  # and no place of its tenant held
+                    pass
             return wanted, job, checked.metadata
         return wanted, None, checked.metadata
 

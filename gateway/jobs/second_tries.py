@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 
 import structlog
 
-from gateway.fleet.speeds import WorkItem
+from gateway.fleet.speeds import ValueRange, WorkItem
 from gateway.jobs.executor import TaskExecutor
 from gateway.jobs.model import Task
 from gateway.jobs.queue import Attempt, TaskRef
@@ -85,8 +85,7 @@ class SecondTries:
             task = job.tasks[attempt.ref.index]
             item = WorkItem(job.kind(attempt.ref.index), task.frames_planned)
             expected = self.executor.estimates.estimates.speeds.seconds(item)
-            if _is_part(task) and expected is not None:
-                return left_seconds(attempt, time.time()) > expected.high
+            return _is_part(task) and expected is not None and lags(attempt, expected, time.time())
         return False
 
     def _lease(self, attempt: Attempt) -> PoolMember | None:
@@ -127,11 +126,14 @@ class SecondTries:
             await member.encoder.until_ended(second.ref.key)
 
 
-def left_seconds(attempt: Attempt, now: float) -> float:
-    """Return how long an attempt goes on by how far it has come; for ever where it has made nothing yet."""
-    if attempt.started_at is None or attempt.share <= 0:
-        return math.inf
-    return (now - attempt.started_at) * (1 - attempt.share) / attempt.share
+def lags(attempt: Attempt, expected: ValueRange, now: float) -> bool:
+    """Return True for an attempt that has run longer than such tasks take, and of which more is left, by how far it
+    has come, than one takes as a whole. Before that nothing is to be told from a share: inputs may be on their way."""
+    if attempt.started_at is None:
+        return False
+    ran_seconds = now - attempt.started_at
+    left_seconds = ran_seconds * (1 - attempt.share) / attempt.share if attempt.share > 0 else math.inf
+    return min(ran_seconds, left_seconds) > expected.high
 
 
 def _is_part(task: Task) -> bool:

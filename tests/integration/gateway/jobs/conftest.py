@@ -107,6 +107,8 @@ class ScriptedEncoder(encoder_pb2_grpc.EncoderServiceServicer):
                 data = b""
 
     async def _play(self, step, context):
+        if step == "silent":
+            await asyncio.sleep(60)
         yield encoder_pb2.EncodeResponse(progress=encoder_pb2.EncodeProgress(frames_done=1, frames_total=2, fps=10))
         if isinstance(step, asyncio.Event):
             await step.wait()

@@ -1,10 +1,13 @@
 """A task that lags is tried on another encoder too: the first result counts, and nothing is left of the other."""
 
 import contextlib
+from types import SimpleNamespace
 
 import pytest
 
+from gateway.fleet.speeds import ValueRange
 from gateway.jobs.model import Status
+from gateway.jobs.second_tries import lags
 from gateway.workers.grpc import GrpcEncoder
 from servicekit.errors import InvalidArgument
 from servicekit.tls import Identity
@@ -13,7 +16,10 @@ from tests.integration.gateway.jobs.test_dispatcher import content
 from tests.integration.gateway.jobs.test_further_jobs import is_left, plan, sources
 from tests.support.until import until
 
-pytestmark = pytest.mark.parametrize("retry", [{"lag_seconds": 0.05}])
+
+@pytest.fixture
+def retry() -> dict[str, float]:
+    return {"lag_seconds": 0.05}
 
 
 @pytest.fixture
@@ -39,9 +45,17 @@ async def lagging(works: Works, *script: object) -> tuple[str, object]:
     return job_id, wanted
 
 
-def know_speed(works: Works) -> None:
+def know_speed(works: Works, seconds: float = 0.01) -> None:
     for _ in range(5):
-        works.fleet.estimate_store.task_ended("story.scene", 0.01, 2, is_rented=False)
+        works.fleet.estimate_store.task_ended("story.scene", seconds, 2, is_rented=False)
+
+
+async def at_work(works: Works, step: str) -> str:
+    """A job both of whose scenes were begun."""
+    works.encoder.script = [plan(), step, step]
+    job_id = (await works.manager.submit(await works.caption())).id
+    await until(lambda: len([one for one in works.dispatcher.running.values() if one.started_at]) == 2)
+    return job_id
 
 
 async def test_the_first_result_counts(works: Works, other) -> None:
@@ -88,3 +102,23 @@ async def test_what_nothing_is_known_of_is_not_tried_again(works: Works, other) 
     await works.dispatcher.second_tries.look(works.dispatcher.running)
     assert second.tasks == 0
     await works.manager.cancel(job_id)
+
+
+async def test_what_has_just_begun_is_not_tried_again(works: Works, other) -> None:
+    know_speed(works, seconds=100)
+    job_id = await at_work(works, "silent")
+    second = await other(ScriptedEncoder())
+    await until(lambda: works.pool.slots == 4)
+    await works.dispatcher.second_tries.look(works.dispatcher.running)
+    assert not works.dispatcher.second_tries.running
+    assert (works.encoder.tasks, second.tasks) == (3, 0)
+    await works.manager.cancel(job_id)
+
+
+@pytest.mark.parametrize(
+    ("ran_seconds", "share", "is_late"),
+    [(1, 0, False), (9, 0.01, False), (11, 0, True), (11, 0.3, True), (11, 0.9, False), (200, 0.9, True)],
+)
+def test_a_task_lags_once_it_has_run_longer_than_such_tasks_take(ran_seconds: int, share: float, is_late: bool) -> None:
+    attempt = SimpleNamespace(started_at=1000.0, share=share)
+    assert lags(attempt, ValueRange(5.0, 10.0), 1000.0 + ran_seconds) is is_late
