@@ -88,21 +88,23 @@ class Connection:
         """End the connection, and every call on it."""
         self.channel.close()
 
-    def call(self, method: "grpc.UnaryUnaryMultiCallable[Request, Response]", request: Request) -> Response:
-        """Call a method of the gateway with the key. Raises ServiceError."""
+    def call(
+        self, method: "grpc.UnaryUnaryMultiCallable[Request, Response]", request: Request, more: Metadata = ()
+    ) -> Response:
+        """Call a method of the gateway with the key, and more metadata. Raises ServiceError."""
         with self.errors():
-            answer = method(request, metadata=self.metadata)
+            answer = method(request, metadata=(*self.metadata, *more))
             self.has_answered = True
             return answer
 
     def call_until_answered(
-        self, method: "grpc.UnaryUnaryMultiCallable[Request, Response]", request: Request
+        self, method: "grpc.UnaryUnaryMultiCallable[Request, Response]", request: Request, more: Metadata = ()
     ) -> Response:
         """Call a method that may be called again, for as long as `Retries` allow. Raises ServiceError."""
         retries = Retries(self)
         while True:
             try:
-                return self.call(method, request)
+                return self.call(method, request, more)
             except Unavailable:
                 if not retries.allow():
                     raise

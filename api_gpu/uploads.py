@@ -2,6 +2,7 @@
 
 import stat
 import threading
+import uuid
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -237,16 +238,20 @@ class ResumableUpload:
         return None
 
     def _create(self) -> None:
-        """Begin an upload at the gateway, of which nothing is kept yet."""
+        """Begin an upload at the gateway, of which nothing is kept yet; one alone, however often it is asked."""
+        key = ("idempotency-key", str(uuid.uuid4()))
         method = UploadServiceStub(self.connection.channel).CreateUpload
         request = uploads_pb2.CreateUploadRequest(filename=self.path.name, size_bytes=self.version.size_bytes)
-        self.name = self.connection.call_until_answered(method, request).upload.name
+        self.name = self.connection.call_until_answered(method, request, (key,)).upload.name
 
     def _verify(self, asset: assets_pb2.Asset) -> None:
-        """Raise DataLoss, and have the gateway keep nothing, where it has other bytes than were sent."""
+        """Raise DataLoss where the gateway has other bytes than were sent, and FailedPrecondition where these were not
+        those of one file; the gateway keeps nothing then."""
         try:
+            with suppress(FileNotFoundError):  # deleted is not changed
+                self.version.check()
             self.checksum.whole().verify(str(self.path), size_bytes=asset.size_bytes, sha256=asset.sha256)
-        except DataLoss:
+        except (DataLoss, FailedPrecondition):
             stub = AssetServiceStub(self.connection.channel)
             with suppress(ServiceError):
                 self.connection.call(stub.DeleteAsset, assets_pb2.DeleteAssetRequest(name=asset.name))

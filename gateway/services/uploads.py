@@ -1,12 +1,13 @@
 """UploadService: uploads begun, described and ended; their bytes come by ByteStream."""
 
+import hashlib
 import re
 from dataclasses import dataclass
 
 from apigpu.v1 import uploads_pb2 as pb2
 from apigpu.v1 import uploads_pb2_grpc
 from gateway.callers import caller
-from gateway.services.presenters import Presenter, timestamp
+from gateway.services.presenters import Presenter, idempotency_key, timestamp
 from gateway.uploads.session import PREFIX, Announcement, UploadSession, parse_resource
 from gateway.uploads.sessions import UploadSessions
 from servicekit import media_types
@@ -14,6 +15,7 @@ from servicekit.errors import InvalidArgument
 from servicekit.interceptors import Context
 
 MAX_METADATA_CHARS = 4096
+ID_CHARS = 32
 _SHA256 = re.compile(r"([0-9A-Fa-f]{64})?")
 
 
@@ -25,7 +27,11 @@ class UploadService(uploads_pb2_grpc.UploadServiceServicer):
     presenter: Presenter
 
     async def CreateUpload(self, request: pb2.CreateUploadRequest, context: Context) -> pb2.CreateUploadResponse:
-        session = await self.uploads.create(_announcement(request), caller.get().tenant)
+        file, tenant, key = _announcement(request), caller.get().tenant, idempotency_key(context)
+        if key:
+            session = await self.uploads.find(_id_of(key, request), tenant, file)
+        else:
+            session = await self.uploads.create(file, tenant)
         return pb2.CreateUploadResponse(upload=await self._upload(session, context))
 
     async def GetUpload(self, request: pb2.GetUploadRequest, context: Context) -> pb2.GetUploadResponse:
@@ -70,6 +76,12 @@ def _announcement(request: pb2.CreateUploadRequest) -> Announcement:
         sha256=request.sha256.lower(),
         tus_metadata=request.tus_metadata,
     )
+
+
+def _id_of(key: str, request: pb2.CreateUploadRequest) -> str:
+    """Return the id of the upload that all get who announce the same with this idempotency key."""
+    announced = request.SerializeToString(deterministic=True)
+    return hashlib.sha256(b"\n".join((key.encode(), announced))).hexdigest()[:ID_CHARS]
 
 
 def _id(name: str) -> str:

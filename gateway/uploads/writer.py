@@ -102,17 +102,19 @@ class UploadWriter:
         digesting = asyncio.ensure_future(asyncio.to_thread(self._add_to_digests, data))
         try:
             await self._part.write(data)
+            await digesting
         except BaseException:
-            self._received = None  # it has what may not be kept
+            self._received = None  # it has what may not be kept, or lacks what is
             raise
         finally:
-            await asyncio.wait([digesting])
+            await asyncio.gather(digesting, return_exceptions=True)
         if self._part.size_bytes >= self.session.part_bytes:
             await self._save()
 
     def _add_to_digests(self, data: bytes) -> None:
-        if self._received is not None:
-            self._received.add(data)
+        received = self._received  # which the other thread may drop meanwhile
+        if received is not None:
+            received.add(data)
         if self._hasher is not None:
             self._hasher.update(data)
 

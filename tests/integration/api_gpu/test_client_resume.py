@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from api_gpu import Client
-from servicekit.errors import ServiceError
+from api_gpu import Client, uploads
+from apigpu.v1.uploads_pb2_grpc import UploadServiceStub
+from servicekit.errors import FailedPrecondition, ServiceError, Unavailable
 from tests.support.lone_gateway import KEY, LoneGateway
 from tests.support.relay import Relay
 from tests.support.until import until_sync
@@ -112,19 +113,47 @@ def test_an_upload_that_fails_leaves_nothing(client: Client, gateway: LoneGatewa
     until_sync(lambda: parts(gateway) == before)
 
 
+@pytest.mark.parametrize("is_cut", [True, False])
 def test_a_file_that_changes_while_it_is_sent_is_refused(
-    client: Client, gateway: LoneGateway, relay: Relay, tmp_path: Path
+    client: Client, gateway: LoneGateway, relay: Relay, tmp_path: Path, is_cut: bool
 ) -> None:
     source = file_of(tmp_path, LARGE_BYTES)
     before = parts(gateway)
 
     def change() -> None:
-        source.write_bytes(os.urandom(LARGE_BYTES))
-        relay.cut()
+        with source.open("r+b") as file:
+            file.write(os.urandom(LARGE_BYTES))
+        if is_cut:
+            relay.cut()
 
-    with pytest.raises(ServiceError, match="was changed while it was sent"):
+    with pytest.raises(FailedPrecondition, match="was changed while it was sent"):
         client.upload(source, Told((18 * MIB, change)))
     until_sync(lambda: parts(gateway) == before)
+
+
+def test_an_upload_whose_beginning_is_asked_for_twice_begins_once(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered = []
+
+    class FirstAnswerLost(UploadServiceStub):
+        def __init__(self, channel):
+            super().__init__(channel)
+            create = self.CreateUpload
+
+            def asked(request, **options):
+                answer = create(request, **options)
+                answered.append(answer.upload.name)
+                if len(answered) == 1:
+                    raise Unavailable("the answer was lost")
+                return answer
+
+            self.CreateUpload = asked
+
+    monkeypatch.setattr(uploads, "UploadServiceStub", FirstAnswerLost)
+    asset = client.upload(file_of(tmp_path, 9 * MIB))
+    assert (len(answered), len(set(answered))) == (2, 1)
+    client.delete(asset.name)
 
 
 def test_what_the_gateway_has_is_held_against_what_was_sent(

@@ -11,6 +11,7 @@ import pytest
 from google.bytestream.bytestream_pb2 import QueryWriteStatusRequest, ReadRequest, WriteRequest
 
 from gateway.uploads.session import Announcement
+from servicekit.chunks import Checksum
 from servicekit.errors import Aborted, from_rpc
 from tests.support.object_server import BUCKET, ObjectServer
 from tests.support.until import until, until_async
@@ -293,6 +294,24 @@ async def test_a_tenant_does_not_see_the_uploads_of_another(streams):
     with pytest.raises(Exception, match="no upload"):
         await at.uploads.delete(upload_id, "another")
     assert await status(at, name) == (4, False)
+
+
+async def test_bytes_that_were_not_digested_are_read_again(streams, monkeypatch):
+    class BrokenChecksum(Checksum):
+        def add(self, data):
+            raise ValueError("cannot digest")
+
+    uploads = (await streams()).uploads
+    session = await uploads.create(Announcement(4, "a.mp4"), "default")
+    with monkeypatch.context() as patch:
+        patch.setattr("gateway.uploads.sessions.Checksum", BrokenChecksum)
+        async with uploads.writing(session, 0) as writer:
+            with pytest.raises(ValueError, match="cannot digest"):
+                await writer.write(b"ab")
+    async with uploads.writing(session, 2) as writer:
+        await writer.write(b"cd")
+    asset = await uploads.asset(await uploads.get(session.id, "default"))
+    assert asset.sha256 == hashlib.sha256(b"abcd").hexdigest()
 
 
 async def test_a_writer_at_a_wrong_offset_ends_no_other(streams):
