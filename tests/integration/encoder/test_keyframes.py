@@ -1,5 +1,6 @@
 """What is held against the index of a video before it is cut by it, and what pieces keep of their film."""
 
+import errno
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -65,6 +66,13 @@ def test_keyframes_of_other_codecs_are_known(tmp_path: Path, codec: str) -> None
     path = tmp_path / "film.mov"
     media.run("-f", "lavfi", "-i", "testsrc2=size=96x54:rate=10:duration=3", "-c:v", codec, "-g", "10", path)
     assert keyframes.are_true(*indexed(path))
+
+
+def test_a_full_disk_is_not_the_fault_of_the_film(film: Path) -> None:
+    source, index = indexed(film)
+    with pytest.raises(OSError, match="No space left") as caught:
+        pieces.cut_out(source, [PacketSpan(index.picture.stream, int(index.picture.times[0]), 20)], Path("/dev/full"))
+    assert caught.value.errno == errno.ENOSPC
 
 
 def test_a_piece_has_the_shape_that_the_container_tells(film: Path, tmp_path: Path) -> None:
