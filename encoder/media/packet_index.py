@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from encoder.media import mp4_boxes
 from encoder.media.containers import MP4_DEMUXER, open_container
 from encoder.media.info import MediaInfo, Source, Stream
-from encoder.media.mp4_boxes import MAX_BOXES
+from encoder.media.mp4_boxes import MAX_BOXES, Box
 
 # Of a box whose body is not read.
 BOX_HEAD_BYTES = 16
@@ -54,7 +54,8 @@ class FilmIndex:
 
 
 def read_index(source: Source, info: MediaInfo) -> FilmIndex | None:
-    """Return the index of a video; None where it does not name every packet, or an edit list cuts into the picture."""
+    """Return the index of a video; None where it does not name every packet, an edit list cuts into the picture, or
+    the boxes of the file are not all whole."""
     if info.demuxer != MP4_DEMUXER or info.video is None:
         return None
     with open_container(source, (MP4_DEMUXER,)) as container:
@@ -64,9 +65,11 @@ def read_index(source: Source, info: MediaInfo) -> FilmIndex | None:
         if len(known) < len(found) or len(container.chapters()) > 0:
             return None
         start = Fraction(container.start_time or 0, av.time_base)
-    size_bytes = source.path.stat().st_size
+    head = _head(source)
+    if not head:
+        return None
     picture, *sound = known
-    return FilmIndex(picture, tuple(sound), start, tuple(_head(source)), size_bytes)
+    return FilmIndex(picture, tuple(sound), start, head, source.path.stat().st_size)
 
 
 def _stream_index(container: InputContainer, stream: Stream) -> StreamIndex | None:
@@ -86,14 +89,24 @@ def _stream_index(container: InputContainer, stream: Stream) -> StreamIndex | No
     return StreamIndex(stream.index, own.time_base, table["time"], table["pos"], table["size"], table["key"])
 
 
-def _head(source: Source) -> Iterator[Range]:
-    """Yield what of a file is not media: all boxes but those, of which only the head."""
+def _head(source: Source) -> tuple[Range, ...]:
+    """Return what of a file is not media; nothing where its boxes do not end with it, as where bytes stand behind them,
+    or are too many."""
     with mp4_boxes.mapped(source.path) as data:
-        end = 0
-        for box in islice(mp4_boxes.iter_boxes(data, 0, len(data)), MAX_BOXES):
-            is_media = box.kind in (b"mdat", b"free", b"skip", b"wide")
-            yield end, min(end + BOX_HEAD_BYTES, box.end) if is_media else box.end
-            end = box.end
+        try:
+            boxes = list(islice(mp4_boxes.iter_boxes(data, 0, len(data)), MAX_BOXES))
+        except ValueError:
+            return ()
+        return tuple(_without_media(boxes)) if boxes[-1].end == len(data) else ()
+
+
+def _without_media(boxes: Sequence[Box]) -> Iterator[Range]:
+    """Yield all boxes but those of media, of which only the head."""
+    end = 0
+    for box in boxes:
+        is_media = box.kind in (b"mdat", b"free", b"skip", b"wide")
+        yield end, min(end + BOX_HEAD_BYTES, box.end) if is_media else box.end
+        end = box.end
 
 
 def closed_keyframes(source: Source, index: FilmIndex, places: Sequence[int]) -> dict[int, int]:

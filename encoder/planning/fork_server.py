@@ -84,9 +84,12 @@ class ForkServer:
     def _end_all(self) -> None:
         """Kill and reap all processes, so that none is left to whoever takes in orphans."""
         spare = [self._spare.process] if self._spare is not None else []
-        for process in (*self._processes, *spare):
-            with contextlib.suppress(ProcessLookupError, ChildProcessError):
+        processes = (*self._processes, *spare)
+        for process in processes:  # all of them, before the first is waited for: that may take its time
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
+        for process in processes:
+            with contextlib.suppress(ChildProcessError):
                 os.waitpid(process, 0)
             remove_sample(self._settings, process)
 

@@ -21,16 +21,18 @@ NO_MORE: Mapping[str, str] = {}
 
 
 class ForkingProgram:
-    """Starts a program, `python -m MODULE CHANNEL ARGUMENTS`, asks it for processes, and starts it anew when it is
-    lost. With it end all that it forked."""
+    """Starts a program of this `name`, `python -m MODULE CHANNEL ARGUMENTS`, asks it for processes, and starts it anew
+    when it is lost. With it end all that it forked."""
 
     def __init__(
         self,
+        name: str,
         module: str,
         *arguments: str,
         environment: Mapping[str, str] = NO_MORE,
         on_start: Callable[[], None] = lambda: None,
     ) -> None:
+        self._name = name
         self._module = module
         self._arguments = arguments
         self._environment = environment
@@ -62,7 +64,7 @@ class ForkingProgram:
         try:
             socket.send_fds(self._channel, [to_json(request)], descriptors)
         except OSError as error:
-            log.warning("fork server lost", program=self._module, tasks=len(self._living), error=str(error))
+            log.warning(f"{self._name} lost", program=self._module, tasks=len(self._living), error=str(error))
             self._disconnect()
 
     def kill(self, number: int, request: object) -> None:
@@ -96,10 +98,10 @@ class ForkingProgram:
                     pass_fds=(far.fileno(),),
                 )
             on_failure.callback(kill_group, process)
-            watcher = asyncio.create_task(_log_messages(process))
+            watcher = asyncio.create_task(_log_messages(process, self._name))
             self._watchers.add(watcher)
             watcher.add_done_callback(self._watchers.discard)
-            await _await_ready(near)
+            await _await_ready(near, self._name)
             on_failure.pop_all()
         self._channel, self._process = near, process
         self._on_start()
@@ -114,7 +116,7 @@ class ForkingProgram:
         except OSError:
             data = b""
         if not data:
-            log.warning("fork server lost", program=self._module, tasks=len(self._living))
+            log.warning(f"{self._name} lost", program=self._module, tasks=len(self._living))
             self._disconnect()
             return
         reply = from_json(ServerReply, data)
@@ -137,20 +139,20 @@ class ForkingProgram:
         self._living.clear()
 
 
-async def _await_ready(near: socket.socket) -> None:
+async def _await_ready(near: socket.socket, name: str) -> None:
     try:
         async with asyncio.timeout(START_SECONDS):
             data = await asyncio.get_running_loop().sock_recv(near, MAX_PACKET_BYTES)
     except (OSError, TimeoutError):
         data = b""
     if not data:
-        text = "The process that starts those that plan tasks has ended; try again. The encoder's log says why."
+        text = f"The encoder's {name} has ended; try again. The encoder's log says why."
         raise Unavailable(text, reason="PLANNING_LOST")
 
 
-async def _log_messages(process: asyncio.subprocess.Process) -> None:
+async def _log_messages(process: asyncio.subprocess.Process, name: str) -> None:
     """Log what a process prints, until it ends."""
     assert process.stderr is not None
     async for line in process.stderr:
-        log.warning("planning", message=line.decode(errors="replace").strip())
+        log.warning(name, message=line.decode(errors="replace").strip())
     await process.wait()

@@ -89,7 +89,7 @@ class LaunchServerClient:
     """The encoder's side of the launch server."""
 
     def __init__(self) -> None:
-        self._server = ForkingProgram(LAUNCH_SERVER)
+        self._server = ForkingProgram("launch server", LAUNCH_SERVER)
 
     async def start(self) -> None:
         """Start it, unless it runs. Raises Unavailable."""
@@ -98,10 +98,10 @@ class LaunchServerClient:
     async def launch(self, command: Sequence[str], folder: Path, files: tuple[int, int, int]) -> Child:
         """Start a program; see children.Launch."""
         await self.start()
-        number, ended = self._server.expect()
         # In a file, as a command line may be longer than a packet.
         with os.fdopen(os.memfd_create("program"), "wb", buffering=0) as program:
             program.write(to_json(ProgramData(tuple(command), str(folder))))
+            number, ended = self._server.expect()
             self._server.send(LaunchRequest(launch=number), program.fileno(), *files)
         return Child(ended, lambda: self._server.kill(number, LaunchRequest(kill=number)))
 
@@ -118,7 +118,9 @@ class ForkServerClient:
         self._readable = tuple(map(str, (*library_paths(), *own_paths(settings.fonts_dir))))
         self._font_tiers = 0
         words = to_json(settings).decode()
-        self._server = ForkingProgram(FORK_SERVER, words, environment=ENVIRONMENT, on_start=self._forget_fonts)
+        self._server = ForkingProgram(
+            "fork server", FORK_SERVER, words, environment=ENVIRONMENT, on_start=self._forget_fonts
+        )
         self._launcher = LaunchServerClient()
 
     async def start(self) -> None:
@@ -126,8 +128,8 @@ class ForkServerClient:
 
     async def open(self, limits: ProcessLimits, access: SandboxAccess) -> PlanningProcess:
         await self._server.start()
-        number, ended = self._server.expect()
         near, far = socket.socketpair()
+        number, ended = self._server.expect()
         request = ForkRequest(
             number=number,
             cpu_seconds=limits.cpu_seconds,

@@ -44,8 +44,9 @@ class LaunchServer:
             self._channel.sendall(b"{}")  # ready
             while self._serve_once():
                 self._reap()
-        for process in self._processes:
+        for process in self._processes:  # all of them, before the first is waited for: that may take its time
             _kill(process)
+        for process in self._processes:
             os.waitpid(process, 0)
 
     def _serve_once(self) -> bool:

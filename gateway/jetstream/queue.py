@@ -115,6 +115,9 @@ class WorkQueue:
     filled: asyncio.Event = field(default_factory=asyncio.Event)
     # What was asked of lanes that have not answered yet.
     _asked: "dict[str, list[asyncio.Task[Delivery | None]]]" = field(default_factory=dict, init=False)
+    # Lanes whose next message somebody waits for, and messages on their way back that nobody did.
+    _wanted: Sequence[str] = field(default=(), init=False)
+    _returning: set[asyncio.Task[None]] = field(default_factory=set, init=False)
     # Lanes that have a consumer.
     _opened: set[str] = field(default_factory=lambda: {MAIN}, init=False)
 
@@ -144,33 +147,59 @@ class WorkQueue:
     async def next(self, lanes: Lanes = lambda: (MAIN,)) -> Delivery:
         """Wait for the next message, and through errors of the server: that of the first of `lanes` that has one."""
         rounds = 0
-        while True:
-            self.filled.clear()
-            for lane in lanes():
-                if (delivery := await self._take_soon(lane)) is not None:
-                    return delivery
-            rounds += 1
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(POLLS.pause_seconds(rounds)):
-                    await self.filled.wait()
-                    rounds = 0
+        try:
+            while True:
+                self.filled.clear()
+                self._want(lanes())
+                for lane in self._wanted:
+                    if (delivery := await self._take_soon(lane)) is not None:
+                        return delivery
+                rounds += 1
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(POLLS.pause_seconds(rounds)):
+                        await self.filled.wait()
+                        rounds = 0
+        finally:
+            self._want(())
 
     async def _take_soon(self, lane: str) -> Delivery | None:
         """Return the next message of a lane, if it comes at once. What comes later is returned the next time: a lane
         whose part of the server does not answer holds up no other."""
         asked = self._asked.setdefault(lane, [])
         is_late = bool(asked)
-        asking = asked.pop() if is_late else asyncio.create_task(self._take(lane))
+        if not is_late:
+            asked.append(asyncio.create_task(self._take(lane)))
+        asking = asked[-1]
         try:
             await asyncio.wait([asking], timeout=0 if is_late else ANSWER_SECONDS)
         finally:
-            if not asking.done():
-                asked.append(asking)
-        if asking.done():
-            return asking.result()
-        if not is_late:
-            asking.add_done_callback(lambda _: self.filled.set())
-        return None
+            if not is_late and not asking.done():
+                asking.add_done_callback(lambda _: self._answered(lane))
+        if not asking.done() or asking not in asked:
+            return None
+        asked.remove(asking)
+        return asking.result()
+
+    def _answered(self, lane: str) -> None:
+        if lane in self._wanted:
+            self.filled.set()
+        else:
+            self._return_unwanted()
+
+    def _want(self, lanes: Sequence[str]) -> None:
+        """Wait for messages of these lanes from now on."""
+        self._wanted = lanes
+        self._return_unwanted()
+
+    def _return_unwanted(self) -> None:
+        """Return the messages that came of lanes nobody waits for. Kept without heartbeats, they would come to another
+        worker too; kept with them, to nobody."""
+        for lane in self._asked.keys() - set(self._wanted):
+            for asking in [asking for asking in self._asked[lane] if asking.done()]:
+                self._asked[lane].remove(asking)
+                returning = asyncio.create_task(_return(asking))
+                self._returning.add(returning)
+                returning.add_done_callback(self._returning.discard)
 
     async def _take(self, lane: str) -> Delivery | None:
         """Return the next message of a lane, if there is one to have now."""
@@ -200,16 +229,20 @@ class WorkQueue:
         asked = [task for tasks in self._asked.values() for task in tasks]
         self._asked.clear()
         await cancel_and_wait(*asked)
-        for task in asked:
-            if not task.cancelled() and task.exception() is None and (delivery := task.result()) is not None:
-                with contextlib.suppress(ServiceError):
-                    await delivery.give_back()
+        await asyncio.gather(*map(_return, asked), *self._returning)
 
     def _name(self, lane: str) -> str:
         return f"{self.name}_lanes" if lane else self.name
 
     def _prefix(self, lane: str) -> str:
         return f"{self._name(lane)}.{lane}." if lane else f"{self.name}."
+
+
+async def _return(asked: "asyncio.Task[Delivery | None]") -> None:
+    """Return to the queue what came of it, if something did; where that fails, it comes again by itself."""
+    if not asked.cancelled() and asked.exception() is None and (delivery := asked.result()) is not None:
+        with contextlib.suppress(ServiceError):
+            await delivery.give_back()
 
 
 def _is_queued_already(error: BaseException | None) -> bool:

@@ -173,7 +173,13 @@ class Dispatcher:
                 task.cancel()
 
     async def _handle(self, attempt: Attempt, slot: SlotLease) -> bool:
-        """See an attempt through to its end; return True if the encoder was busy."""
+        """See an attempt through until its slot is free; return True if the encoder was busy."""
+        try:
+            return await self._see_through(attempt, slot)
+        finally:
+            await slot.until_ended(attempt.ref.key)
+
+    async def _see_through(self, attempt: Attempt, slot: SlotLease) -> bool:
         try:
             async with attempt.delivery.keep_alive():
                 error = await self._run(attempt, slot)

@@ -65,6 +65,11 @@ class SlotLease:
                 if not self.pool.ready or asyncio.get_running_loop().time() > deadline:
                     raise EncoderBusy("No slot of an encoder got free for the task.") from error
 
+    async def until_ended(self, task_id: str) -> None:
+        """Wait until the encoder has cleaned up behind a task, if there is a slot: it is free then."""
+        if self.member is not None:
+            await self.member.encoder.until_ended(task_id)
+
     def give_back(self) -> None:
         """Give the slot to another task, until `hold`."""
         self.was_given_back = True

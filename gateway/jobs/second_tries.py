@@ -128,6 +128,8 @@ class SecondTries:
         else:
             self._first.add(second.ref)
             await self.on_first(first)
+        finally:
+            await member.encoder.until_ended(second.ref.key)
 
 
 def lags(attempt: Attempt, expected: ValueRange, now: float) -> bool:

@@ -17,6 +17,7 @@ from gateway.jobs.fairness import NORMAL, FairOrder, Lane
 from gateway.jobs.followers import Followers
 from gateway.jobs.listing import MAX_LOOKED, JobFilter, marks
 from gateway.jobs.model import COUNTED, Job, Status, UnfitEncoder
+from gateway.jobs.open_work import OpenWork
 from servicekit.codec import to_json
 from servicekit.errors import InvalidArgument, NotFound
 
@@ -105,6 +106,8 @@ class JobIndex:
         # Ended jobs that are to be counted, and those counted ones whose cost may still change.
         self.uncounted: set[str] = set()
         self.uncosted: set[str] = set()
+        # What encoders have worked for jobs that are not counted yet.
+        self.open_work = OpenWork()
         self.followers = Followers(self.is_waiting)
         # Called with the id of a job that is seen to have ended, on whichever gateway.
         self.on_end: list[Callable[[str], None]] = []
@@ -139,6 +142,7 @@ class JobIndex:
         counted = job.counted if job and now.status.is_terminal else COUNTED
         _keep(self.uncounted, job_id, counted is None)
         _keep(self.uncosted, job_id, counted is not None and not counted.is_final)
+        self.open_work.note(job_id, lane.tenant, job)
         waiting, running = sum(now.waiting.values()) - sum(was.waiting.values()), now.running - was.running
         if waiting or running:
             self.order.count(lane, waiting, running)

@@ -16,6 +16,7 @@ from gateway.jobs.model import Job, Status
 from gateway.jobs.store import JobIndex
 from gateway.tenants.record import TenantRecord
 from gateway.tenants.tenants import Tenants
+from gateway.usage.counter import CostOf
 from gateway.usage.counts import day_of
 from gateway.usage.ledger import UsageLedger
 from servicekit.errors import ResourceExhausted
@@ -31,6 +32,7 @@ class Quotas:
     tenants: Tenants
     index: JobIndex
     ledger: UsageLedger
+    cost_of: CostOf
     # Returns the bytes that a tenant has stored.
     stored: Callable[[str], int] = lambda tenant: 0
     # Jobs that are being written, by tenant.
@@ -61,13 +63,21 @@ class Quotas:
 
     async def used(self, tenant: str) -> dict[str, float]:
         """Return how much is used of what a tenant is limited in, by the names of its limits."""
-        day = (await self.ledger.read(day_of(time.time()), tenant)).total
         return {
             "max_queued_jobs": self._queued(tenant),
             "max_running_tasks": self.index.order.busy.get(tenant, 0),
-            "max_minutes_per_day": day.encoder_seconds / 60,
-            "max_usd_per_day": day.cost_usd,
+            **await self._used_today(tenant, time.time()),
             "max_stored_bytes": self.stored(tenant),
+        }
+
+    async def _used_today(self, tenant: str, now: float) -> dict[str, float]:
+        """Return what is used of the day: by jobs that ended on it, and since midnight by those that go on."""
+        day = (await self.ledger.read(day_of(now), tenant)).total
+        work, start = self.index.open_work, midnight(now)
+        cost = self.cost_of(work.usage(tenant, start), now)
+        return {
+            "max_minutes_per_day": (day.encoder_seconds + work.seconds(tenant, start, now)) / 60,
+            "max_usd_per_day": day.cost_usd + (cost.usd if cost else 0.0),
         }
 
     def check_stored(self, name: str, more_bytes: int) -> None:
@@ -106,8 +116,7 @@ class Quotas:
         if not tenant.has_daily_limit:
             return None
         now = time.time()
-        day = (await self.ledger.read(day_of(now), tenant.tenant)).total
-        used = {"max_minutes_per_day": day.encoder_seconds / 60, "max_usd_per_day": day.cost_usd}
+        used = await self._used_today(tenant.tenant, now)
         over = [name for name, count in used.items() if 0 < getattr(tenant, name) <= count]
         if not over:
             return None

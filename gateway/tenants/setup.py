@@ -43,7 +43,7 @@ async def start_tenancy(
     """Begin to count usage, until `stack` ends; jobs are held to the limits of their tenants from now on."""
     bucket = await jetstream.key_value("tenants")
     ledger = UsageLedger(await jetstream.key_value("usage", KEPT_SECONDS))
-    quotas = Quotas(tenants, jobs.store.index, ledger)
+    quotas = Quotas(tenants, jobs.store.index, ledger, cost_of)
     claims = await jetstream.key_value("stored_claims", CLAIM_SECONDS)
     files = _files(assets, uploads)
     meter = await StorageMeter.open(bucket, claims, files, quotas.with_stored_limit, quotas.check_stored)

@@ -155,6 +155,9 @@ class Encoder(Protocol):
     async def release(self, task_id: str) -> None:
         """Drop what the task could be resumed by: its outcome is recorded."""
 
+    async def until_ended(self, task_id: str) -> None:
+        """Wait until the encoder has cleaned up behind a task whose result is here: its slot is free then."""
+
     async def close(self) -> None:
         """Close connections."""
 

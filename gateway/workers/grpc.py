@@ -32,7 +32,7 @@ CONNECT_SECONDS = 3.0
 ACCEPT_SECONDS = 60.0
 CAPABILITIES_SECONDS = 3.0
 # So long an encoder may take to clean up behind a task.
-END_SECONDS = 60.0
+END_SECONDS = 10.0
 OPTIONS = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
@@ -89,7 +89,10 @@ class GrpcEncoder:
             raise EncoderBusy(f"Encoder {self.name} does not answer: {error.details()}") from error
 
     async def release(self, task_id: str) -> None:
-        """Wait for the end of the task's call, with which the encoder has its slot back."""
+        """Do nothing: no run goes on without its gateway."""
+
+    async def until_ended(self, task_id: str) -> None:
+        """Wait for the end of the task's call, with which the encoder has its slot back; cancel a call that hangs."""
         if (call := self._ending.pop(task_id, None)) is not None:
             await _end(call)
 

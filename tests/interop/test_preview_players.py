@@ -149,7 +149,7 @@ def check_playlists(link: str, folder: Path) -> None:
     assert stream.stream_info.resolution == SIZE
     for uri, path in ((stream.absolute_uri, folder / "picture.mp4"), (heard.absolute_uri, folder / "sound.mp4")):
         found = put_together(uri, path)
-        assert (found.is_endlist, found.playlist_type) == (True, "vod")
+        assert (found.is_endlist, found.playlist_type) == (True, "event")
         lengths = [segment.duration for segment in found.segments]
         assert sum(lengths) == pytest.approx(LENGTH, abs=0.03)
         assert max(map(round, lengths)) <= found.target_duration

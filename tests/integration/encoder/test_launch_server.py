@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import os
 import sys
 from collections.abc import AsyncIterator
@@ -9,9 +10,10 @@ from pathlib import Path
 
 import psutil
 import pytest
+import structlog
 
 from encoder.ffmpeg.children import Child
-from encoder.planning.processes import LaunchServerClient
+from encoder.planning.processes import LAUNCH_SERVER, LaunchServerClient
 from tests.integration.encoder.test_encoder_life import LONG, alive
 from tests.support import encoder_harness
 from tests.support.launching import launched
@@ -83,3 +85,22 @@ async def test_a_server_that_is_lost_takes_its_programs_along_and_is_started_ane
     assert encoder.launch_server().pid != server.pid
     again.cancel()
     await asyncio.gather(again, return_exceptions=True)
+
+
+async def test_a_start_that_fails_for_want_of_descriptors_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_left(_: str) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    client = LaunchServerClient()
+    async with contextlib.aclosing(client):
+        await client.start()
+        monkeypatch.setattr(os, "memfd_create", none_left)
+        with pytest.raises(OSError, match="Too many open files"):
+            await client.launch(["true"], tmp_path, (0, 1, 2))
+        with structlog.testing.capture_logs() as logs:
+            (server,) = [one for one in psutil.Process().children() if LAUNCH_SERVER in " ".join(one.cmdline())]
+            server.kill()
+            await until(lambda: logs)
+    assert [(line["event"], line["tasks"]) for line in logs] == [("launch server lost", 0)]

@@ -123,6 +123,9 @@ class RunpodEncoder:
         with contextlib.suppress(ServiceError):  # the reaper finds what stays
             await self.tickets.delete(task_id)
 
+    async def until_ended(self, task_id: str) -> None:
+        """Do nothing: runs wait for workers in a queue."""
+
     async def resumable_tasks(self) -> list[str]:
         """Return the keys of the tasks that have tickets."""
         return await self.tickets.keys()

@@ -161,5 +161,8 @@ class RunpodWorkerSlot:
     async def release(self, task_id: str) -> None:
         await self.provider.endpoint.release(task_id)
 
+    async def until_ended(self, task_id: str) -> None:
+        await self.provider.endpoint.until_ended(task_id)
+
     async def close(self) -> None:
         """Keep the endpoint open: it is shared."""

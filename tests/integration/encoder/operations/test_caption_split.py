@@ -87,6 +87,13 @@ async def test_what_cannot_be_cut_is_made_as_a_whole(client: Client, tmp_path: P
     assert (len(plan.further), plan.frames >= SECONDS * split_films.RATE, len(result) > 0) == (0, True, True)
 
 
+async def test_bytes_behind_the_last_box_do_no_harm(client: Client, film: Path, tmp_path: Path) -> None:
+    source = tmp_path / "longer.mp4"
+    source.write_bytes(film.read_bytes() + b"hello")
+    plan, _ = await planned(client, source)
+    assert (len(plan.further), plan.frames) == (0, SECONDS * split_films.RATE)
+
+
 async def test_a_piece_of_another_file_is_told(client: Client, film: Path, tmp_path: Path) -> None:
     plan, captions = await planned(client, film)
     other = tmp_path / "other.mp4"

@@ -7,7 +7,7 @@ import pytest
 from gateway.jobs.model import Status
 from servicekit.errors import Aborted
 from tests.integration.gateway.jobs.conftest import RENTED, RESULT
-from tests.support.until import until, within
+from tests.support.until import until, until_async, within
 
 
 async def kept(works, job_id):
@@ -63,6 +63,36 @@ async def test_when_others_change_the_record_all_the_time(works, monkeypatch):
     job = await works.manager.submit(await works.caption())
     await kept(works, job.id)
     assert (races, works.encoder.tasks) == ([], 1)
+
+
+@pytest.mark.parametrize("retry", [{"record_seconds": 0.0}])
+async def test_a_slot_is_kept_until_the_encoder_has_cleaned_up_also_where_the_end_cannot_be_recorded(
+    works, monkeypatch
+):
+    works.encoder.slots, works.encoder.cleaned_up, failed = 1, asyncio.Event(), asyncio.Event()
+    await until(lambda: all(member.slots == 1 for member in works.pool.members))
+    update = works.store.update
+
+    async def contested(job_id, step):
+        changed = step(await works.store.get(job_id))
+        if changed.status is Status.COMPLETED and not failed.is_set():
+            failed.set()
+            raise Aborted("others were faster each time")
+        return await update(job_id, step)
+
+    monkeypatch.setattr(works.store, "update", contested)
+    job = await works.manager.submit(await works.caption())
+    await failed.wait()
+
+    async def is_returned():
+        return (await works.store.get(job.id)).tasks[0].status is Status.IN_QUEUE
+
+    await until_async(is_returned)
+    await asyncio.sleep(0.3)  # in which it would be given to the encoder again
+    assert not any(member.free for member in works.pool.members)
+    works.encoder.cleaned_up.set()
+    await kept(works, job.id)
+    assert (works.encoder.tasks, works.encoder.overrun) == (2, 0)
 
 
 async def drained_while_written(works, text):

@@ -97,13 +97,15 @@ class SilentLane:
     """A client of nats-server to which one lane does not answer until it may."""
 
     def __init__(self, client, lane):
-        self.client, self.lane, self.may_answer, self.asked = client, lane, asyncio.Event(), 0
+        self.client, self.lane, self.may_answer, self.asked, self.answered = client, lane, asyncio.Event(), 0, 0
 
     async def request(self, subject, *args, **more):
         if self.lane in subject:
             self.asked += 1
             await self.may_answer.wait()
-        return await self.client.request(subject, *args, **more)
+        answer = await self.client.request(subject, *args, **more)
+        self.answered += self.lane in subject
+        return answer
 
 
 async def test_a_lane_that_does_not_answer_holds_up_no_other(jetstream):
@@ -119,6 +121,40 @@ async def test_a_lane_that_does_not_answer_holds_up_no_other(jetstream):
     assert queue.client.asked == 1
     queue.client.may_answer.set()
     assert (await within(queue.next(lambda: lanes))).key == "slow.0"
+    await queue.stop()
+
+
+async def test_a_message_that_comes_when_nobody_waits_for_it_is_free_for_others_at_once(jetstream):
+    made = await jetstream.queue("tasks", ack_wait_seconds=60)
+    queue, lanes = replace(made, client=SilentLane(made.client, "acme-normal")), ["acme.normal", ""]
+    await queue.put("slow.0", lanes[0])
+    await queue.put("fast.0")
+    assert (await within(queue.next(lambda: lanes))).key == "fast.0"
+    queue.client.may_answer.set()  # none takes of this queue any more
+    await until(lambda: queue.client.answered)
+    again = await within(made.next(lambda: lanes))
+    assert (again.key, again.count) == ("slow.0", 2)
+    await again.ack()
+    await queue.stop()
+
+
+async def test_a_message_of_a_lane_that_is_not_wanted_any_more_is_free_for_others(jetstream):
+    made = await jetstream.queue("tasks", ack_wait_seconds=60)
+    queue, lanes = replace(made, client=SilentLane(made.client, "acme-normal")), ["acme.normal"]
+    await queue.put("slow.0", lanes[0])
+    rounds = 0
+
+    def wanted():
+        nonlocal rounds
+        rounds += 1
+        return lanes if rounds == 1 else [""]
+
+    waiting = asyncio.create_task(queue.next(wanted))
+    await until(lambda: rounds > 1)
+    queue.client.may_answer.set()
+    await until(lambda: queue.client.answered)
+    assert (await within(made.next(lambda: lanes), 30)).key == "slow.0"
+    waiting.cancel()
     await queue.stop()
 
 

@@ -36,6 +36,15 @@ async def test_steps_run_when_what_they_need_is_there(works: Works) -> None:
     assert sorted(works.encoder.inputs) == sorted([b"input"] * 2 + [RESULT] * 4)
 
 
+async def test_steps_do_not_wait_until_encoders_have_cleaned_up_behind_others(works: Works) -> None:
+    works.encoder.slots, works.encoder.cleaned_up = 4, asyncio.Event()
+    await until(lambda: any(member.slots == 4 for member in works.pool.members))
+    job = await works.manager.submit(chain(await works.asset()))
+    await until(lambda: works.encoder.running == 4)  # both clips, the film, and a picture
+    works.encoder.cleaned_up.set()
+    assert (await works.result(job.id)).status is Status.COMPLETED
+
+
 async def test_only_what_is_kept_is_left(works: Works) -> None:
     source = await works.asset()
     job = await works.result((await works.manager.submit(chain(source, keep=("film",)))).id)

@@ -117,6 +117,18 @@ async def test_a_day_that_is_used_up_refuses_jobs_and_holds_those_that_wait(tmp_
             assert [fault["reason"] for fault in faults] == ["QUOTA_EXCEEDED"]
             await found.say(**{limit: 0})
             await components.tenancy.ledger.change(day, "one", lambda _, was=was: was)
+        gate = asyncio.Event()
+        found.encoder.script = [gate.wait]
+        running, waiting = [(await found.submit()).json()["id"] for _ in range(2)]
+        await until(lambda: found.encoder.running == 1)
+        used = await components.tenancy.quotas.used("one")
+        await found.say(maxMinutesPerDay=used["max_minutes_per_day"] + 0.001)  # what runs counts
+        await until(lambda: components.jobs.store.index.order.share_of("one").max_running == 0)
+        assert quota_of(await found.submit())[0] == "max_minutes_per_day"
+        await found.say(maxMinutesPerDay=0)
+        gate.set()
+        for job in (running, waiting):
+            await found.ended(job)
         await found.say(maxUsdPerDay=1)
         gate = asyncio.Event()
         found.encoder.script = [gate.wait]

@@ -148,6 +148,7 @@ async def run(transport, task, seen):
     while True:
         try:
             outcome = await transport.encoder.run(task, seen)
+            await transport.encoder.until_ended(task.id)
             await transport.encoder.release(task.id)
         except EncoderBusy:
             assert time.monotonic() < end
