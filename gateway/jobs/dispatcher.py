@@ -177,6 +177,7 @@ class Dispatcher:
         try:
             return await self._see_through(attempt, slot)
         finally:
+            attempt.is_over = True
             await slot.until_ended(attempt.ref.key)
 
     async def _see_through(self, attempt: Attempt, slot: SlotLease) -> bool:

@@ -46,7 +46,7 @@ class SecondTries:
     async def look(self, running: Running) -> None:
         """End those that are not needed any more, and begin one where a task lags. Looks are frequent: what is asked of
         running tasks is known here."""
-        in_hand = {attempt.ref for attempt in running.values()}
+        in_hand = {attempt.ref for attempt in running.values() if not attempt.is_over}
         await self._end_needless(in_hand)
         self._tried &= in_hand | self.running.keys()
         if self.store.index.tasks_waiting or not any(map(_is_idle, self.pool.members)):
@@ -75,7 +75,9 @@ class SecondTries:
         """End those whose task has ended. One that is still in hand has not; and where a job has ended, `cancel` is
         called."""
         for ref, trying in list(self.running.items()):
-            if ref not in in_hand and not await self._is_open(ref) and not self._is_ending(ref):
+            if ref in in_hand or trying.cancelling():  # that one waits for its slot
+                continue
+            if not await self._is_open(ref) and not self._is_ending(ref):
                 trying.cancel()
 
     async def _is_open(self, ref: TaskRef) -> bool:
@@ -88,7 +90,8 @@ class SecondTries:
         speeds, now = self.executor.estimates.estimates.speeds, time.time()
         for attempt in running.values():
             expected = speeds.seconds(attempt.piece) if attempt.piece and attempt.ref not in self._tried else None
-            if expected is not None and lags(attempt, expected, now) and not self._is_ending(attempt.ref):
+            is_ending = attempt.is_over or self._is_ending(attempt.ref)
+            if expected is not None and not is_ending and lags(attempt, expected, now):
                 yield attempt
 
     def _is_held_back(self, tenant: str | None) -> bool:

@@ -89,12 +89,15 @@ async def test_a_second_try_that_fails_changes_nothing(works: Works, other) -> N
 
 async def test_a_second_try_ends_with_its_task(works: Works, other) -> None:
     is_over = asyncio.Event()
-    job_id = await at_work(works, is_over.wait, "hang")
+    job_id = await at_work(works, is_over.wait)
     know_speed(works)
-    second = await other(ScriptedEncoder(script=["hang", "hang"]))
+    second = await other(ScriptedEncoder(script=["hang"] * 3))
     await until(lambda: second.running == 2)
+    works.encoder.cleaned_up = asyncio.Event()
     is_over.set()
-    await until(lambda: second.running == 0 and not works.dispatcher.second_tries.running)
+    await until(lambda: not works.dispatcher.second_tries.running)
+    # It did not wait for the slot of the other.
+    assert works.encoder.running == 2
     assert (await works.store.get(job_id)).count(Status.COMPLETED) == 3
     await works.manager.cancel(job_id)
 
