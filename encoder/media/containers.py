@@ -6,6 +6,7 @@ that did, rather than to guess again.
 """
 
 import contextlib
+import os
 from collections.abc import Iterator
 
 import av
@@ -14,6 +15,7 @@ from av.container import InputContainer
 from encoder.media import mp4_claims, wholeness
 from encoder.media.info import Source, bad_input
 from encoder.media.reading import note_reading
+from servicekit import disk
 
 MP4_DEMUXER = "mov"
 WEBP_DEMUXER = "webp_anim"
@@ -46,7 +48,7 @@ ACCEPTED = {
 @contextlib.contextmanager
 def open_container(source: Source, demuxers: tuple[str, ...]) -> Iterator[InputContainer]:
     """Open a file by one of these demuxers until the block is left. Raises InvalidArgument, also for damage that the
-    block meets."""
+    block meets; OSError for a full disk."""
     options = {"format_whitelist": ",".join(demuxers), "protocol_whitelist": "file"}
     note_reading(source.field)
     try:
@@ -61,6 +63,8 @@ def open_container(source: Source, demuxers: tuple[str, ...]) -> Iterator[InputC
         except MemoryError:
             raise
         except (av.FFmpegError, IndexError) as error:  # streams of a damaged file can come and go
+            if isinstance(error, OSError) and error.errno in disk.FULL:  # of what the block writes meanwhile
+                raise OSError(error.errno, os.strerror(error.errno)) from error
             raise bad_input(source, DAMAGED) from error
 
 

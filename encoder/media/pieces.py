@@ -14,6 +14,7 @@ import av
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.stream import Stream as AvStream
+from av.video.stream import VideoStream as AvVideo
 
 from encoder.media.containers import MP4_DEMUXER, open_container
 from encoder.media.info import Source, bad_input
@@ -69,6 +70,8 @@ def _template(written: OutputContainer, stream: AvStream) -> Any:
     made.time_base = stream.time_base
     made.metadata.update(stream.metadata)
     made.disposition = stream.disposition
+    if isinstance(stream, AvVideo) and stream.sample_aspect_ratio:  # the container's, before that of the codec
+        made.codec_context.sample_aspect_ratio = stream.sample_aspect_ratio
     return made
 
 

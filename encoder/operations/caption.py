@@ -24,6 +24,7 @@ from servicekit.errors import InvalidArgument
 from servicekit.faults import Faults
 
 MOMENTS = "repeats.nut"
+IN_PIECES = "it is made in pieces, each by another encoder, as that promises to be sooner"
 REPEATED = "pictures of it that stand for long are shown once more for its captions"
 
 
@@ -49,9 +50,10 @@ def plan(request: video_pb2.CaptionRequest, context: PlanContext) -> Plan:
     wrap_unicode = subtitles.wraps_unicode(captions, script)
     split = partial(caption_split.split, source, info, video, script, context.workers)
     pieces = partial(_plan_pieces, request, context, wrap_unicode, [*warnings, *gather(_notes(source, info))])
-    is_sparse = not _refusal(request) and caption_splice.is_promising(script, info, video, context)
+    why_whole = _refusal(request)
+    is_sparse = not why_whole and caption_splice.is_promising(script, info, video, context)
     if not is_sparse and (film := split()) is not None:
-        return pieces(film)
+        return pieces(film, why_whole or IN_PIECES)
     if source.is_outline and not context.plan_only:
         raise outline_too_small(source)
     video_input = filters.open_input(source.path.name, info)
@@ -65,9 +67,9 @@ def plan(request: video_pb2.CaptionRequest, context: PlanContext) -> Plan:
     audio = [video_input[str(stream.index)] for stream in info.audio]
     output = context.output(audio, {**tracks.keep(info.audio), **container(request)}, source, source)
     whole = CaptionedFilm(source, info, video, script, draw, output, context.codec.make_run(frames, output))
-    made = caption_splice.plan_runs(whole, context, _refusal(request) or (REPEATED if repeats.count else ""))
+    made = caption_splice.plan_runs(whole, context, why_whole or (REPEATED if repeats.count else ""))
     if is_sparse and made.is_whole and (film := split()) is not None:
-        return pieces(film)
+        return pieces(film, made.extent().whole_reason if made.extent else IN_PIECES)
     return Plan(
         runs=made.runs,
         field=source.field,
@@ -106,6 +108,7 @@ def _plan_pieces(
     wrap_unicode: bool,
     warnings: Sequence[video_pb2.Warning],
     film: SplitFilm,
+    why_whole: str,
 ) -> Plan:
     """Return the plan of a video that goes on as pieces: its result are the captions, for these."""
     story_captions.pack(context.folder, Path(context.result), wrap_unicode=wrap_unicode)
@@ -117,7 +120,7 @@ def _plan_pieces(
         frames_total=film.video.frames,
         warnings=tuple(warnings),
         content_type=story_captions.TYPE,
-        further=tuple(caption_split.further_tasks(request, film, context.codec)),
+        further=tuple(caption_split.further_tasks(request, film, context.codec, why_whole)),
         size=Size(*(side // 2 * 2 for side in film.video.rotated_size)),
     )
 

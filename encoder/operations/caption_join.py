@@ -11,7 +11,7 @@ from encoder.media.containers import MP4_DEMUXER, VIDEO_DEMUXERS, open_container
 from encoder.media.info import MediaInfo, Source
 from encoder.media.pieces import CLOCK_SECONDS
 from encoder.operations.caption_split import PIECES
-from encoder.operations.plan import Plan, PlanContext, container, copy_video, is_streamable
+from encoder.operations.plan import Extent, Plan, PlanContext, container, copy_video, is_streamable
 from servicekit.errors import FailedPrecondition, InvalidArgument
 
 
@@ -36,6 +36,7 @@ def plan(part: story_pb2.CaptionJoin, context: PlanContext) -> Plan:
         duration_seconds=part.seconds,
         frames_total=part.frames,
         streamable=is_streamable(part),
+        extent=lambda: Extent(whole_reason=part.whole_reason),
     )
 
 

@@ -8,8 +8,8 @@ from apigpu.encoder.v1 import story_pb2
 from encoder.audio import tracks
 from encoder.captions import changes
 from encoder.ffmpeg import filters
-from encoder.media import pieces, probe
-from encoder.media.info import VideoStream
+from encoder.media import keyframes, pieces, probe
+from encoder.media.info import VideoStream, bad_input
 from encoder.media.pieces import CLOCK_SECONDS, FRAGMENTS, PacketSpan
 from encoder.operations import story_captions, story_codec
 from encoder.operations.caption_split import CAPTIONS, VIDEO
@@ -18,6 +18,10 @@ from encoder.operations.plan import Plan, PlanContext
 from servicekit.errors import InvalidArgument
 
 CUT = "cut.mp4"
+FALSE_KEYFRAME = (
+    "its index names a picture as a keyframe that is none, so that it cannot be made in pieces; have it encoded anew "
+    "(ffmpeg -i FILE -c:a copy NEW.mp4), or send it in another container, such as MKV."
+)
 
 
 def plan(part: story_pb2.CaptionPiece, context: PlanContext) -> Plan:
@@ -26,6 +30,8 @@ def plan(part: story_pb2.CaptionPiece, context: PlanContext) -> Plan:
     spans = [PacketSpan(run.stream, run.first_dts, run.packets) for run in (part.picture, *part.sound)]
     cut = replace(source, path=context.folder / CUT, is_outline=False)
     seconds = pieces.cut_out(source, spans, cut.path)
+    if not keyframes.begins_with_one(cut):
+        raise bad_input(source, FALSE_KEYFRAME)
     info, found = probe.probe_video(cut)
     video = _as_planned(part, found)
     given = filters.open_input(CUT, info, itsoffset=-CLOCK_SECONDS)

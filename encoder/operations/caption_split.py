@@ -19,7 +19,7 @@ from apigpu.v1 import video_pb2
 from encoder.audio import tracks
 from encoder.captions import collisions
 from encoder.codecs.base import Codec
-from encoder.media import packet_index
+from encoder.media import keyframes, packet_index
 from encoder.media.fragments import SEGMENT_SECONDS
 from encoder.media.info import MediaInfo, Source, VideoStream
 from encoder.media.packet_index import FilmIndex, StreamIndex
@@ -77,7 +77,7 @@ def split(source: Source, info: MediaInfo, video: VideoStream, script: str, work
     if not all(tracks.is_copied(stream) and stream.codec in WHOLE_PACKETS for stream in info.audio):
         return None
     index = packet_index.read_index(source, info)
-    if index is None or not _is_steady(index.picture):
+    if index is None or not _is_steady(index.picture) or not keyframes.are_true(source, index):
         return None
     cuts = _cuts(source, index, video, script, count)
     if not cuts:
@@ -137,9 +137,10 @@ def _place(stream: StreamIndex, time: Fraction) -> int:
 
 
 def further_tasks(
-    request: video_pb2.CaptionRequest, film: SplitFilm, codec: Codec
+    request: video_pb2.CaptionRequest, film: SplitFilm, codec: Codec, why_whole: str
 ) -> Iterator[encoder_pb2.FurtherTask]:
-    """Yield the tasks that a video in pieces goes on with: the pieces, and what joins them."""
+    """Yield the tasks that a video in pieces goes on with: the pieces, and what joins them. `why_whole` says why none
+    of its frames is copied."""
     # What x264 makes depends on them: they must be the same however busy an encoder is.
     threads = round(THREADS_PER_CORE * len(os.sched_getaffinity(0)))
     for number, piece in enumerate(film.pieces):
@@ -149,6 +150,7 @@ def further_tasks(
         frames=len(film.index.picture.times),
         seconds=film.seconds,
         container=request.container,
+        whole_reason=why_whole,
     )
     yield encoder_pb2.FurtherTask(
         part=parts_pb2.StoryPart(caption_join=join).SerializeToString(),

@@ -46,8 +46,9 @@ class Unsettled:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DutyLimits:
-    """Jobs at once for one host, and in all; seconds of the lease, between looks at it, and before a job is tried again
-    that could not be served for a reason that nobody thought of."""
+    """Jobs at once for one host, and in all, of which one tenant has three quarters at most, even where it is the only
+    one: the rest is for whoever comes while its hosts are slow. Seconds of the lease, between looks at it, and before a
+    job is tried again that could not be served for a reason that nobody thought of."""
 
     max_per_origin: int = 4
     max_open: int = 256

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import contextvars
 import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -14,7 +15,7 @@ from gateway.jetstream.keyvalue import KeyValue
 from servicekit.backoff import Backoff
 from servicekit.codec import from_json, to_json
 from servicekit.collector import filling_memory
-from servicekit.errors import Aborted, Internal, NotFound
+from servicekit.errors import Aborted, Internal, NotFound, Unavailable
 from servicekit.tasks import cancel_and_wait
 
 log = structlog.get_logger("gateway.jetstream")
@@ -106,8 +107,12 @@ class Records(Generic[T]):
             await ready.wait()
 
     async def stop(self) -> None:
-        """End the watch, and what is being written."""
-        await cancel_and_wait(*self._writers.values())
+        """End the watch, and what is being written; who waits for a change is told Unavailable."""
+        writers = dict(self._writers)
+        await cancel_and_wait(*writers.values())
+        for key, writer in writers.items():
+            if self._writers.get(key) is writer:  # it had not begun
+                self._end_writing(key)
         if self._watch is not None:
             await cancel_and_wait(self._watch)
 
@@ -133,7 +138,9 @@ class Records(Generic[T]):
         change = _Change(step, default)
         self._changes.setdefault(key, []).append(change)
         if key not in self._writers:
-            self._writers[key] = asyncio.create_task(self._write_changes(key))
+            # Without the caller of whoever comes first: others' steps are done in it too.
+            writer = asyncio.create_task(self._write_changes(key), context=contextvars.Context())
+            self._writers[key] = writer
         return await change.done
 
     async def _write_changes(self, key: str) -> None:
@@ -147,9 +154,13 @@ class Records(Generic[T]):
                     for change in changes:
                         change.fail(error)
         finally:
-            del self._writers[key]
-            for change in changes:  # this gateway ends
-                change.done.cancel()
+            self._end_writing(key, changes)
+
+    def _end_writing(self, key: str, changes: "Sequence[_Change[T]]" = ()) -> None:
+        """Let no change wait for a writer that has ended before it: this gateway ends."""
+        del self._writers[key]
+        for change in (*changes, *self._changes.pop(key, ())):
+            change.fail(Unavailable(f"The gateway ends; the {self.noun} {key} may not have been changed."))
 
     async def _apply(self, key: str, changes: "Sequence[_Change[T]]") -> None:
         for attempt in range(1, MAX_UPDATE_ATTEMPTS + 1):

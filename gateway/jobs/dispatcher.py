@@ -68,8 +68,8 @@ class Dispatcher:
 
     def __post_init__(self) -> None:
         self.store.index.on_end.append(self._cancel_tasks_of)
-        self.queue.order.held = self._held
         self.second_tries = SecondTries(self.store, self.pool, self.executor, self._end_first)
+        self.queue.order.held = self._held
 
     def start(self) -> None:
         """Begin to take tasks."""
@@ -123,8 +123,9 @@ class Dispatcher:
         task.add_done_callback(functools.partial(self._done, slot))
 
     def _held(self) -> Counter[str]:
-        """Return the tasks in hand by tenant."""
-        return self._by_tenant(attempt.ref.job_id for attempt in self.running.values())
+        """Return the tasks in hand by tenant, those that are tried twice counted twice."""
+        in_hand = (*(attempt.ref for attempt in self.running.values()), *self.second_tries.running)
+        return self._by_tenant(ref.job_id for ref in in_hand)
 
     def _by_tenant(self, job_ids: Iterable[str]) -> Counter[str]:
         return Counter(tenant for job_id in job_ids if (tenant := self.store.index.tenant(job_id)) is not None)
@@ -176,6 +177,7 @@ class Dispatcher:
         try:
             return await self._see_through(attempt, slot)
         finally:
+            attempt.is_over = True
             await slot.until_ended(attempt.ref.key)
 
     async def _see_through(self, attempt: Attempt, slot: SlotLease) -> bool:

@@ -159,7 +159,7 @@ class TaskExecutor:
         job = await self.store.update(ref.job_id, lambda job: started(job, attempt))
         if job.tasks[ref.index].status.is_terminal:
             raise Cancelled("The job was cancelled.")
-        attempt.started_at = job.tasks[ref.index].started_at
+        attempt.started_at, attempt.piece = job.tasks[ref.index].started_at, further.piece(job, ref.index)
         if job.started_at == attempt.started_at:  # it is the first of the job
             WAIT_SECONDS.labels(job.operation).observe(job.delay_ms(time.time()) / 1000)
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from apigpu.encoder.v1 import encoder_pb2
 from apigpu.v1 import story_pb2, video_pb2
+from gateway.fleet.speeds import WorkItem
 from gateway.jobs import graph, model, operation
 from gateway.jobs.model import MAX_WARNINGS, Job, Result, ResultWarning, Task
 from gateway.sources.outline import ByteRanges
@@ -122,6 +123,12 @@ def _task(job: Job, index: int, found: encoder_pb2.FurtherTask) -> Task:
         frames_planned=max(0, found.frames),
         is_kept=False,
     )
+
+
+def piece(job: Job, index: int) -> WorkItem | None:
+    """Return what a task makes where that is a part of a film; None for any other."""
+    task = job.tasks[index]
+    return WorkItem(job.kind(index), task.frames_planned) if task.planner is not None and task.frames_planned else None
 
 
 def complete_task(job: Job, index: int, result: Result, now: float, found: Expansion | None = None) -> Job:

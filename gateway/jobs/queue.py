@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from gateway.fleet.speeds import WorkItem
 from gateway.jetstream.queue import MAIN, Delivery, WorkQueue
 from gateway.jetstream.records import UnreadableRecord
 from gateway.jobs.fairness import FairOrder, Lane
@@ -41,8 +42,9 @@ class TaskRef:
 class Attempt:
     """An attempt at a task, with its message. `started_at` is the start that the record has of this attempt, and of no
     other; None before. `id` is its own. `boot_id` is that of the process of the `encoder` when its slot was held.
-    `share` is how much of it is done, of 1. One that `is_second` runs beside another, which has the message: see
-    second_tries.py."""
+    `share` is how much of it is done, of 1; `piece` is what it makes where that is a part of a film, known once it has
+    started. One that `is_over` has its slot left to wait for. One that `is_second` runs beside another, which has the
+    message: see second_tries.py."""
 
     ref: TaskRef
     delivery: Delivery
@@ -50,6 +52,8 @@ class Attempt:
     boot_id: str = ""
     encoder: str = ""
     share: float = 0.0
+    piece: WorkItem | None = None
+    is_over: bool = False
     is_second: bool = False
     id: str = field(default_factory=lambda: secrets.token_hex(16))
 

@@ -128,8 +128,9 @@ async def delete_orphaned_results(assets: AssetStore, task: model.Task, max_file
     """Delete what the gateways of attempts stored at a task that has ended, and were killed before they could write it
     down."""
     kept = {task.asset, *(file.asset for file in task.files)}
-    # The newest one too, where the task failed: of one that is completed all results are on record.
-    attempts = (*task.superseded, *([] if task.status is model.Status.COMPLETED else [task.attempt_id]))
+    # The newest one too, unless it was the only one, and completed the task: then all its results are on record.
+    is_on_record = task.status is model.Status.COMPLETED and not task.superseded
+    attempts = () if is_on_record else (*task.superseded, task.attempt_id)
     found = [result_id(attempt_id, number) for attempt_id in attempts if attempt_id for number in range(max_files + 1)]
     for asset_id in found:
         with contextlib.suppress(ServiceError):

@@ -7,17 +7,17 @@ changes no record but by its result: what becomes of the task is up to the attem
 
 import asyncio
 import contextlib
+import functools
 import math
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
 
 import structlog
 
-from gateway.fleet.speeds import ValueRange, WorkItem
+from gateway.fleet.speeds import ValueRange
 from gateway.jobs.executor import TaskExecutor
-from gateway.jobs.model import Task
 from gateway.jobs.queue import Attempt, TaskRef
 from gateway.jobs.store import JobStore
 from gateway.workers.base import InputFailed, ResumableEncoder
@@ -44,16 +44,16 @@ class SecondTries:
     _first: set[TaskRef] = field(default_factory=set, init=False)
 
     async def look(self, running: Running) -> None:
-        """End those that are not needed any more, and begin one where a task lags."""
-        for ref, trying in list(self.running.items()):
-            if not await self._is_open(ref) and not self._is_ending(ref):
-                trying.cancel()
-        self._tried &= {attempt.ref for attempt in running.values()} | self.running.keys()
-        if self.store.index.tasks_waiting:
+        """End those that are not needed any more, and begin one where a task lags. Looks are frequent: what is asked of
+        running tasks is known here."""
+        in_hand = {attempt.ref for attempt in running.values() if not attempt.is_over}
+        await self._end_needless(in_hand)
+        self._tried &= in_hand | self.running.keys()
+        if self.store.index.tasks_waiting or not any(map(_is_idle, self.pool.members)):
             return
-        for attempt in running.values():
-            if attempt.ref not in self._tried and await self._lags(attempt) and (member := self._lease(attempt)):
-                self._tried.add(attempt.ref)
+        is_held_back = functools.cache(self._is_held_back)
+        for attempt in self._lagging(running):
+            if not is_held_back(self.store.index.tenant(attempt.ref.job_id)) and (member := self._lease(attempt)):
                 self._begin(attempt, member)
                 return
 
@@ -71,36 +71,45 @@ class SecondTries:
         """End all."""
         await cancel_and_wait(*self.running.values())
 
+    async def _end_needless(self, in_hand: Set[TaskRef]) -> None:
+        """End those whose task has ended. One that is still in hand has not; and where a job has ended, `cancel` is
+        called."""
+        for ref, trying in list(self.running.items()):
+            if ref in in_hand or trying.cancelling():  # that one waits for its slot
+                continue
+            if not await self._is_open(ref) and not self._is_ending(ref):
+                trying.cancel()
+
     async def _is_open(self, ref: TaskRef) -> bool:
         with contextlib.suppress(ServiceError):
             return not (await self.store.get(ref.job_id)).tasks[ref.index].status.is_terminal
         return True
 
-    async def _lags(self, attempt: Attempt) -> bool:
-        """Return True for a task that would be done sooner if it were begun anew elsewhere, by what such tasks take."""
-        if attempt.started_at is None:
-            return False
-        with contextlib.suppress(ServiceError):
-            job = await self.store.get(attempt.ref.job_id)
-            task = job.tasks[attempt.ref.index]
-            item = WorkItem(job.kind(attempt.ref.index), task.frames_planned)
-            expected = self.executor.estimates.estimates.speeds.seconds(item)
-            return _is_part(task) and expected is not None and lags(attempt, expected, time.time())
-        return False
+    def _lagging(self, running: Running) -> Iterator[Attempt]:
+        """Yield the attempts whose tasks would be done sooner if they were begun anew elsewhere, and were not yet."""
+        speeds, now = self.executor.estimates.estimates.speeds, time.time()
+        for attempt in running.values():
+            expected = speeds.seconds(attempt.piece) if attempt.piece and attempt.ref not in self._tried else None
+            is_ending = attempt.is_over or self._is_ending(attempt.ref)
+            if expected is not None and not is_ending and lags(attempt, expected, now):
+                yield attempt
+
+    def _is_held_back(self, tenant: str | None) -> bool:
+        """Return True for a tenant that may run no more tasks; for None, where it is not known whose a task is."""
+        return tenant is None or self.store.index.order.is_at_limit(tenant)
 
     def _lease(self, attempt: Attempt) -> PoolMember | None:
         """Return a slot of another encoder, which costs nothing."""
         codec = self.store.index.codec(attempt.ref.job_id, attempt.ref.index)
-        dear = [one.encoder.name for one in self.pool.members if one.is_rented or _is_queue(one)]
-        member = self.pool.try_lease([attempt.encoder, *dear], codec)
-        if member is not None and member.encoder.name in (attempt.encoder, *dear):
-            self.pool.release(member)
-            return None
-        return member
+        idle = (one for one in self.pool.members if _is_idle(one) and one.makes(codec))
+        fit = {one.encoder.name for one in idle} - {attempt.encoder}
+        unfit = [one.encoder.name for one in self.pool.members if one.encoder.name not in fit]
+        return self.pool.try_lease(unfit, codec) if fit else None
 
     def _begin(self, attempt: Attempt, member: PoolMember) -> None:
         name = member.encoder.name
         second = replace(attempt, id=secrets.token_hex(16), started_at=None, is_second=True, encoder=name)
+        self._tried.add(attempt.ref)
         log.info("a task lags, and is tried on another encoder too", task=attempt.ref.key, encoder=second.encoder)
         trying = asyncio.create_task(self._try(attempt, second, member))
         self.running[attempt.ref] = trying
@@ -136,9 +145,6 @@ def lags(attempt: Attempt, expected: ValueRange, now: float) -> bool:
     return min(ran_seconds, left_seconds) > expected.high
 
 
-def _is_part(task: Task) -> bool:
-    return task.planner is not None and task.frames_planned > 0
-
-
-def _is_queue(member: PoolMember) -> bool:
-    return isinstance(member.encoder, ResumableEncoder)
+def _is_idle(member: PoolMember) -> bool:
+    """Return True for an encoder with a free slot that costs nothing."""
+    return member.free > 0 and not (member.is_rented or isinstance(member.encoder, ResumableEncoder))

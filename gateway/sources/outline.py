@@ -60,7 +60,10 @@ async def outlined(whole: Source, stack: contextlib.AsyncExitStack, min_bytes: i
 
 async def ranged(whole: Source, wanted: ByteRanges, stack: contextlib.AsyncExitStack) -> Source:
     """Return ranges of a source that is open, or that itself where it has no other way than from its beginning to its
-    end. Raises FailedPrecondition for one of another size than it had."""
+    end. Raises FailedPrecondition for one of another size than it had, Unavailable for one that does not tell its
+    size."""
+    if whole.size_bytes is None:
+        raise Unavailable("its server does not tell its size any more; try again", reason="FETCH_FAILED")
     if whole.size_bytes != wanted.size_bytes:
         text = "it is not the file any more that it was when the job began; submit the job again"
         raise FailedPrecondition(text, reason="INPUT_CHANGED")

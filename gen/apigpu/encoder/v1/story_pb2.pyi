@@ -538,6 +538,7 @@ class CaptionJoin(_message.Message):
     FRAMES_FIELD_NUMBER: _builtins.int
     SECONDS_FIELD_NUMBER: _builtins.int
     CONTAINER_FIELD_NUMBER: _builtins.int
+    WHOLE_REASON_FIELD_NUMBER: _builtins.int
     piece_count: _builtins.int
     """Number of pieces."""
     frames: _builtins.int
@@ -546,6 +547,8 @@ class CaptionJoin(_message.Message):
     """Seconds of the whole."""
     container: _video_pb2.Container.ValueType
     """The kind of file to make."""
+    whole_reason: _builtins.str
+    """Why all frames are encoded, for people."""
     def __init__(
         self,
         *,
@@ -553,10 +556,11 @@ class CaptionJoin(_message.Message):
         frames: _builtins.int = ...,
         seconds: _builtins.float = ...,
         container: _video_pb2.Container.ValueType = ...,
+        whole_reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["container", b"container", "frames", b"frames", "piece_count", b"piece_count", "seconds", b"seconds"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["container", b"container", "frames", b"frames", "piece_count", b"piece_count", "seconds", b"seconds", "whole_reason", b"whole_reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

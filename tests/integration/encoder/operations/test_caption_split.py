@@ -6,7 +6,7 @@ import av
 import numpy as np
 import pytest
 
-from apigpu.encoder.v1 import encoder_pb2
+from apigpu.encoder.v1 import encoder_pb2, story_pb2
 from apigpu.v1 import video_pb2
 from tests.support import media, split_films
 from tests.support.encoder_harness import Client
@@ -33,6 +33,11 @@ async def planned(
     return done.summary, bytes(done.data)
 
 
+def join_of(plan: encoder_pb2.Summary) -> story_pb2.CaptionJoin:
+    """The last task of a plan."""
+    return story_pb2.StoryPart.FromString(plan.further[-1].part).caption_join
+
+
 def pictures(path: Path) -> list[np.ndarray]:
     """Frames in gray."""
     with av.open(str(path)) as opened:
@@ -48,6 +53,7 @@ def languages(path: Path) -> list[str | None]:
 @pytest.mark.parametrize("container", [video_pb2.CONTAINER_MP4, video_pb2.CONTAINER_FRAGMENTED_MP4])
 async def test_pieces_are_the_whole(client: Client, film: Path, tmp_path: Path, container: int) -> None:
     plan, captions = await planned(client, film, container=container)
+    assert join_of(plan).whole_reason == "encode_all was asked for"
     assert [task.kind for task in plan.further] == ["caption.piece"] * 3 + ["caption.join"]
     assert sum(task.frames for task in plan.further) == SECONDS * split_films.RATE
     whole, joined = tmp_path / "whole.mp4", tmp_path / "joined.mp4"
@@ -104,9 +110,22 @@ async def test_a_piece_of_another_file_is_told(client: Client, film: Path, tmp_p
         )
 
 
+async def test_a_piece_that_begins_with_no_keyframe_is_refused(client: Client, film: Path) -> None:
+    plan, captions = await planned(client, film)
+    part = story_pb2.StoryPart.FromString(plan.further[1].part)
+    with av.open(str(film)) as opened:
+        times = [packet.dts for packet in opened.demux(video=0) if packet.dts is not None]
+    part.caption_piece.picture.first_dts = times[times.index(part.caption_piece.picture.first_dts) + 1]
+    task = encoder_pb2.Task(id="piece", part=part.SerializeToString(), codec="x264")
+    with pytest.raises(Exception, match="as a keyframe that is none"):
+        await client.encode(task, {"url_video": film, "captions": captions})
+
+
 @pytest.mark.parametrize(("workers", "tasks"), [(16, 4), (2, 0)])
 async def test_what_one_encoder_that_copies_most_does_as_soon_is_not_cut(
     client: Client, film: Path, workers: int, tasks: int
 ) -> None:
     plan, _ = await planned(client, film, workers=workers, captioned=15, encode_all=False)
     assert len(plan.further) == tasks
+    if tasks:
+        assert "in pieces" in join_of(plan).whole_reason

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import pytest
 
+from gateway.callers import Caller, caller
 from gateway.fleet.estimates import PRIOR_TASK_SECONDS, Estimates, EstimateStore
 from gateway.fleet.instances.instance import Instance
 from gateway.fleet.instances.registry import InstanceRegistry
@@ -14,7 +15,7 @@ from gateway.jetstream.records import Records, UnreadableRecord
 from gateway.jobs.claims import Claims
 from gateway.jobs.store import JobStore
 from gateway.workers.tickets import AttemptTicket, Tickets
-from servicekit.errors import Aborted, NotFound
+from servicekit.errors import Aborted, NotFound, Unavailable
 from tests.support.until import until
 
 LATER = b'{"written by": ["a later version"], "id": 1, "tasks": 1}'
@@ -92,6 +93,42 @@ async def test_changes_at_once_are_written_together_and_each_has_its_own_end(rec
     assert (str(found[30]), type(found[-1])) == ("not at 30", asyncio.CancelledError)
     entry = await bucket.get("count.a")
     assert (await records.get("a"), entry.revision - before) == (Count(60), 1)
+
+
+class StuckBucket:
+    """A bucket that does not answer, and counts who asks."""
+
+    def __init__(self):
+        self.asked = 0
+
+    async def get(self, key):
+        self.asked += 1
+        await asyncio.Event().wait()
+
+
+async def test_no_change_waits_for_a_gateway_that_ends_and_none_is_taken_for_cancelled():
+    records = Records(StuckBucket(), Count, "count", "count.")
+    changes = [asyncio.create_task(records.update("a", plus_one))]
+    await until(lambda: records.bucket.asked)
+    changes += [asyncio.create_task(records.update(key, plus_one)) for key in "ab"]
+    await asyncio.sleep(0)  # the writer of "b" is there, and has not begun
+    await records.stop()
+    done, waiting = await asyncio.wait(changes, timeout=30)
+    assert not waiting
+    assert [type(change.exception()) for change in done] == [Unavailable] * 3
+
+
+async def test_steps_know_nothing_of_who_came_first(records):
+    await records.create("a", Count())
+
+    def noted(count):
+        return replace(count, note=caller.get(Caller("none")).tenant)
+
+    token = caller.set(Caller("acme"))
+    try:
+        assert (await records.update("a", noted)).note == "none"
+    finally:
+        caller.reset(token)
 
 
 async def test_a_step_that_changes_nothing_writes_nothing(records, bucket):

@@ -112,6 +112,17 @@ async def test_what_a_gateway_stored_that_was_killed_before_it_wrote_it_down_is_
         assert (await works.assets.describe(done.tasks[0].asset.removeprefix("assets/"))).size_bytes
 
 
+async def test_what_the_first_attempt_stored_is_deleted_where_a_second_try_completed_the_task(works):
+    stored = {}
+    for attempt_id in ("first", "second"):
+        async with works.assets.create("a.mp4", "", result_id(attempt_id, 0), is_result=True) as writer:
+            await writer.write(b"made")
+            stored[attempt_id] = await writer.commit()
+    task = Task(status=Status.COMPLETED, asset=stored["second"].name, attempt_id="first", superseded=("second",))
+    await delete_orphaned_results(works.assets, task, max_files=0)
+    assert list(await works.assets.bucket.list_objects("assets/")) == [stored["second"].id]
+
+
 async def test_a_result_of_an_attempt_that_was_superseded_and_counts_all_the_same_stays(works):
     async with works.assets.create("a.mp4", "", result_id("first", 0), is_result=True) as writer:
         await writer.write(b"made")

@@ -1,11 +1,13 @@
 """A task that lags is tried on another encoder too: the first result counts, and nothing is left of the other."""
 
+import asyncio
 import contextlib
 from types import SimpleNamespace
 
 import pytest
 
 from gateway.fleet.speeds import ValueRange
+from gateway.jobs.fairness import Share
 from gateway.jobs.model import Status
 from gateway.jobs.second_tries import lags
 from gateway.workers.grpc import GrpcEncoder
@@ -50,9 +52,9 @@ def know_speed(works: Works, seconds: float = 0.01) -> None:
         works.fleet.estimate_store.task_ended("story.scene", seconds, 2, is_rented=False)
 
 
-async def at_work(works: Works, step: str) -> str:
+async def at_work(works: Works, step: object, *script: object) -> str:
     """A job both of whose scenes were begun."""
-    works.encoder.script = [plan(), step, step]
+    works.encoder.script = [plan(), step, step, *script]
     job_id = (await works.manager.submit(await works.caption())).id
     await until(lambda: len([one for one in works.dispatcher.running.values() if one.started_at]) == 2)
     return job_id
@@ -85,6 +87,21 @@ async def test_a_second_try_that_fails_changes_nothing(works: Works, other) -> N
     await until(lambda: works.encoder.running == 0)
 
 
+async def test_a_second_try_ends_with_its_task(works: Works, other) -> None:
+    is_over = asyncio.Event()
+    job_id = await at_work(works, is_over.wait)
+    know_speed(works)
+    second = await other(ScriptedEncoder(script=["hang"] * 3))
+    await until(lambda: second.running == 2)
+    works.encoder.cleaned_up = asyncio.Event()
+    is_over.set()
+    await until(lambda: not works.dispatcher.second_tries.running)
+    # It did not wait for the slot of the other.
+    assert works.encoder.running == 2
+    assert (await works.store.get(job_id)).count(Status.COMPLETED) == 3
+    await works.manager.cancel(job_id)
+
+
 async def test_a_cancel_ends_both(works: Works, other) -> None:
     job_id, wanted = await lagging(works)
     know_speed(works)
@@ -109,9 +126,38 @@ async def test_what_has_just_begun_is_not_tried_again(works: Works, other) -> No
     job_id = await at_work(works, "silent")
     second = await other(ScriptedEncoder())
     await until(lambda: works.pool.slots == 4)
+    asked = works.bucket.asked
     await works.dispatcher.second_tries.look(works.dispatcher.running)
+    assert works.bucket.asked == asked
     assert not works.dispatcher.second_tries.running
     assert (works.encoder.tasks, second.tasks) == (3, 0)
+    await works.manager.cancel(job_id)
+
+
+async def test_a_look_at_what_is_tried_twice_asks_the_store_for_nothing(works: Works, other) -> None:
+    job_id = await at_work(works, "hang")
+    know_speed(works)
+    second = await other(ScriptedEncoder(slots=1, script=["hang"]))
+    await until(lambda: second.running == 1)
+    asked = works.bucket.asked
+    await works.dispatcher.second_tries.look(works.dispatcher.running)
+    assert works.bucket.asked == asked
+    await works.manager.cancel(job_id)
+
+
+async def test_a_tenant_has_no_more_tries_at_work_than_its_limit(works: Works, other) -> None:
+    share = Share(max_running=2)
+    works.store.index.order.share_of = lambda tenant: share
+    job_id = await at_work(works, "hang")
+    know_speed(works)
+    second = await other(ScriptedEncoder(script=["hang", "hang"]))
+    await until(lambda: works.pool.slots == 4)
+    await works.dispatcher.second_tries.look(works.dispatcher.running)
+    assert not works.dispatcher.second_tries.running
+    share = Share(max_running=3)
+    await until(lambda: second.running == 1)
+    await works.dispatcher.second_tries.look(works.dispatcher.running)
+    assert len(works.dispatcher.second_tries.running) == 1
     await works.manager.cancel(job_id)
 
 

@@ -1,6 +1,7 @@
 """A story as its callers see it: over gRPC and as JSON, in front of an encoder that follows a script."""
 
 from collections.abc import AsyncIterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -72,3 +73,14 @@ async def test_subtitles_in_the_request_reach_the_encoder_as_a_file(served: Serv
     text = "1\n00:00:00,000 --> 00:00:01,000\nČau\n"
     await http.post("/video/story", json={"scenes": [await still(http)], "srt_text": text})
     assert [data.decode("utf-8-sig") for data in served.encoder.inputs] == ["picture", text]
+
+
+async def test_when_a_job_is_to_be_done_is_in_its_record(http: httpx.AsyncClient) -> None:
+    story = {"scenes": [await still(http)]}
+    for path, body in (("/video/story", story), ("/jobs", {"story": story})):
+        answer = await http.post(path, json=body | {"deadline_seconds": 600}, headers={"Prefer": "respond-async"})
+        job = (await http.get(f"/jobs/{answer.json()['id']}")).json()
+        due, created = (datetime.fromisoformat(job[name]) for name in ("deadline", "createTime"))
+        assert (due - created).total_seconds() == 600
+        answer = await http.post(path, json=body | {"deadline_seconds": -1})
+        assert list(violations(answer.json())) == ["deadline_seconds"]
