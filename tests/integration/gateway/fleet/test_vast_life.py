@@ -12,6 +12,7 @@ from gateway.fleet.instances.credentials import LaunchSpec, issue, open_encoder
 from gateway.fleet.instances.instance import new_label
 from gateway.fleet.providers.vast.client import VastClient
 from gateway.fleet.providers.vast.provider import VastProvider, VastSettings
+from gateway.sources.opened import Source
 from gateway.workers.base import EncodeJob, EncoderLost, Input
 from tests.emulators.encoderhost import EncoderHost
 from tests.emulators.vastemulator import KEY, VastEmulator
@@ -21,20 +22,13 @@ from tests.support import judge, media
 from tests.support.until import HANG_SECONDS, until_async, within
 
 
-class File:
-    charset, hole = "", None
-
-    def __init__(self, path):
-        self.path = path
-
-    async def chunks(self):
-        yield self.path.read_bytes()
-
-
 def entry(field, path):
+    async def chunks():
+        yield path.read_bytes()
+
     @asynccontextmanager
     async def opened():
-        yield File(path)
+        yield Source(path.name, None, chunks)
 
     return Input(field, str(path), opened)
 
