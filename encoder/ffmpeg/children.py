@@ -41,7 +41,11 @@ class Output:
         loop, reader = asyncio.get_running_loop(), asyncio.StreamReader()
         reading, writing = os.pipe()
         file = os.fdopen(reading, "rb", buffering=0)
-        transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), file)
+        try:
+            transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), file)
+        except BaseException:  # a task that is canceled here, too
+            os.close(writing)
+            raise
         return cls(reader, transport, writing)
 
     def close_writing(self) -> None:

@@ -133,10 +133,12 @@ def test_a_client_that_is_made_of_it_works(pair, inputs, tmp_path):
     path.write_bytes(httpx.get(f"{pair.http_url}/openapi.json").content)
     # Beside the generator lies what formats its code.
     tools = os.pathsep.join([str(SDK / "bin"), os.environ["PATH"]])
-    package = tmp_path / "apigpu_client"
+    package, config = tmp_path / "apigpu_client", tmp_path / "generator.json"
+    # A playlist is text, of a type that it does not know by itself.
+    config.write_text(json.dumps({"content_type_overrides": {"application/vnd.apple.mpegurl": "text/plain"}}))
     run(
         *(sdk("openapi-python-client"), "generate", "--path", path, "--output-path", package),
-        *("--meta", "none", "--fail-on-warning"),
+        *("--meta", "none", "--fail-on-warning", "--config", config),
         folder=tmp_path,
         PATH=tools,
     )
