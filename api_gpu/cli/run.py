@@ -93,10 +93,8 @@ def tell_files(invocation: Invocation, job: Job, files: Sequence[Path]) -> None:
 def tell_clips(invocation: Invocation, job: Job, targets: Mapping[str, Path]) -> None:
     """Print where the clips of a job are, or all of the job as JSON. Raises typer.Exit where one failed."""
     made = tuple(targets[clip.id] for clip in job.clips if not clip.error)
-    if invocation.as_json:
-        invocation.show(Written(job, made), print)
-    elif not is_standard(*made):
-        print_clips(job.clips, targets)
+    if not is_standard(*made):
+        invocation.show(Written(job, made), lambda _: print_clips(job.clips, targets))
     if len(made) < len(job.clips):
         raise typer.Exit(FAILED)
 

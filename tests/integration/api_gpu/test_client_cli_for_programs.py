@@ -29,6 +29,15 @@ def test_a_video_goes_through(pair: Pair, media: Samples, tmp_path: Path, is_pip
     assert [path.name for path in tmp_path.iterdir()] == ["out.mp4"]
 
 
+def test_a_clip_on_standard_output_stands_alone_there(pair: Pair, media: Samples, tmp_path: Path) -> None:
+    arguments = command("img2vid", media.images[0], "--seconds", 0.1, "-o", "-", "--json", "-q")
+    with (tmp_path / "out.mp4").open("wb") as out:
+        done = subprocess.run(arguments, env=environment(pair), cwd=tmp_path, stdout=out, timeout=120)
+    assert done.returncode == 0
+    assert b'"files"' not in (tmp_path / "out.mp4").read_bytes()
+    assert footage(tmp_path / "out.mp4").frames == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
