@@ -1,5 +1,6 @@
 """What an encoder tells Prometheus: its tasks and how they ended, its slots."""
 
+import asyncio
 import contextlib
 from collections.abc import Iterator
 
@@ -31,8 +32,11 @@ def counted(task: encoder_pb2.Task) -> Iterator[None]:
     except ServiceError as error:
         code = error.code.name
         raise
-    except BaseException:
+    except asyncio.CancelledError:
         code = "CANCELLED"
+        raise
+    except Exception:
+        code = "INTERNAL"
         raise
     finally:
         TASKS.labels(_operation(task), code).inc()
