@@ -92,7 +92,7 @@ class Invocation:
 
         return open_display(quiet=self.quiet)
 
-    def show(self, value: T, show: Callable[[T], None]) -> None:
+    def show(self, value: T, show: Callable[[T], object]) -> None:
         """Print a value as JSON where that is asked for, else by `show`."""
         if self.as_json:
             from api_gpu.cli.as_json import print_json
