@@ -12,7 +12,8 @@ from encoder.media.info import MediaInfo, Source
 from encoder.media.pieces import CLOCK_SECONDS
 from encoder.operations.caption_split import PIECES
 from encoder.operations.plan import Extent, Plan, PlanContext, container, copy_video, is_streamable
-from servicekit.errors import FailedPrecondition, InvalidArgument
+from encoder.operations.story_join import unfit
+from servicekit.errors import InvalidArgument
 
 
 def plan(part: story_pb2.CaptionJoin, context: PlanContext) -> Plan:
@@ -46,12 +47,7 @@ def _check_alike(pieces: Sequence[Source]) -> MediaInfo:
     expected = _format(pieces[0])
     for piece in pieces[1:]:
         if _format(piece) != expected:
-            text = (
-                f"{piece.field}: it was encoded otherwise than the first one, so that the pieces of the video do not "
-            )
-            text += "fit together; give all encoders one version of api-gpu, of FFmpeg and of the card's driver, and "
-            text += "submit the job again."
-            raise FailedPrecondition(text, reason="PIECES_DIFFER")
+            raise unfit(piece, "it was encoded otherwise than the first one")
     return probe.probe(pieces[0], VIDEO_DEMUXERS)
 
 

@@ -56,16 +56,17 @@ def _check_pieces(pieces: Sequence[Source], counts: Sequence[int]) -> VideoStrea
         found = (info.demuxer, packets.track_format(piece, info, video))
         first, expected = first or video, expected or found
         if video.frames != count or not packets.is_copyable(piece, info, video):
-            raise _unfit(piece, f"it has {video.frames} frames where {count} were planned")
+            raise unfit(piece, f"it has {video.frames} frames where {count} were planned")
         if found != expected:
-            raise _unfit(piece, "it was encoded otherwise than the first one")
+            raise unfit(piece, "it was encoded otherwise than the first one")
     assert first is not None
     return first
 
 
-def _unfit(piece: Source, why: str) -> FailedPrecondition:
+def unfit(piece: Source, why: str) -> FailedPrecondition:
+    """Return the error of a piece that others cannot be joined with; `why` says what it is."""
     text = f"{piece.field}: {why}, so that the pieces of the film do not fit together; give all encoders one version "
-    text += "of api-gpu, of FFmpeg and of the card's driver, and submit the story again."
+    text += "of api-gpu, of FFmpeg and of the card's driver, and submit the job again."
     return FailedPrecondition(text, reason="PIECES_DIFFER")
 
 
