@@ -61,12 +61,13 @@ def _said(
         "deadline_seconds": deadline,
         "webhook_url": webhook_url,
         "webhook_events": list(webhook_event or ()),
-        "metadata": dict(_entry(text) for text in metadata or ()),
+        "metadata": dict(metadata_entry(text) for text in metadata or ()),
     }
     return {name: value for name, value in given.items() if value}
 
 
-def _entry(text: str) -> tuple[str, str]:
+def metadata_entry(text: str) -> tuple[str, str]:
+    """Return name and value of a note. Raises BadParameter."""
     name, sign, value = text.partition("=")
     if not sign or not name:
         raise typer.BadParameter(f"{text!r} is no NAME=VALUE", param_hint="--metadata")

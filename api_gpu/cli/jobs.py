@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from api_gpu.cli.job_options import metadata_entry
 from api_gpu.cli.options import FAILED
 from apigpu.options import Status
 
@@ -31,17 +32,10 @@ def jobs(
 
     from api_gpu.cli.tables import print_jobs
 
-    notes = dict(_entry(text) for text in metadata or ())
+    notes = dict(metadata_entry(text) for text in metadata or ())
     with context.obj.client() as client:
         found = client.jobs(status, operation=operation, metadata=notes, since=since, until=until, tenant=tenant)
         context.obj.show(list(islice(found, limit)), print_jobs)
-
-
-def _entry(text: str) -> tuple[str, str]:
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise typer.BadParameter("give NAME=VALUE", param_hint="--metadata")
-    return name, value
 
 
 def watch(context: typer.Context, job: str) -> None:
