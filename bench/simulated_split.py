@@ -20,7 +20,7 @@ from gateway.sources.outline import placed
 from gateway.workers.base import EncodeJob, EncoderBusy, Events, Input, Outcome
 from servicekit.chunks import CHUNK_BYTES, Checksum
 
-SECONDS, SIZE = 3600, "640x360"
+SECONDS, SIZE = 3600, "426x240"
 # As a core or two make of 1080p; and, either way at the most, how encoders differ, and how pieces do.
 FRAMES_PER_SECOND = 60.0
 ENCODERS_DIFFER, PIECES_DIFFER = 0.2, 0.2
