@@ -48,6 +48,7 @@ class Asset:
 
 
 UPLOADS_AT_ONCE = 4
+PAGE_ASSETS = 100
 
 
 class Transfers:
@@ -90,6 +91,17 @@ class Transfers:
         """Describe an asset. Raises NotFound."""
         answer = self._connection.call_until_answered(self._stub.GetAsset, assets_pb2.GetAssetRequest(name=name))
         return Asset.from_message(answer.asset)
+
+    def list(self, wanted: assets_pb2.ListAssetsRequest) -> Iterator[Asset]:
+        """Yield the assets that are wanted, the newest first; fetched in pages, as they are needed."""
+        request = assets_pb2.ListAssetsRequest(page_size=PAGE_ASSETS)
+        request.MergeFrom(wanted)
+        while True:
+            answer = self._connection.call_until_answered(self._stub.ListAssets, request)
+            yield from map(Asset.from_message, answer.assets)
+            if not answer.next_page_token:
+                return
+            request.page_token = answer.next_page_token
 
     def delete(self, name: str) -> None:
         """Delete an asset. Raises NotFound."""

@@ -18,7 +18,8 @@ from api_gpu.cli.display import Display
 from api_gpu.cli.options import FAILED, Invocation
 from api_gpu.cli.quotes import print_quote
 from api_gpu.client import Client
-from api_gpu.jobs import Clip, Finished, Job, Progress
+from api_gpu.jobs import Finished, Job
+from api_gpu.outcomes import Clip, Progress
 from api_gpu.requests import local_file, stems
 from apigpu.options import OPERATIONS
 from servicekit.errors import ServiceError
