@@ -1,5 +1,6 @@
 """Uploads to and downloads from the gateway, complete or not at all: size and SHA-256 are verified."""
 
+import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
@@ -49,6 +50,8 @@ class Asset:
 
 UPLOADS_AT_ONCE = 4
 PAGE_ASSETS = 100
+# Of the name of a target: a file's own has 255 bytes at most.
+MAX_START_BYTES = 200
 
 
 class Transfers:
@@ -122,7 +125,7 @@ class Transfers:
         """
         # A gateway that has answered before tells with the first bytes what the asset is.
         asset = None if self._connection.has_answered else self.get(name)
-        part = target.with_name(f".{target.name}.{name.removeprefix(ASSETS)}.part")
+        part = target.with_name(part_name(target.name, name))
         with local_errors(target, "write"):
             try:
                 with part.open("ab+", buffering=0) as file, closing(ChecksumBeside()) as checksum:
@@ -199,6 +202,12 @@ class Download:
             view = view[self.file.write(view) :]
         if self.on_bytes:
             self.on_bytes(self.checksum.size_bytes, asset.size_bytes)
+
+
+def part_name(target: str, asset: str) -> str:
+    """Return the name of the file beside a target that holds what is received of an asset: as long as any may be."""
+    start = os.fsencode(target)[:MAX_START_BYTES].decode(errors="ignore")
+    return f".{start}.{asset.removeprefix(ASSETS)}.part"
 
 
 def check_readable(sources: Iterable[Source]) -> None:

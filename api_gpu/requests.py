@@ -48,11 +48,16 @@ def local_file(source: Source) -> Path | None:
     return Path(source)
 
 
+def sendable(name: str) -> str:
+    """Return the name of a file as messages can have it: one that is no UTF-8 has marks in it that they refuse."""
+    return name.encode(errors="surrogateescape").decode(errors="replace")
+
+
 def stems(sources: Iterable[Source]) -> list[str]:
     """Return a name for every source: its stem, with -2, -3 … where it would repeat."""
     names: list[str] = []
     for source in sources:
-        text = str(source)
+        text = sendable(str(source))
         stem = "" if text.startswith(INLINE) else Path(text.partition("?")[0]).stem
         stem = stem or "image"
         name, number = stem, 1

@@ -6,6 +6,7 @@ by Ctrl-C.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 
@@ -105,6 +106,10 @@ def exit_code(error: Exception) -> int | None:
 
 def main() -> None:
     """Entry point."""
+    # Names of files that are no UTF-8 are printed as they are.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="surrogateescape")
     try:
         app()
     except BrokenPipeError:

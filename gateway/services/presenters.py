@@ -131,7 +131,7 @@ class Presenter:
         )
 
     def page(
-        self, jobs: Sequence[Job], next_token: str, add: Callable[[jobs_pb2.Job, Job], None]
+        self, jobs: Sequence[Job], next_token: str, add: Callable[[jobs_pb2.Job, Job], None] = lambda message, job: None
     ) -> jobs_pb2.ListJobsResponse:
         """Return a page of jobs, to each of which `add` adds; it ends early, after at least one, where a message would
         become too large."""

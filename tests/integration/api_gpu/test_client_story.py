@@ -136,4 +136,4 @@ def test_a_story_may_be_a_step_of_a_chain(client: Client, media: Samples, tmp_pa
     assert (film.id, cover.id) == ("film", "cover")
     assert film.scenes == (SceneSpan("1", 0, 0.5), SceneSpan("2", 0.5, film.duration or 0))
     assert footage(client.download(film.asset, tmp_path / "film.mp4")).frames == round(10 * (0.5 + AUDIO_SECONDS))
-    assert client.asset(cover.asset).filename == "cover.jpg"
+    assert client.asset(cover.asset).filename == f"{media.images[0].stem}-cover.jpg"

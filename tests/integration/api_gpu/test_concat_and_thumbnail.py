@@ -92,7 +92,7 @@ def test_json_answers(http: httpx.Client, media: Samples) -> None:
     assert httpx.get(answer["image_url"], timeout=60).headers["content-type"] == "image/webp"
     job = http.get(f"/job/{answer['stats']['jobId']}").json()
     assert list(job["output"]) == ["videos", "asset", "warnings", "image_url", "files"]
-    assert [file["name"] for file in job["output"]["files"]] == ["thumbnail.webp"]
+    assert [file["name"] for file in job["output"]["files"]] == ["clip-thumbnail.webp"]
     late = http.post("/video/thumbnail", json={"url_video": video, "at_seconds": 99})
     assert (late.status_code, late.json()["message"]) == (
         400,
