@@ -13,12 +13,10 @@ import subprocess
 import sys
 import tomllib
 from fnmatch import fnmatch
-from importlib import metadata
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from api_gpu.local.certs import make_set
@@ -26,6 +24,7 @@ from encoder.config import EncoderSettings
 from gateway.config import GatewaySettings
 from tests.integration.deploy.dockerfile import stages
 from tests.support.paths import ROOT
+from tests.support.systems import required
 
 DEPLOY = ROOT / "deploy"
 IMAGES = {"gateway": GatewaySettings, "encoder": EncoderSettings, "encoder-gpu": EncoderSettings}
@@ -187,21 +186,6 @@ def test_the_worker_of_runpod_is_pinned_and_does_not_run_as_root():
     known = {name for lock in locks for name in pinned(copied[lock])}
     assert required("api-gpu", extras - {"runpod"}) | {"runpod"} <= known
     assert "runpod" in extras
-
-
-def required(name, extras):
-    """Names of all packages that the package needs, those that it needs by others too."""
-    found, left = set(), [(canonicalize_name(name), frozenset(extras))]
-    while left:
-        package, wanted = left.pop()
-        for line in metadata.requires(package) or ():
-            need = Requirement(line)
-            if need.marker is None or any(need.marker.evaluate({"extra": extra}) for extra in (*wanted, "")):
-                key = canonicalize_name(need.name)
-                if key not in found:
-                    found.add(key)
-                    left.append((key, frozenset(need.extras)))
-    return found - {canonicalize_name(name)}
 
 
 @pytest.fixture(scope="module")
