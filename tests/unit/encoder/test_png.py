@@ -29,7 +29,9 @@ PICTURES = {
     **{mode: still_samples.saved(noise(mode), "PNG") for mode in MODES},
     "colors with a transparent one": still_samples.saved(noise("P"), "PNG", transparency=3),
     "one transparent color": still_samples.saved(noise("RGB"), "PNG", transparency=(1, 2, 3)),
-    "pixels that are no squares": still_samples.png((b"pHYs", struct.pack(">2IB", 2000, 1000, 1)), picture=noise("RGB")),
+    "pixels that are no squares": still_samples.png(
+        (b"pHYs", struct.pack(">2IB", 2000, 1000, 1)), picture=noise("RGB")
+    ),
     "tags": still_samples.png((b"cICP", bytes([9, 16, 0, 1])), picture=noise("RGB")),
     "gamma": still_samples.png((b"gAMA", struct.pack(">I", 100_000)), picture=noise("RGB")),
 }
