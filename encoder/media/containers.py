@@ -54,7 +54,7 @@ def open_container(source: Source, demuxers: tuple[str, ...], head: bytes = b"")
     note_reading(source.field)
     try:
         opened = io.BytesIO(head) if head else str(source.path)
-        container = av.open(opened, container_options=options, timeout=OPEN_SECONDS)
+        container = av.open(opened, mode="r", container_options=options, timeout=OPEN_SECONDS)
     except MemoryError:
         raise
     except (av.FFmpegError, ValueError) as error:
