@@ -24,11 +24,12 @@ from encoder.media.info import MediaInfo, Source, VideoStream
 from encoder.media.packet_index import FilmIndex, StreamIndex
 from encoder.media.packets import LONG_SECONDS
 from encoder.operations import story_codec
+from encoder.operations.joining import PIECES
 from encoder.operations.plan import PlanContext
 from encoder.story.piece_lengths import piece_seconds
 from servicekit.process import usable_cores
 
-VIDEO, CAPTIONS, PIECES = "url_video", "captions", "pieces"
+VIDEO, CAPTIONS = "url_video", "captions"
 # What is shorter is made in less time than it takes to share it out.
 MIN_SPLIT_SECONDS = 60.0
 MAX_PIECES = 500
