@@ -26,7 +26,8 @@ PACKAGED = ("google/api/", "google/rpc/")
 
 
 def generate(target: Path) -> None:
-    """Write messages, stubs, their types, the descriptor set (with imports and comments) and options below `target`."""
+    """Write messages, stubs, their types, the descriptor set (with imports and comments), options, the OpenAPI document
+    and its examples below `target`."""
     target.mkdir(parents=True, exist_ok=True)
     (target / DESCRIPTORS).parent.mkdir(exist_ok=True)
     found = sorted(str(path.relative_to(PROTOS)) for path in PROTOS.rglob("*.proto"))
@@ -36,15 +37,16 @@ def generate(target: Path) -> None:
     run_protoc(f"--grpc_python_out={target}", f"--mypy_grpc_out=quiet:{target}", *services)
     run_protoc(f"--descriptor_set_out={target / DESCRIPTORS}", "--include_imports", "--include_source_info", *files)
     (target / "apigpu" / "py.typed").touch()
-    write_options(target)
+    run_tool("client_options", target)
+    run_tool("examples", target)
 
 
-def write_options(target: Path) -> None:
-    """Write the client's options from what was just generated, in a process that imports it from there."""
-    command = [sys.executable, "-m", "tools.client_options", "write", target]
+def run_tool(name: str, target: Path) -> None:
+    """Write what follows from what was just generated, in a process that imports it from there."""
+    command = [sys.executable, "-m", f"tools.{name}", "write", target]
     paths = os.pathsep.join([str(target), str(ROOT)])
     if subprocess.run(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": paths}).returncode != 0:
-        sys.exit("the client's options cannot be written; see above")
+        sys.exit(f"tools.{name} failed; see above")
 
 
 def run_protoc(*arguments: str) -> None:

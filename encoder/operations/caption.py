@@ -25,6 +25,7 @@ from servicekit.faults import Faults
 
 MOMENTS = "repeats.nut"
 IN_PIECES = "it is made in pieces, each by another encoder, as that promises to be sooner"
+WATCHED = "it is made in pieces, so that it plays while it is made"
 REPEATED = "pictures of it that stand for long are shown once more for its captions"
 
 
@@ -48,12 +49,13 @@ def plan(request: video_pb2.CaptionRequest, context: PlanContext) -> Plan:
     (context.folder / SCRIPT).write_text(script, encoding="utf-8")
     warnings = [*read_warnings, *times_warnings, *warnings]
     wrap_unicode = subtitles.wraps_unicode(captions, script)
-    split = partial(caption_split.split, source, info, video, script, context.workers)
+    split = partial(caption_split.split, source, info, video, script, context)
     pieces = partial(_plan_pieces, request, context, wrap_unicode, [*warnings, *gather(_notes(source, info))])
     why_whole = _refusal(request)
     is_sparse = not why_whole and caption_splice.is_promising(script, info, video, context)
+    in_pieces = IN_PIECES if context.workers > 1 else WATCHED
     if not is_sparse and (film := split()) is not None:
-        return pieces(film, why_whole or IN_PIECES)
+        return pieces(film, why_whole or in_pieces)
     if source.is_outline and not context.plan_only:
         raise outline_too_small(source)
     video_input = filters.open_input(source.path.name, info)
@@ -69,7 +71,7 @@ def plan(request: video_pb2.CaptionRequest, context: PlanContext) -> Plan:
     whole = CaptionedFilm(source, info, video, script, draw, output, context.codec.make_run(frames, output))
     made = caption_splice.plan_runs(whole, context, why_whole or (REPEATED if repeats.count else ""))
     if is_sparse and made.is_whole and (film := split()) is not None:
-        return pieces(film, made.extent().whole_reason if made.extent else IN_PIECES)
+        return pieces(film, made.extent().whole_reason if made.extent else in_pieces)
     return Plan(
         runs=made.runs,
         field=source.field,
