@@ -27,6 +27,7 @@ from apigpu.options import (
     AddAudioOptions,
     CaptionOptions,
     ConcatOptions,
+    FrameOptions,
     Img2VidOptions,
     ProbeOptions,
     Scene,
@@ -211,6 +212,22 @@ class Client:
     def probe(self, file: Source, **options: Unpack[ProbeOptions]) -> Job:
         """Queue a job that tells what a file holds: video, sound, an image or subtitles. The ended job has `media`."""
         return self._submit("probe", options, file=file)
+
+    def frame(
+        self,
+        caption: Mapping[str, Any] | None = None,
+        img2vid: Mapping[str, Any] | None = None,
+        **options: Unpack[FrameOptions],
+    ) -> Job:
+        """Queue a job that renders one picture of what another operation would make: `caption={"video": "talk.mp4",
+        "subtitles": "talk.srt"}`, or `img2vid={"images": [{"source": "cover.jpg", "seconds": 5}]}`.
+
+        The values are those of the operations' methods, or of the JSON surface.
+        """
+        if img2vid is not None:
+            stills = elements(img2vid.get("images", ()), "img2vid.images")
+            img2vid = {**img2vid, "images": [{"id": "1", "seconds": 5.0, **still} for still in stills]}
+        return self._submit("frame", options, caption=caption, img2vid=img2vid)
 
     def asset_type(self, name: str) -> str:
         """Return the media type of an asset. Raises NotFound."""
