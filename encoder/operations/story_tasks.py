@@ -11,6 +11,7 @@ from apigpu.v1 import story_pb2, video_pb2
 from encoder.codecs.base import Codec
 from encoder.media.fragments import SEGMENT_SECONDS
 from encoder.operations import story_captions, story_codec, story_join
+from encoder.operations.joining import PIECES
 from encoder.operations.story_reading import StoryReading
 from encoder.story.timeline import Timeline
 
@@ -153,7 +154,7 @@ class TaskWriter:
         part = parts_pb2.JoinPart(film=self.film, has_sound=has_sound, container=self.request.container)
         part.pieces.extend(frames for _, frames in self.timeline.pieces())
         inputs = [
-            encoder_pb2.FurtherInput(field=f"{story_join.PIECES}[{number}]", task=number + (has_sound and number > 0))
+            encoder_pb2.FurtherInput(field=f"{PIECES}[{number}]", task=number + (has_sound and number > 0))
             for number in range(scenes)
         ]
         if has_sound:
