@@ -20,7 +20,7 @@ from api_gpu.jobs import Job, Jobs
 from api_gpu.keys import Keys
 from api_gpu.local.data_dir import DataDir
 from api_gpu.requests import elements, fill, from_message, local_file, set_times, stems
-from api_gpu.scenes import scenes_of
+from api_gpu.scenes import Request, scenes_of, with_ids
 from api_gpu.tenants import QuotaUse, Tenants, Usage, read_usage
 from api_gpu.uploads import OnBytes
 from apigpu.options import (
@@ -214,20 +214,11 @@ class Client:
         return self._submit("probe", options, file=file)
 
     def frame(
-        self,
-        caption: Mapping[str, Any] | None = None,
-        img2vid: Mapping[str, Any] | None = None,
-        **options: Unpack[FrameOptions],
+        self, caption: Request | None = None, img2vid: Request | None = None, **options: Unpack[FrameOptions]
     ) -> Job:
         """Queue a job that renders one picture of what another operation would make: `caption={"video": "talk.mp4",
-        "subtitles": "talk.srt"}`, or `img2vid={"images": [{"source": "cover.jpg", "seconds": 5}]}`.
-
-        The values are those of the operations' methods, or of the JSON surface.
-        """
-        if img2vid is not None:
-            stills = elements(img2vid.get("images", ()), "img2vid.images")
-            img2vid = {**img2vid, "images": [{"id": "1", "seconds": 5.0, **still} for still in stills]}
-        return self._submit("frame", options, caption=caption, img2vid=img2vid)
+        "subtitles": "talk.srt"}`, or `img2vid={"images": [{"source": "cover.jpg", "seconds": 5}]}`, as in a chain."""
+        return self._submit("frame", options, caption=caption, img2vid=img2vid and with_ids(img2vid))
 
     def asset_type(self, name: str) -> str:
         """Return the media type of an asset. Raises NotFound."""
