@@ -26,6 +26,7 @@ from servicekit.faults import Faults
 
 MOMENTS = "repeats.nut"
 IN_PIECES = "it is made in pieces, each by another encoder, as that promises to be sooner"
+WATCHED = "it is made in pieces, so that it plays while it is made"
 REPEATED = "pictures of it that stand for long are shown once more for its captions"
 
 
@@ -71,12 +72,13 @@ def plan(request: video_pb2.CaptionRequest, context: PlanContext) -> Plan:
     """Plan a caption task. An odd last row or column of pixels is cropped away: H.264 in yuv420p has none."""
     film = read(request, context)
     source, info, video, script, warnings = film.source, film.info, film.video, film.script, film.warnings
-    split = partial(caption_split.split, source, info, video, script, context.workers)
+    split = partial(caption_split.split, source, info, video, script, context)
     pieces = partial(_plan_pieces, request, context, film.wrap_unicode, [*warnings, *gather(_notes(source, info))])
     why_whole = _refusal(request)
     is_sparse = not why_whole and caption_splice.is_promising(script, info, video, context)
+    in_pieces = IN_PIECES if context.workers > 1 else WATCHED
     if not is_sparse and (parts := split()) is not None:
-        return pieces(parts, why_whole or IN_PIECES)
+        return pieces(parts, why_whole or in_pieces)
     if source.is_outline and not context.plan_only:
         raise outline_too_small(source)
     video_input = filters.open_input(source.path.name, info)
@@ -90,7 +92,7 @@ def plan(request: video_pb2.CaptionRequest, context: PlanContext) -> Plan:
     whole = CaptionedFilm(source, info, video, script, film.draw, output, context.codec.make_run(frames, output))
     made = caption_splice.plan_runs(whole, context, why_whole or (REPEATED if repeats.count else ""))
     if is_sparse and made.is_whole and (parts := split()) is not None:
-        return pieces(parts, made.extent().whole_reason if made.extent else IN_PIECES)
+        return pieces(parts, made.extent().whole_reason if made.extent else in_pieces)
     return Plan(
         runs=made.runs,
         field=source.field,
