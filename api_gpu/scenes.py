@@ -25,6 +25,11 @@ def scenes_of(
     return [_scene_of(each, asset_type) if isinstance(each, str | Path) else each for each in given]
 
 
+def asset_names(scenes: Iterable[Source | Scene | Mapping[str, Any]]) -> list[str]:
+    """Return the assets among scenes that are mere sources, whose types say whether they are stills or videos."""
+    return [each for each in elements(scenes, "scenes") if isinstance(each, str) and each.startswith(ASSETS)]
+
+
 def _scene_of(source: Source, asset_type: Callable[[str], str]) -> Scene:
     is_video = _media_type(source, asset_type).startswith(VIDEO)
     return Scene(video=source) if is_video else Scene(image=source)
