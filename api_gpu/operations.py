@@ -12,10 +12,12 @@ from typing import Any, ClassVar, Generic, Self, TypeVar, Unpack
 from api_gpu.connection import RECONNECT_SECONDS, credentials
 from api_gpu.local.data_dir import DataDir
 from api_gpu.requests import RequestInput, elements, fill, set_times, stems
+from api_gpu.scenes import Request, with_ids
 from apigpu.options import (
     AddAudioOptions,
     CaptionOptions,
     ConcatOptions,
+    FrameOptions,
     Img2VidOptions,
     ProbeOptions,
     Source,
@@ -157,6 +159,13 @@ class Operations(Generic[Made]):
     def probe(self, file: Source, **options: Unpack[ProbeOptions]) -> Made:
         """Queue a job that tells what a file holds: video, sound, an image or subtitles. The ended job has `media`."""
         return self._submit("probe", options, file=file)
+
+    def frame(
+        self, caption: Request | None = None, img2vid: Request | None = None, **options: Unpack[FrameOptions]
+    ) -> Made:
+        """Queue a job that renders one picture of what another operation would make: `caption={"video": "talk.mp4",
+        "subtitles": "talk.srt"}`, or `img2vid={"images": [{"source": "cover.jpg", "seconds": 5}]}`, as in a chain."""
+        return self._submit("frame", options, caption=caption, img2vid=img2vid and with_ids(img2vid))
 
     def chain(
         self, steps: Sequence[Mapping[str, Any]], *, keep: Sequence[str] = (), max_cost_usd: float | None = None
