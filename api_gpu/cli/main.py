@@ -11,7 +11,7 @@ import sys
 
 import typer
 
-from api_gpu.cli import chain, destinations, jobs, keys, operations, probe, runpod, services, story, tenants
+from api_gpu.cli import chain, destinations, jobs, keys, mcp, operations, probe, runpod, services, story, tenants
 from api_gpu.cli.job_options import taking_job_options
 from api_gpu.cli.options import (
     DATA_DIR,
@@ -80,6 +80,7 @@ app.command()(jobs.watch)
 app.command()(jobs.cancel)
 app.command("open")(jobs.open_result)
 app.command()(jobs.fleet)
+app.command()(mcp.mcp)
 app.command()(tenants.usage)
 app.command()(services.certs)
 app.command()(services.doctor)
