@@ -18,7 +18,7 @@ NOTE = """## {title}
 
 {more}"""
 WAITS = "The first call answers when the video is done, within five minutes; for longer work take the other workflow."
-CALLED = "The gateway calls the Wait node once the job has ended, so it must reach the `WEBHOOK_URL` of this n8n."
+CALLED = "The gateway calls the Wait node once the job has ended: it must reach the address that n8n has for webhooks."
 Node = dict[str, Any]
 
 
