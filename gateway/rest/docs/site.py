@@ -34,6 +34,7 @@ FRAME = """<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title} · api-gpu</title>
+<link rel="icon" href="data:,">
 <link rel="stylesheet" href="{root}docs.css">
 </head>
 <body>
