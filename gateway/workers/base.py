@@ -79,6 +79,8 @@ class EncodeJob:
     plan_only: bool = False
     # Machines that could work side by side, 0 where that is not known.
     workers: int = 0
+    # Its job's result is watched while it is made.
+    is_watched: bool = False
 
     def message(self) -> encoder_pb2.Task:
         """Return the task as encoders are sent it."""
@@ -93,6 +95,7 @@ class EncodeJob:
             codec=self.codec,
             plan_only=self.plan_only,
             workers=self.workers,
+            is_watched=self.is_watched,
         )
 
 

@@ -97,6 +97,7 @@ class Task(_message.Message):
     CODEC_FIELD_NUMBER: _builtins.int
     PLAN_ONLY_FIELD_NUMBER: _builtins.int
     WORKERS_FIELD_NUMBER: _builtins.int
+    IS_WATCHED_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Identity, for logs and work folders."""
     part: _builtins.bytes
@@ -115,6 +116,8 @@ class Task(_message.Message):
     """How many machines could work side by side, of those there are or may be: what a task that plans further ones may go
     by. 0 where that is not known.
     """
+    is_watched: _builtins.bool
+    """The result is watched while it is made: where the task plans further ones, the first picture is to be there soon."""
     @_builtins.property
     def operation(self) -> _video_pb2.Operation:
         """What to do."""
@@ -133,10 +136,11 @@ class Task(_message.Message):
         codec: _builtins.str = ...,
         plan_only: _builtins.bool = ...,
         workers: _builtins.int = ...,
+        is_watched: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["operation", b"operation"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["codec", b"codec", "id", b"id", "inputs", b"inputs", "operation", b"operation", "part", b"part", "plan_only", b"plan_only", "workers", b"workers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["codec", b"codec", "id", b"id", "inputs", b"inputs", "is_watched", b"is_watched", "operation", b"operation", "part", b"part", "plan_only", b"plan_only", "workers", b"workers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
