@@ -43,10 +43,10 @@ def main(arguments: list[str]) -> int:
     try:
         settings = EncoderSettings.load()
         if arguments:
-            logs.configure("encoder", settings.log_level, None)
+            logs.configure("encoder", settings.log_level, None, settings.log_format)
             print(json.dumps(asyncio.run(capabilities.report(settings)), indent=2))
             return 0
-        logs.configure("encoder", settings.log_level, settings.logs_dir)
+        logs.configure("encoder", settings.log_level, settings.logs_dir, settings.log_format)
         raise_descriptor_limit()
         asyncio.run(serve(settings))
     except ConfigError as error:

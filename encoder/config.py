@@ -7,12 +7,14 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 
 from encoder.codecs import AUTO, CODECS
 from encoder.codecs.base import PRESETS as X264_PRESETS
-from encoder.codecs.nvenc.request import FORMATS, MAX_B_FRAMES, MAX_CQ, MAX_LOOKAHEAD
+from encoder.codecs.nvenc.request import FORMATS as NVENC_FORMATS
+from encoder.codecs.nvenc.request import MAX_B_FRAMES, MAX_CQ, MAX_LOOKAHEAD
 from encoder.codecs.nvenc.request import PRESETS as NVENC_PRESETS
 from encoder.sandbox.sandboxes import AUTO as AUTO_SANDBOX
 from encoder.sandbox.sandboxes import SANDBOXES
 from servicekit.config import Cidrs, PortOrNone, SessionToken, Settings
-from servicekit.logs import LEVELS
+from servicekit.logs import AUTO as AUTO_FORMAT
+from servicekit.logs import FORMATS, LEVELS
 from servicekit.server_tls import ReloadingIdentity
 from servicekit.tls import Identity, IdentityFiles
 
@@ -53,6 +55,7 @@ class EncoderSettings(Settings):
     min_free_bytes: Annotated[int, Field(ge=0)] | None = None
     logs_dir: Path = Path("logs")
     log_level: Annotated[str, BeforeValidator(str.lower), one_of(*LEVELS)] = "info"
+    log_format: Annotated[str, BeforeValidator(str.lower), one_of(*FORMATS)] = AUTO_FORMAT
 
     batch_size: int = Field(3, ge=1, le=64)
     max_input_bytes: int = Field(8 * 1024**3, ge=1)
@@ -72,7 +75,7 @@ class EncoderSettings(Settings):
     codec: Annotated[str, one_of(AUTO, *CODECS)] = AUTO
     x264_preset: Annotated[str, one_of(*X264_PRESETS)] = "veryfast"
     crf: int = Field(23, ge=0, le=51)
-    nvenc_format: Annotated[str, one_of(*FORMATS)] = "h264"
+    nvenc_format: Annotated[str, one_of(*NVENC_FORMATS)] = "h264"
     nvenc_preset: Annotated[str, one_of(*NVENC_PRESETS)] = "P4"
     nvenc_cq: int = Field(23, ge=1, le=63)
     nvenc_b_frames: int = Field(2, ge=0, le=MAX_B_FRAMES)

@@ -20,7 +20,7 @@ def main() -> None:
     """Read the settings and serve. Exit with 2 for a setting that cannot be used, with 1 when NATS is lost."""
     try:
         settings = GatewaySettings.load()
-        configure("gateway", settings.log_level, settings.logs_dir)
+        configure("gateway", settings.log_level, settings.logs_dir, settings.log_format)
         raise_descriptor_limit()
         asyncio.run(serve(settings))
     except ConfigError as error:

@@ -37,6 +37,7 @@ class GatewaySettings(FleetSettings):
     data_dir: Path = Path(".api-gpu")
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["auto", "json", "console"] = "auto"
     logs_dir: Path = Path("logs")
     cors_allow_origins: CommaList[str] = ("*",)
 

@@ -23,6 +23,7 @@ from encoder.tasks import capabilities, inputs
 from encoder.tasks.capabilities import Capabilities
 from encoder.tasks.metrics import count_result, counted
 from encoder.tasks.results import ResultStream
+from encoder.tasks.task_log import TaskFacts, logged
 from encoder.tasks.workspace import TaskFolder, Workspace
 from servicekit.errors import FailedPrecondition, InvalidArgument, ResourceExhausted, ServiceError, Unavailable
 from servicekit.tasks import run_to_completion
@@ -92,10 +93,11 @@ class Slots:
 
 @dataclass(frozen=True)
 class Reservation:
-    """What a task has of the encoder: a folder of its own, and a process that plans it."""
+    """What a task has of the encoder: a folder of its own, and a process that plans it; and what is told of its end."""
 
     folder: TaskFolder
     planner: Planner
+    facts: TaskFacts
 
 
 @dataclass(frozen=True)
@@ -136,11 +138,11 @@ class TaskExecutor:
         fields = [field for item in task.inputs for field in (item.field, *item.also)]
         if len(set(fields)) != len(fields):
             raise InvalidArgument("The task names a field twice in `inputs`.")
-        with self.slots.hold():
+        with self.slots.hold(), logged(task) as facts:
             for item in task.inputs:
                 inputs.check_size(item.field, item.size_bytes, self.settings.max_input_bytes)
             async with self.workspace.task_folder() as folder, self._planner(folder) as planner:
-                yield Reservation(folder, planner)
+                yield Reservation(folder, planner, facts)
 
     @contextlib.asynccontextmanager
     async def _planner(self, folder: TaskFolder) -> AsyncIterator[Planner]:
@@ -156,9 +158,11 @@ class TaskExecutor:
     async def run(self, work: Work) -> encoder_pb2.Summary:
         """Do the work, and send the results out; they lie in the folder then. Raises ServiceError, also when part of a
         result is out; leaves nothing running when it is cancelled."""
+        work.reservation.facts.note_inputs(work.sources.values())
         with counted(work.task):
             summary = await self._run_with_any(work)
         count_result(work.task, summary)
+        work.reservation.facts.note_result(summary)
         return summary
 
     async def _run_with_any(self, work: Work) -> encoder_pb2.Summary:

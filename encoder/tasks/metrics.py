@@ -39,15 +39,16 @@ def counted(task: encoder_pb2.Task) -> Iterator[None]:
         code = "INTERNAL"
         raise
     finally:
-        TASKS.labels(_operation(task), code).inc()
+        TASKS.labels(operation_label(task), code).inc()
 
 
 def count_result(task: encoder_pb2.Task, summary: encoder_pb2.Summary) -> None:
     """Count what a task made."""
-    labels = (_operation(task), codec_label(summary.codec))
+    labels = (operation_label(task), codec_label(summary.codec))
     TASK_SECONDS.labels(*labels).observe(summary.encode_seconds)
     FRAMES.labels(*labels).inc(summary.frames)
 
 
-def _operation(task: encoder_pb2.Task) -> str:
+def operation_label(task: encoder_pb2.Task) -> str:
+    """Return the name of a task's operation."""
     return task.operation.WhichOneof("kind") or PART

@@ -26,6 +26,7 @@ from gateway.jobs.cost_guard import CostGuard
 from gateway.jobs.executor import TaskExecutor, TaskTimedOut, reap_orphaned_runs
 from gateway.jobs.input_failures import all_failures
 from gateway.jobs.intermediates import IntermediateCleanup
+from gateway.jobs.job_log import log_end
 from gateway.jobs.model import Failure, Job, LostEncoder, Task
 from gateway.jobs.policy import JobPolicy
 from gateway.jobs.preparation import Preparation, SlotLease
@@ -152,7 +153,8 @@ class Dispatcher:
         error = None if task.cancelled() else task.exception()
         slot.release(busy=not task.cancelled() and error is None and task.result())
         if error:
-            log.error("cannot record the end of a task; it will be redelivered", task=attempt.ref.key, exc_info=error)
+            with attempt.logged():
+                log.error("cannot record the end of a task; it will be redelivered", exc_info=error)
 
     def _cancel_tasks_of(self, job_id: str) -> None:
         """Cancel what still runs of a job that has ended: it was cancelled, or another gateway completed it. A task
@@ -174,11 +176,12 @@ class Dispatcher:
 
     async def _handle(self, attempt: Attempt, slot: SlotLease) -> bool:
         """See an attempt through until its slot is free; return True if the encoder was busy."""
-        try:
-            return await self._see_through(attempt, slot)
-        finally:
-            attempt.is_over = True
-            await slot.until_ended(attempt.ref.key)
+        with attempt.logged():
+            try:
+                return await self._see_through(attempt, slot)
+            finally:
+                attempt.is_over = True
+                await slot.until_ended(attempt.ref.key)
 
     async def _see_through(self, attempt: Attempt, slot: SlotLease) -> bool:
         try:
@@ -201,7 +204,7 @@ class Dispatcher:
         except ServiceError as error:
             return error
         except Exception:
-            log.exception("unexpected error in a task", task=attempt.ref.key)
+            log.exception("unexpected error in a task")
             # A fault of the gateway itself: retried like a lost encoder.
             return Unavailable("Something went wrong inside the gateway; its log has more.", reason="UNEXPECTED")
         return None
@@ -246,7 +249,7 @@ class Dispatcher:
             await self._return(attempt, counted=False, delay_seconds=pause_seconds)
         # Aborted: another gateway changed a record first.
         elif isinstance(error, EncoderBusy | Aborted) or self._is_anothers(attempt):
-            log.info("task returned to the queue", task=attempt.ref.key, error=error.message)
+            log.info("task returned to the queue", error=error.message)
             await self._return(attempt, counted=False, delay_seconds=self.policy.busy_seconds)
         elif isinstance(error, Unavailable | DataLoss | UnreadableRecord) or passes(error):
             await self._try_again(attempt, error, slot)
@@ -273,7 +276,7 @@ class Dispatcher:
     async def _try_again(self, attempt: Attempt, error: ServiceError, slot: SlotLease) -> None:
         ref = attempt.ref
         task = (await self.store.get(ref.job_id)).tasks[ref.index]
-        log.warning("task interrupted", task=ref.key, attempts=task.attempts, error=error.message)
+        log.warning("task interrupted", attempts=task.attempts, error=error.message)
         unfit = slot.encoder_name if isinstance(error, EncoderLost) and error.is_unfit else ""
         if passes(error):
             lost = await self._lost_encoder(attempt, error, slot)
@@ -320,7 +323,7 @@ class Dispatcher:
         fields = tuple(error.fields.items())[:MAX_FAILURE_FIELDS]
         failure = Failure(error.number, error.message[:MAX_FAILURE_CHARACTERS], error.reason, fields)
         timed_out = isinstance(error, TaskTimedOut)
-        log.info("task failed", task=ref.key, code=error.code.name, error=error.message)
+        log.info("task failed", encoder=attempt.encoder, code=error.code.name, error=error.message)
 
         def step(job: Job) -> Job:
             now = time.time()
@@ -329,6 +332,7 @@ class Dispatcher:
         with self.executor.ending(ref):
             job = await self.store.update(ref.job_id, step)
             if attempt.is_current_attempt(job):
+                log_end(job)
                 await self.executor.delete_orphaned_results(ref, job)
                 await attempt.delivery.ack()
 

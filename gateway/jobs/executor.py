@@ -8,13 +8,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+import structlog
 from google.protobuf.message import Message
 
 from apigpu.encoder.v1 import encoder_pb2
 from gateway.assets.store import AssetStore
 from gateway.fleet.estimates import EstimateStore
 from gateway.jetstream.records import UnreadableRecord
-from gateway.jobs import attempts, further, graph, model, names, operation
+from gateway.jobs import attempts, further, graph, job_log, model, names, operation
 from gateway.jobs.attempts import BootIds
 from gateway.jobs.further import Expansion
 from gateway.jobs.model import Job, Status
@@ -29,6 +30,8 @@ from gateway.sources.outline import MIN_BYTES, MIN_DIVISIBLE_BYTES
 from gateway.workers.base import EncodeJob, Encoder, EncoderBusy, Input, ResumableEncoder
 from servicekit.errors import Aborted, Cancelled, DeadlineExceeded, NotFound, ServiceError, Unavailable
 from servicekit.tasks import run_to_completion
+
+log = structlog.get_logger("gateway.jobs")
 
 
 class TaskTimedOut(DeadlineExceeded, reason="TASK_TIMEOUT"):
@@ -71,6 +74,7 @@ class TaskExecutor:
     async def load(self, ref: TaskRef) -> EncodeJob | None:
         """Return the task for an encoder; None for one that has ended. Raises what attempts.check raises."""
         job = await self.store.get(ref.job_id)
+        job_log.learn(job)
         task = job.tasks[ref.index]
         if task.status.is_terminal:
             await self.delete_orphaned_results(ref, job)  # its gateway was killed before it came to that
@@ -159,6 +163,7 @@ class TaskExecutor:
         job = await self.store.update(ref.job_id, lambda job: started(job, attempt))
         if job.tasks[ref.index].status.is_terminal:
             raise Cancelled("The job was cancelled.")
+        log.info("task started", encoder=attempt.encoder, attempts=job.tasks[ref.index].attempts)
         attempt.started_at, attempt.piece = job.tasks[ref.index].started_at, further.piece(job, ref.index)
         if job.started_at == attempt.started_at:  # it is the first of the job
             WAIT_SECONDS.labels(job.operation).observe(job.delay_ms(time.time()) / 1000)
@@ -227,6 +232,8 @@ class TaskExecutor:
         try:
             task = await self._record(attempt, made)
             is_kept = task.asset == made.result.asset
+            if is_kept:
+                _log_completed(attempt, encoder.name, task)
         except ServiceError as error:
             # The next attempt finds a result that came by link. After a lost answer the record may name the assets:
             # they expire.
@@ -260,6 +267,7 @@ class TaskExecutor:
                 continue
             if not attempt.is_second:  # the record has the start of the other
                 self._learn(job, ref.index)
+            job_log.log_end(job)
             return job.tasks[ref.index]
 
     def _learn(self, job: Job, index: int) -> None:
@@ -270,6 +278,12 @@ class TaskExecutor:
             frames = task.frames - task.frames_copied if task.answer is None else 0
             is_rented = bool(task.usage) and (task.usage[-1].ended_at or math.inf) > task.started_at
             self.estimates.task_ended(job.kind(index), time.time() - task.started_at, frames, is_rented=is_rented)
+
+
+def _log_completed(attempt: Attempt, encoder: str, task: model.Task) -> None:
+    seconds = round(time.time() - (attempt.started_at or time.time()), 3)
+    facts = {"encoder": encoder, "codec": task.codec, "seconds": seconds, "frames": task.frames}
+    log.info("task completed", bytes=task.size_bytes, **facts)
 
 
 async def reap_orphaned_runs(store: JobStore, encoder: ResumableEncoder) -> None:

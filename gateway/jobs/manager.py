@@ -24,6 +24,7 @@ from gateway.jobs.queue import TaskQueue
 from gateway.jobs.store import JobStore
 from gateway.sources import Sources
 from gateway.sources.inline import is_inline
+from servicekit import log_context
 from servicekit.errors import (
     Aborted,
     Cancelled,
@@ -129,7 +130,8 @@ class JobManager:
             self._check_queue(job)
             async with self.admit(job):
                 job = await (self._add(job) if key is None else self._stored(lambda: self._add_once(job, key)))
-            log.info("job queued", job=job.id, operation=job.operation, tasks=len(job.tasks))
+            log_context.learn(job=job.id)
+            log.info("job queued", operation=job.operation, tasks=len(job.tasks))
             return job
 
     async def checked_options(self, said: jobs_pb2.JobOptions, base_url: str) -> CheckedOptions:
@@ -170,6 +172,7 @@ class JobManager:
             webhook=checked.webhook,
             metadata=checked.metadata,
             tenant=caller.get().tenant,
+            request_id=log_context.current().get("request_id", ""),
             priority=checked.priority,
             deadline=now + checked.deadline_seconds if checked.deadline_seconds else 0.0,
             preview=checked.preview,
@@ -296,7 +299,7 @@ class JobManager:
 
         await self.store.visible(job_id)
         job = await self.store.update(job_id, step)
-        log.info("job cancelled", job=job_id)
+        log.info("job cancelled")
         return job
 
     async def get(self, job_id: str, wait_seconds: float = 0.0) -> Job:

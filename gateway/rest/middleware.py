@@ -18,6 +18,7 @@ from gateway.rest.connections import ABORT
 from gateway.rest.protojson.encode import dumps
 from gateway.rest.request import ClientGone, end_response, send_body, start_response
 from gateway.rest.status import HttpError, from_call, from_error
+from servicekit import log_context
 from servicekit.echo import brief
 from servicekit.errors import Internal, ServiceError, Unavailable
 
@@ -56,7 +57,7 @@ class ErrorBoundary:
             await self.app(scope, receive, send)
             return
         exchange = Exchange(scope, receive, send)
-        with structlog.contextvars.bound_contextvars(request_id=exchange.request_id):
+        with log_context.about(request_id=exchange.request_id):
             try:
                 await self.app(scope, exchange.receive, exchange.send)
             except ClientGone:

@@ -111,6 +111,7 @@ class Presenter:
             priority="" if job.priority == NORMAL else job.priority,
             deadline=timestamp(job.deadline or None),
             preview=self.preview(job),
+            request_id=job.request_id,
         )
 
     def preview(self, job: Job) -> jobs_pb2.Preview | None:

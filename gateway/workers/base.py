@@ -14,6 +14,7 @@ from apigpu.v1 import video_pb2
 from gateway.callers import DEFAULT_TENANT
 from gateway.sources import ByteRanges, Source
 from gateway.sources.outline import MIN_BYTES
+from servicekit import log_context
 from servicekit.errors import InvalidArgument, ServiceError, Unavailable
 
 Opened = AbstractAsyncContextManager[Source]
@@ -85,6 +86,7 @@ class EncodeJob:
         inputs = [
             encoder_pb2.Input(field=entry.field, also=entry.also, is_outline=entry.has_holes) for entry in self.inputs
         ]
+        ids = log_context.current()
         return encoder_pb2.Task(
             id=self.id,
             operation=self.operation,
@@ -93,6 +95,8 @@ class EncodeJob:
             codec=self.codec,
             plan_only=self.plan_only,
             workers=self.workers,
+            attempt=ids.get("attempt", ""),
+            request_id=ids.get("request_id", ""),
         )
 
 

@@ -22,8 +22,10 @@ from gateway.workers.base import (
 )
 from gateway.workers.faults import reported
 from gateway.workers.pool import Pool
+from servicekit import log_context
 from servicekit.chunks import ACCEPTED, MAX_MESSAGE_BYTES, Checksum
 from servicekit.errors import DataLoss, ServiceError, from_rpc
+from servicekit.interceptors import REQUEST_ID
 from servicekit.tasks import cancel_and_wait
 
 log = structlog.get_logger("gateway.workers")
@@ -99,7 +101,7 @@ class GrpcEncoder:
     async def run(self, job: EncodeJob, events: Events) -> Outcome:
         """Run a task; see base.Encoder."""
         await self._connect()
-        call: Stream = self._stub.Encode(metadata=self._metadata)
+        call: Stream = self._stub.Encode(metadata=(*self._metadata, *_request_id()))
         is_accepted = False
         try:
             async with asyncio.timeout(ACCEPT_SECONDS):
@@ -147,6 +149,12 @@ def grpc_endpoints(pool: Pool) -> list[tuple[str, int]]:
     encoders = [member.encoder for member in pool.members]
     split = [encoder.address.rpartition(":") for encoder in encoders if isinstance(encoder, GrpcEncoder)]
     return [(host.strip("[]"), int(port)) for host, _, port in split]
+
+
+def _request_id() -> tuple[tuple[str, str], ...]:
+    """Return the metadata by which the encoder calls a request as it is called here."""
+    value = log_context.current().get("request_id", "")
+    return ((REQUEST_ID, value),) if value else ()
 
 
 async def _start(call: Stream, job: EncodeJob) -> None:
