@@ -1,4 +1,5 @@
-"""`python -m encoder` serves; `python -m encoder doctor` prints what this machine can do, as JSON."""
+"""`python -m encoder` serves; `python -m encoder doctor` prints what this machine can do, and `config` the settings in
+force, as JSON."""
 
 import asyncio
 import json
@@ -14,14 +15,14 @@ from encoder.config import EncoderSettings
 from encoder.server import app
 from encoder.tasks import capabilities
 from servicekit import logs
-from servicekit.config import ConfigError
+from servicekit.config import ConfigError, print_report
 from servicekit.connections import raise_descriptor_limit
 from servicekit.server import stop_signal
 from servicekit.tasks import cancel_and_wait
 
 log = structlog.get_logger("encoder")
 
-USAGE = "usage: python -m encoder [doctor]"
+USAGE = "usage: python -m encoder [doctor | config]"
 
 
 async def serve(settings: EncoderSettings) -> None:
@@ -37,9 +38,11 @@ async def serve(settings: EncoderSettings) -> None:
 
 def main(arguments: list[str]) -> int:
     """Run the command; return the exit code. 2: a setting or the command line is wrong."""
-    if arguments not in ([], ["doctor"]):
+    if arguments not in ([], ["doctor"], ["config"]):
         print(USAGE, file=sys.stderr)
         return 2
+    if arguments == ["config"]:
+        return print_report(EncoderSettings)
     try:
         settings = EncoderSettings.load()
         if arguments:

@@ -1,7 +1,7 @@
 """Settings of the encoder: one environment variable each, named like the field in capitals."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationInfo, field_validator
 
@@ -34,6 +34,9 @@ def one_of(*known: str) -> AfterValidator:
 
 class EncoderSettings(Settings):
     """The settings of an encoder. Every value is checked at the start."""
+
+    tables: ClassVar[tuple[str, ...]] = ("encoder",)
+    own_tables: ClassVar[tuple[str, ...]] = ("encoder", "")
 
     host: str = "0.0.0.0"
     port: int = Field(50052, ge=0, le=65535)
