@@ -14,7 +14,7 @@ import structlog
 from encoder.config import EncoderSettings
 from encoder.server import app
 from encoder.tasks import capabilities
-from servicekit import logs
+from servicekit import logs, tracing
 from servicekit.config import ConfigError, print_report
 from servicekit.connections import raise_descriptor_limit
 from servicekit.server import stop_signal
@@ -50,6 +50,7 @@ def main(arguments: list[str]) -> int:
             print(json.dumps(asyncio.run(capabilities.report(settings)), indent=2))
             return 0
         logs.configure("encoder", settings.log_level, settings.logs_dir, settings.log_format)
+        tracing.configure("encoder", capabilities.VERSION)
         raise_descriptor_limit()
         asyncio.run(serve(settings))
     except ConfigError as error:

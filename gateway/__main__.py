@@ -9,6 +9,8 @@ os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 from gateway.app import ConnectionLost, serve
 from gateway.config import GatewaySettings
+from gateway.version import VERSION
+from servicekit import tracing
 from servicekit.config import ConfigError, print_report
 from servicekit.connections import raise_descriptor_limit
 from servicekit.logs import configure
@@ -28,6 +30,7 @@ def main() -> None:
     try:
         settings = GatewaySettings.load()
         configure("gateway", settings.log_level, settings.logs_dir, settings.log_format)
+        tracing.configure("gateway", VERSION)
         raise_descriptor_limit()
         asyncio.run(serve(settings))
     except ConfigError as error:

@@ -9,14 +9,14 @@ import re
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import AbstractContextManager, AsyncExitStack, aclosing, asynccontextmanager, nullcontext
 from typing import Any
 
 import grpc
 import structlog
 from google.protobuf.message import DecodeError
 
-from servicekit import log_context
+from servicekit import log_context, tracing
 from servicekit.errors import (
     DETAILS_KEY,
     DeadlineExceeded,
@@ -168,7 +168,7 @@ def error_boundary(max_call_seconds: float) -> AroundCall:
         call_id = request_id(context)
         context.set_trailing_metadata(((REQUEST_ID, call_id),))
         code, name = "OK", method
-        with log_context.about(request_id=call_id):
+        with log_context.about(request_id=call_id), _traced(method, context):
             try:
                 async with AsyncExitStack() as stack:
                     if not method.startswith(QUIET):
@@ -200,6 +200,13 @@ def error_boundary(max_call_seconds: float) -> AroundCall:
                     tell("call", method=method, code=code, milliseconds=round(seconds * 1000, 1), peer=context.peer())
 
     return AroundCall(around, is_outermost=True)
+
+
+def _traced(method: str, context: Context) -> AbstractContextManager[object]:
+    """Have a call be a span, but for those of monitors, and looks at encoders."""
+    if method.startswith(QUIET) or method in POLLED:
+        return nullcontext()
+    return tracing.border(method.lstrip("/"), metadata(context).get(tracing.HEADER, ""))
 
 
 def request_id(context: Context) -> str:

@@ -23,8 +23,9 @@ from google.protobuf import json_format
 from apigpu.encoder.v1 import encoder_pb2
 from encoder.config import EncoderSettings
 from encoder.runpod.task import TIMEOUT, Links, RemoteTasks
+from encoder.tasks.capabilities import VERSION
 from encoder.tasks.executor import open_executor
-from servicekit import log_context, logs
+from servicekit import log_context, logs, tracing
 from servicekit.config import ConfigError
 from servicekit.errors import Internal, InvalidArgument, ServiceError
 from servicekit.tasks import cancel_and_wait
@@ -98,7 +99,9 @@ class RunpodWorker:
         started, code = time.monotonic(), "OK"
         with log_context.about(run=job["id"]):
             try:
-                return json_format.MessageToDict(await tasks.run(parse_task(job["input"]), progress))
+                remote = parse_task(job["input"])
+                with tracing.border("RemoteTask", remote.task.traceparent):
+                    return json_format.MessageToDict(await tasks.run(remote, progress))
             except ServiceError as error:
                 code = error.code.name
                 return {"error": to_fault(error)}
@@ -174,6 +177,7 @@ def main() -> int:
     try:
         settings = EncoderSettings.load()
         logs.configure("encoder", settings.log_level, settings.logs_dir, settings.log_format)
+        tracing.configure("encoder", VERSION)
         import runpod
     except ConfigError as error:
         print(error, file=sys.stderr)

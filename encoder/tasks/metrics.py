@@ -18,6 +18,8 @@ TASK_SECONDS = Histogram(
     buckets=SECONDS,
 )
 FRAMES = Counter("api_gpu_encoder_frames", "Frames of results.", ("operation", "codec"))
+TRANSFER_BYTES = Counter("api_gpu_encoder_transfer_bytes", "Bytes of inputs (in) and results (out).", ("direction",))
+count_received, count_sent = TRANSFER_BYTES.labels("in").inc, TRANSFER_BYTES.labels("out").inc
 SLOTS = Gauge("api_gpu_encoder_own_slots", "Slots, by what becomes of them.", ("state",))
 # A part of a larger operation, as gateways send them.
 PART = "part"

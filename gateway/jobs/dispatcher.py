@@ -33,12 +33,13 @@ from gateway.jobs.preparation import Preparation, SlotLease
 from gateway.jobs.queue import Attempt, TaskQueue, TaskRef
 from gateway.jobs.second_tries import SecondTries
 from gateway.jobs.store import JobStore
-from gateway.metrics import ATTEMPTS
+from gateway.metrics import ATTEMPTS, ENCODER_ATTEMPTS, GONE
 from gateway.sources.fetch import final_error, is_of_origin
 from gateway.sources.guard import OriginBusy
-from gateway.workers.base import EncoderBusy, EncoderCutOff, EncoderLost, InputFailed
+from gateway.workers.base import EncodeJob, EncoderBusy, EncoderCutOff, EncoderLost, InputFailed
 from gateway.workers.faults import passes
 from gateway.workers.pool import Pool
+from servicekit import tracing
 from servicekit.errors import Aborted, DataLoss, Internal, NotFound, ServiceError, Unavailable
 from servicekit.tasks import cancel_and_wait, log_and_continue, repeat
 
@@ -187,7 +188,7 @@ class Dispatcher:
         try:
             async with attempt.delivery.keep_alive():
                 error = await self._run(attempt, slot)
-                ATTEMPTS.labels(self.store.index.operation(attempt.ref.job_id), _outcome(error)).inc()
+                self._count(attempt, _outcome(error))
                 await self._settle(attempt, error, slot)
                 return isinstance(error, EncoderBusy)
         except asyncio.CancelledError:
@@ -196,6 +197,11 @@ class Dispatcher:
             else:
                 await attempt.delivery.ack()
             raise
+
+    def _count(self, attempt: Attempt, outcome: str) -> None:
+        ATTEMPTS.labels(self.store.index.operation(attempt.ref.job_id), outcome).inc()
+        if name := attempt.encoder:
+            ENCODER_ATTEMPTS.labels(name if name in self.pool else GONE, outcome).inc()
 
     async def _run(self, attempt: Attempt, slot: SlotLease) -> ServiceError | None:
         """Execute the task; return the error that it ended with, or None."""
@@ -218,8 +224,17 @@ class Dispatcher:
         if self._lacks_codec(work.codec):
             text = f"No encoder is left with the codec {work.codec!r} of the job's other parts; submit it again."
             raise Internal(text, reason="CODEC_GONE")
+        with tracing.border("task", work.traceparent):
+            with tracing.span("queue", started_at=attempt.delivery.queued_at, deliveries=attempt.delivery.count):
+                pass  # it has waited until now
+            await self._execute_on(attempt, work, slot)
+
+    async def _execute_on(self, attempt: Attempt, work: EncodeJob, slot: SlotLease) -> None:
+        ref = attempt.ref
         try:
-            async with self.preparation.inputs(work.inputs, slot) as inputs:
+            async with contextlib.AsyncExitStack() as stack:
+                with tracing.span("prepare inputs", inputs=len(work.inputs)):
+                    inputs = await stack.enter_async_context(self.preparation.inputs(work.inputs, slot))
                 member = await slot.hold(self._slot_wait_seconds(slot))
                 attempt.boot_id, attempt.encoder = member.boot_id, member.encoder.name
                 with self.assignments.assign(ref.key, member.instance_id):

@@ -6,7 +6,7 @@ import functools
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 from google.protobuf.message import Message
@@ -28,6 +28,7 @@ from gateway.metrics import WAIT_SECONDS, count_result
 from gateway.sources import Sources
 from gateway.sources.outline import MIN_BYTES, MIN_DIVISIBLE_BYTES
 from gateway.workers.base import EncodeJob, Encoder, EncoderBusy, Input, ResumableEncoder
+from servicekit import tracing
 from servicekit.errors import Aborted, Cancelled, DeadlineExceeded, NotFound, ServiceError, Unavailable
 from servicekit.tasks import run_to_completion
 
@@ -80,14 +81,15 @@ class TaskExecutor:
             await self.delete_orphaned_results(ref, job)  # its gateway was killed before it came to that
             return None
         attempts.check(task, self.boot_ids, self.policy, time.time())
-        return self._encode_job(ref, job)
+        return replace(self._encode_job(ref, job), traceparent=job.traceparent)
 
     async def execute(self, attempt: Attempt, work: EncodeJob, encoder: Encoder) -> None:
         """Execute the task; on return its result is stored and its record says COMPLETED."""
         ref = attempt.ref
         if not attempt.is_second:
             encoder = await self._resuming(ref) or encoder
-        made = await self._encode(attempt, work, encoder)
+        with tracing.span("encode", tracing.CLIENT, encoder=encoder.name):
+            made = await self._encode(attempt, work, encoder)
         with self.ending(ref):
             await run_to_completion(self._commit(attempt, encoder, made))
 
@@ -141,7 +143,8 @@ class TaskExecutor:
             if outcome.asset_id:
                 result = stored_result(outcome.summary, outcome.asset_id, outcome.file_ids)
             else:
-                result = await results.commit(outcome.summary)
+                with tracing.span("store results", bytes=outcome.summary.size_bytes):
+                    result = await results.commit(outcome.summary)
             return MadeResult(result, expansion, bool(outcome.asset_id), work.max_files)
 
     async def _expansion(self, ref: TaskRef, summary: encoder_pb2.Summary) -> Expansion | None:

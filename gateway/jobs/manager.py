@@ -24,7 +24,7 @@ from gateway.jobs.queue import TaskQueue
 from gateway.jobs.store import JobStore
 from gateway.sources import Sources
 from gateway.sources.inline import is_inline
-from servicekit import log_context
+from servicekit import log_context, tracing
 from servicekit.errors import (
     Aborted,
     Cancelled,
@@ -173,6 +173,7 @@ class JobManager:
             metadata=checked.metadata,
             tenant=caller.get().tenant,
             request_id=log_context.current().get("request_id", ""),
+            traceparent=tracing.traceparent(),
             priority=checked.priority,
             deadline=now + checked.deadline_seconds if checked.deadline_seconds else 0.0,
             preview=checked.preview,

@@ -22,6 +22,7 @@ from gateway.jobs.queue import Attempt, TaskRef
 from gateway.jobs.store import JobStore
 from gateway.workers.base import InputFailed, ResumableEncoder
 from gateway.workers.pool import Pool, PoolMember
+from servicekit import tracing
 from servicekit.errors import ServiceError
 from servicekit.tasks import cancel_and_wait
 
@@ -130,7 +131,8 @@ class SecondTries:
             work = await self.executor.load(second.ref)
             if work is None:
                 return
-            await self.executor.execute(second, work, member.encoder)
+            with tracing.border("second try", work.traceparent):
+                await self.executor.execute(second, work, member.encoder)
         except (ServiceError, InputFailed) as error:
             log.info("a second try of a task failed", error=str(error))
         else:

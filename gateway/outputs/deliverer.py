@@ -19,6 +19,7 @@ from gateway.jobs.outputs import ResultDelivery
 from gateway.jobs.store import JobStore
 from gateway.outputs.plan import OutputPolicy, PutOutcome, WantedResult, attempted, next_at, noted, planned, wanted
 from gateway.outputs.putting import OutputPutter
+from servicekit import tracing
 from servicekit.errors import NotFound, ServiceError
 
 log = structlog.get_logger("gateway.outputs")
@@ -92,7 +93,9 @@ class OutputDeliverer:
 
     async def _put(self, job: Job, delivery: ResultDelivery, wanted: WantedResult) -> PutOutcome:
         headers = dict(job.output.headers) if job.output else {}
-        outcome = await self.putter.put(job.tenant, wanted.url, parse_name(wanted.result.asset), headers)
+        with tracing.border("put result", job.traceparent, tracing.CLIENT, place=delivery.place) as note:
+            outcome = await self.putter.put(job.tenant, wanted.url, parse_name(wanted.result.asset), headers)
+            note(error=outcome.error)
         facts = {"place": delivery.place, "attempt": delivery.attempt_count + 1}
         if outcome.error:
             log.warning("result could not be put", error=outcome.error, is_final=outcome.is_final, **facts)

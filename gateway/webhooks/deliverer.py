@@ -21,6 +21,7 @@ from gateway.jobs.store import JobStore
 from gateway.webhooks import settling
 from gateway.webhooks.caller import WebhookCaller
 from gateway.webhooks.deliveries import Deliveries, DeliveryPolicy, WebhookAttempt, attempted, planned
+from servicekit import tracing
 from servicekit.errors import NotFound, ServiceError
 from servicekit.tasks import cancel_and_wait, log_and_continue
 
@@ -100,7 +101,9 @@ class WebhookDeliverer:
         noted_at = time.monotonic()
         for name in told.due(time.time()):
             one = told.by_name[name]
-            attempt = await self.caller.call(job, one.occurrence, one.since, NO_PROGRESS)
+            with tracing.border("webhook", job.traceparent, tracing.CLIENT, what=name) as note:
+                attempt = await self.caller.call(job, one.occurrence, one.since, NO_PROGRESS)
+                note(status=attempt.status, error=attempt.error)
             _log(name, attempt)
             notes.append((name, attempt))
             if time.monotonic() - noted_at > self.policy.record_seconds:

@@ -14,7 +14,7 @@ from apigpu.v1 import video_pb2
 from gateway.callers import DEFAULT_TENANT
 from gateway.sources import ByteRanges, Source
 from gateway.sources.outline import MIN_BYTES
-from servicekit import log_context
+from servicekit import log_context, tracing
 from servicekit.errors import InvalidArgument, ServiceError, Unavailable
 
 Opened = AbstractAsyncContextManager[Source]
@@ -80,6 +80,8 @@ class EncodeJob:
     plan_only: bool = False
     # Machines that could work side by side, 0 where that is not known.
     workers: int = 0
+    # The place of its job in a trace.
+    traceparent: str = ""
 
     def message(self) -> encoder_pb2.Task:
         """Return the task as encoders are sent it."""
@@ -97,6 +99,7 @@ class EncodeJob:
             workers=self.workers,
             attempt=ids.get("attempt", ""),
             request_id=ids.get("request_id", ""),
+            traceparent=tracing.traceparent(),
         )
 
 

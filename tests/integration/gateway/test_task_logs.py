@@ -23,7 +23,7 @@ def lines_of(pair: Pair, service: str, **facts: str) -> list[dict[str, Any]]:
 def made(pair: Pair, image: bytes, request_id: str) -> httpx.Response:
     """Have a clip made of an image, by HTTP."""
     source = f"data:image/png;base64,{base64.b64encode(image).decode()}"
-    wanted = {"images": [{"id": "a", "image_url": source, "duration": 0.2}], "fps": 10}
+    wanted = {"images": [{"id": "a", "image_url": source, "duracao": 0.2}], "frame_rate": 10}
     headers = {"X-API-Key": pair.key, "X-Request-Id": request_id}
     return httpx.post(f"{pair.http_url}/video/img2vid", json=wanted, headers=headers, timeout=60)
 

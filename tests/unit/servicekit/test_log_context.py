@@ -2,7 +2,7 @@
 
 import asyncio
 import contextvars
-import sys
+from types import SimpleNamespace
 
 import structlog
 
@@ -44,16 +44,16 @@ async def test_what_a_call_learns_is_known_to_the_request_around_it():
         assert told() == {"event": "it happened", "request_id": "r", "job": "j"}
 
 
+async def ended():
+    return 0
+
+
 async def test_lines_of_children_keep_their_facts():
-    lines = [
-        'print(\'{"event": "a card failed", "level": "error", "task": "j.0", "timestamp": "T"}\', file=sys.stderr)',
-        "print('x' * 100_000, file=sys.stderr)",
-        "print('plain', file=sys.stderr)",
-        "print('[1]', file=sys.stderr)",
-    ]
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", "\n".join(["import sys", *lines]), stderr=asyncio.subprocess.PIPE
-    )
+    stderr = asyncio.StreamReader(limit=1024)
+    stderr.feed_data(b'{"event": "a card failed", "level": "error", "task": "j.0", "timestamp": "T"}\n')
+    stderr.feed_data(b"x" * 5000 + b"\nplain\n[1]\n")
+    stderr.feed_eof()
+    process = SimpleNamespace(stderr=stderr, wait=ended)
     with structlog.testing.capture_logs() as found:
         await relay(process, "child", structlog.get_logger("test"))
     assert found[0] == {"event": "child", "log_level": "error", "message": "a card failed", "task": "j.0"}

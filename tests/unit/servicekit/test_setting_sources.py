@@ -112,7 +112,7 @@ vast_max_usd_per_hour = 0.25
         ("[gatway]\nport = 1", "there is no table \\[gatway\\]; the nearest is gateway"),
         ("[gateway]\nport = {}", "port must be text, a number, true, false, or a list"),
         ("gateway = 1", "`gateway` must be a table"),
-        ("port = ", "is no TOML: .*line 1"),
+        ("port = b", "is no TOML: .*line 1"),
         ("[gateway]\nport = 99999", "PORT='99999'"),
         ("[gateway]\nvast_api_kee = 'k'", "the nearest is vast_api_key"),
         ("[gateway]\nport_file = 'k'", "port_file is no setting"),
