@@ -10,7 +10,6 @@ SIDE_BY_SIDE = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 # Hundreds of processes of tests load what the first one compiled, also where the environment says to keep none of it.
 export PYTHONDONTWRITEBYTECODE :=
 SDKS := .build/sdks
-GOOGLEAPIS := .build/googleapis
 # Locks name what every supported system needs, by markers, and the hash of each file.
 COMPILE = .build/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	--annotation-style line $(if $(UPGRADE),--upgrade)
@@ -100,23 +99,20 @@ types:
 imports:
 	$(BIN)/lint-imports
 
-buf: $(GOOGLEAPIS)
+buf: $(STAMP)
 	$(BIN)/buf lint
 	$(BIN)/buf format --diff --exit-code protos
 	$(BIN)/python protos/generate.py check
 
-breaking: $(GOOGLEAPIS)
+breaking: $(STAMP)
 	$(BIN)/python protos/generate.py breaking
 
-gen: setup $(GOOGLEAPIS) ## regenerate gen/ and docs/reference from protos/
+gen: setup ## regenerate gen/ and docs/reference from protos/
 	$(BIN)/python protos/generate.py write
 	$(BIN)/python -m tools.reference write
 
-protos: setup ## copy the public protos and all that they import to dist/protos, for generators of clients
+protos: setup ## copy the public protos alone, with what they import, to dist/protos
 	@$(BIN)/python protos/generate.py export
-
-$(GOOGLEAPIS): $(STAMP)
-	@$(BIN)/python protos/generate.py googleapis
 
 bench: setup ## ratios against the plain FFmpeg commands, latency, throughput, memory
 	$(BIN)/python -m bench

@@ -1,10 +1,9 @@
 """Makes gen/ from protos/, and holds it to them.
 
-generate.py write       write gen/
-generate.py check       fail when gen/ is not what protos/ give
-generate.py breaking    fail when protos/ break clients of the previous commit of main
-generate.py googleapis  copy google/api and google/rpc to .build/googleapis, for buf
-generate.py export      copy the public protos and all that they import to dist/protos, for other tools
+generate.py write     write gen/
+generate.py check     fail when gen/ is not what protos/ give
+generate.py breaking  fail when protos/ break clients of the previous commit of main
+generate.py export    copy the public protos and all that they import to dist/protos
 """
 
 import os
@@ -15,40 +14,43 @@ import tempfile
 from filecmp import dircmp
 from pathlib import Path
 
-import google.api
 from grpc_tools import protoc
 
 ROOT = Path(__file__).resolve().parent.parent
 PROTOS = ROOT / "protos"
 GEN = ROOT / "gen"
-SITE_PACKAGES = Path(google.api.__path__[0]).parent.parent
 WELL_KNOWN = Path(protoc.__file__).parent / "_proto"
 DESCRIPTORS = Path("apigpu") / "descriptors.binpb"
+# Python has their code from the package googleapis-common-protos.
+PACKAGED = ("google/api/", "google/rpc/")
 
 
 def generate(target: Path) -> None:
-    """Write messages, stubs, their types, the descriptor set (with imports and comments) and options below `target`."""
+    """Write messages, stubs, their types, the descriptor set (with imports and comments), options, the OpenAPI document
+    and its examples below `target`."""
     target.mkdir(parents=True, exist_ok=True)
     (target / DESCRIPTORS).parent.mkdir(exist_ok=True)
-    files = sorted(str(path.relative_to(PROTOS)) for path in PROTOS.rglob("*.proto"))
+    found = sorted(str(path.relative_to(PROTOS)) for path in PROTOS.rglob("*.proto"))
+    files = [name for name in found if not name.startswith(PACKAGED)]
     services = [name for name in files if "service " in (PROTOS / name).read_text()]
     run_protoc(f"--python_out={target}", f"--mypy_out=quiet:{target}", *files)
     run_protoc(f"--grpc_python_out={target}", f"--mypy_grpc_out=quiet:{target}", *services)
     run_protoc(f"--descriptor_set_out={target / DESCRIPTORS}", "--include_imports", "--include_source_info", *files)
     (target / "apigpu" / "py.typed").touch()
-    write_options(target)
+    run_tool("client_options", target)
+    run_tool("examples", target)
 
 
-def write_options(target: Path) -> None:
-    """Write the client's options from what was just generated, in a process that imports it from there."""
-    command = [sys.executable, "-m", "tools.client_options", "write", target]
+def run_tool(name: str, target: Path) -> None:
+    """Write what follows from what was just generated, in a process that imports it from there."""
+    command = [sys.executable, "-m", f"tools.{name}", "write", target]
     paths = os.pathsep.join([str(target), str(ROOT)])
     if subprocess.run(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": paths}).returncode != 0:
-        sys.exit("the client's options cannot be written; see above")
+        sys.exit(f"tools.{name} failed; see above")
 
 
 def run_protoc(*arguments: str) -> None:
-    includes = [f"--proto_path={path}" for path in (PROTOS, SITE_PACKAGES, WELL_KNOWN)]
+    includes = [f"--proto_path={path}" for path in (PROTOS, WELL_KNOWN)]
     plugins = [
         f"--plugin={name}={Path(sys.executable).parent / name}" for name in ("protoc-gen-mypy", "protoc-gen-mypy_grpc")
     ]
@@ -98,22 +100,14 @@ def previous_commit() -> str:
     ).stdout.strip()
 
 
-def googleapis(target: Path = ROOT / ".build" / "googleapis") -> None:
-    for name in ("api/annotations", "api/http", "api/httpbody", "rpc/status", "rpc/error_details"):
-        path = target / "google" / f"{name}.proto"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(SITE_PACKAGES / "google" / f"{name}.proto", path)
-
-
 def export() -> None:
     target = ROOT / "dist" / "protos"
     shutil.rmtree(target, ignore_errors=True)
     for public in (Path("apigpu") / "v1", Path("google")):
         shutil.copytree(PROTOS / public, target / public)
-    googleapis(target)
 
 
-COMMANDS = {"write": write, "check": check, "breaking": breaking, "googleapis": googleapis, "export": export}
+COMMANDS = {"write": write, "check": check, "breaking": breaking, "export": export}
 
 if __name__ == "__main__":
     if len(sys.argv) != 2 or sys.argv[1] not in COMMANDS:

@@ -192,8 +192,9 @@ _JOBS = jobs_pb2.DESCRIPTOR.services_by_name["JobService"].methods_by_name
 SUBMIT_JOB, GET_JOB = _JOBS["SubmitJob"], _JOBS["GetJob"]
 GET_ASSET = assets_pb2.DESCRIPTOR.services_by_name["AssetService"].methods_by_name["GetAsset"]
 _KINDS = video_pb2.Operation.DESCRIPTOR.oneofs_by_name["kind"].fields
-# Names of the requests that SubmitJob takes too.
-OPERATIONS = [field.message_type.full_name for field in _KINDS if field.message_type]
+# Names of the requests that SubmitJob takes too, and the operations that they ask for.
+KIND_NAMES = {field.message_type.full_name: field.name for field in _KINDS if field.message_type}
+OPERATIONS = list(KIND_NAMES)
 # Endpoints of HTTP that are not RPCs.
 HTTP_ONLY = (
     *("PATCH /uploads/{upload}", "GET /files/{id}/{filename}", "GET /job/{id}/preview.m3u8", "GET /openapi.json"),

@@ -37,13 +37,7 @@ def workplace(language: str) -> Path:
         if old.name not in MADE:
             shutil.rmtree(old) if old.is_dir() else old.unlink()
     shutil.copytree(SOURCES / language, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(*MADE))
-    googleapis()
     return folder
-
-
-def googleapis() -> None:
-    """Copy the protos of google.api that ours import to .build/googleapis."""
-    run(sys.executable, ROOT / "protos" / "generate.py", "googleapis", folder=ROOT)
 
 
 def run(*command: str | Path, folder: Path, **environment: str) -> None:

@@ -12,6 +12,7 @@ from gateway.auth import OPEN_METHODS
 from gateway.rest import tables
 from gateway.rest.forms import FORM
 from gateway.rest.openapi import fixed
+from gateway.rest.openapi.examples import WEBHOOK, examples, illustrate, shown
 from gateway.rest.openapi.schemas import Schema, Schemas, comments, pattern_of, reachable
 from gateway.rest.prefer import WAIT_FIELD
 from gateway.rest.protojson.decode import Descriptor, Field, fields_on, is_bytes
@@ -119,11 +120,15 @@ class OperationWriter:
             operation["security"] = []
         if route.body:
             operation["requestBody"] = self._request_body(route)
+        illustrate(operation, route, template)
         return operation
 
     def webhook(self) -> Schema:
         """Return what the `webhook_url` of a job is called with."""
         payload = jobs_pb2.WebhookPayload.DESCRIPTOR
+        content = {"schema": self._responses.reference(payload)}
+        if call := examples().get(WEBHOOK):
+            content |= shown(call["request"])
         return {
             "operationId": "Webhook_Call",
             "tags": ["JobService"],
@@ -131,7 +136,7 @@ class OperationWriter:
             "description": _comment(payload),
             "security": [],
             "parameters": fixed.WEBHOOK_HEADERS,
-            "requestBody": {"required": True, "content": {JSON: {"schema": self._responses.reference(payload)}}},
+            "requestBody": {"required": True, "content": {JSON: content}},
             "responses": {"2XX": {"description": "It has arrived."}, "410": {"description": "Do not call again."}},
         }
 

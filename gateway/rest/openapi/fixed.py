@@ -58,10 +58,21 @@ HEADERS: Schema = {
     },
 }
 REQUEST_ID: Schema = {"X-Request-Id": {"$ref": "#/components/headers/RequestId"}}
+_DETAILS = "type.googleapis.com/google.rpc."
+ERROR_EXAMPLE: Schema = {
+    "error": "Bad Request",
+    "message": "url_video and url_srt are required",
+    "code": 3,
+    "status": "INVALID_ARGUMENT",
+    "details": [
+        {"@type": f"{_DETAILS}ErrorInfo", "reason": "MISSING_FIELD", "domain": "api-gpu", "metadata": {}},
+        {"@type": f"{_DETAILS}BadRequest", "fieldViolations": [{"field": "url_srt", "description": "required"}]},
+    ],
+}
 ERROR_RESPONSE: Schema = {
     "description": "The request failed.",
     "headers": {**REQUEST_ID, "Retry-After": {"$ref": "#/components/headers/RetryAfter"}},
-    "content": {JSON: {"schema": ERROR_REFERENCE}},
+    "content": {JSON: {"schema": ERROR_REFERENCE, "examples": {"example": {"value": ERROR_EXAMPLE}}}},
 }
 _WAITS = f'"wait=20" waits for the job for 20 seconds, {MAX_WAIT_SECONDS} at most, and answers with what there is then.'
 WAIT: Schema = {
@@ -107,9 +118,10 @@ DIGEST: Schema = {
 }
 
 
-def _text_parameter(name: str, place: str, description: str, **limits: Any) -> Schema:
+def _text_parameter(name: str, place: str, description: str, example: str, **limits: Any) -> Schema:
     schema = {"type": "string", **limits}
-    return {"name": name, "in": place, "required": True, "description": description, "schema": schema}
+    told = {"name": name, "in": place, "required": True, "description": description}
+    return {**told, "schema": schema, "example": example}
 
 
 def _webhook_header(name: str, description: str, pattern: str) -> Schema:
@@ -130,8 +142,8 @@ WEBHOOK_HEADERS: list[Schema] = [
 FILES_PATH = "/files/{id}/{filename}"
 FILES_TAG: Schema = {"name": "Files", "description": "Stored files by signed links, which need no key."}
 PROOF = (
-    _text_parameter("expires", "query", "Until when the link opens, Unix time.", pattern="^[0-9]+$"),
-    _text_parameter("signature", "query", "Proves that the gateway made the link."),
+    _text_parameter("expires", "query", "Until when the link opens, Unix time.", "1790330400", pattern="^[0-9]+$"),
+    _text_parameter("signature", "query", "Proves that the gateway made the link.", "Q2hKx0vQ6m8u3T5yB1nWcA"),
 )
 FILES: Schema = {
     "operationId": "Files_Get",
@@ -140,8 +152,8 @@ FILES: Schema = {
     "description": "What `video_url` and `download_url` point at. Needs no key; takes Range and conditional requests.",
     "security": [],
     "parameters": [
-        _text_parameter("id", "path", "Id of the asset."),
-        _text_parameter("filename", "path", "Name of the file; for people."),
+        _text_parameter("id", "path", "Id of the asset.", "ktwx5q3mzr7c2hvb6ynd4fjgle"),
+        _text_parameter("filename", "path", "Name of the file; for people.", "talk-caption.mp4"),
         *PROOF,
         {
             "name": "download",
@@ -157,6 +169,9 @@ FILES: Schema = {
         **ERROR_RESPONSES,
     },
 }
+_PLAYLIST = (
+    "#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-STREAM-INF:BANDWIDTH=2650000,RESOLUTION=1920x1080\nvideo.m3u8?expires=…\n"
+)
 PREVIEW_PATH = "/job/{id}/preview.m3u8"
 PREVIEW: Schema = {
     "operationId": "Preview_Get",
@@ -165,12 +180,12 @@ PREVIEW: Schema = {
     "description": "What `preview.url` of a job points at: a playlist of HTTP Live Streaming. Needs no key; answers "
     "503 until the first piece of the film is there.",
     "security": [],
-    "parameters": [_text_parameter("id", "path", "Id of the job."), *PROOF],
+    "parameters": [_text_parameter("id", "path", "Id of the job.", "01997a6e2f0c7b3d9a415e8c6d2f0b17"), *PROOF],
     "responses": {
         "200": {
             "description": "The playlist.",
             "headers": REQUEST_ID,
-            "content": {"application/vnd.apple.mpegurl": {"schema": {"type": "string"}}},
+            "content": {"application/vnd.apple.mpegurl": {"schema": {"type": "string"}, "example": _PLAYLIST}},
         },
         **ERROR_RESPONSES,
     },

@@ -15,7 +15,7 @@ const DEADLINE_MS = 300_000;
 
 const protos = grpc.loadPackageDefinition(
   loadSync(['apigpu/v1/assets.proto', 'apigpu/v1/jobs.proto'], {
-    includeDirs: [join(ROOT, 'protos'), join(ROOT, '.build/googleapis')],
+    includeDirs: [join(ROOT, 'protos')],
     keepCase: true, // the fields' names as they stand in the protos
     enums: String,
     longs: Number, // a size in bytes is exact up to 2^53

@@ -30,7 +30,7 @@ from servicekit.errors import DataLoss, ServiceError
 from servicekit.interceptors import error_boundary
 from servicekit.local import LocalChannel, LocalServer
 
-KEY = "k"
+KEY, ADMIN_KEY = "k", "admin"
 Handler = Callable[[Any, Any], Awaitable[Any]]
 
 
@@ -156,7 +156,7 @@ async def running(tmp_path, settings=None, limits=LIMITS, transfers=None, jobs=N
     gateway.assets = AssetStore(str(tmp_path / "assets"), retention_seconds=3600, max_bytes=1 << 30)
     gateway.links = LinkSigner(b"s" * 32, ttl_seconds=600)
     gateway.transfers = transfers or TransferSlots(1)
-    keys, channel = ApiKeys([KEY]), LocalChannel(server)
+    keys, channel = ApiKeys([KEY], admin_keys=[ADMIN_KEY]), LocalChannel(server)
     rest = settings or RestSettings()
     app = build_app(channel, keys, gateway.assets, gateway.links, rest, gateway.transfers, jobs=jobs)
     gateway.server = HttpServer(app, "127.0.0.1", 0, limits)
