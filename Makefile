@@ -21,7 +21,7 @@ PROTOS := $(shell find protos -name '*.proto')
 .PHONY: help setup sdks demo up fast test nvenc kills chaos long fuzz providers check gen protos lint types imports buf breaking interop bench scale attack gpu-check audit clean lock licences
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+	@awk -F ':.*##' '/^[a-z-]+:.*##/ { printf "%-11s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## make .venv from the pinned versions
 
@@ -95,6 +95,7 @@ lint:
 
 types:
 	$(BIN)/mypy
+	$(BIN)/mypy --platform darwin --cache-dir .build/mypy-darwin
 
 imports:
 	$(BIN)/lint-imports

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from api_gpu.assets import Asset
     from api_gpu.client import Client, Health
     from api_gpu.fleet import DayCosts, Fleet, Machine
-    from api_gpu.jobs import Clip, Event, Finished, Job, Preview, Progress, Queued, ResultFile, SceneSpan
+    from api_gpu.jobs import Event, Finished, Job
+    from api_gpu.outcomes import Clip, JobInput, Preview, Progress, Queued, ResultFile, SceneSpan
     from apigpu.options import CaptionStyle, Motion, Scene, Soundtrack, Source, Sprites, Status, Still, Transition, Word
     from servicekit import errors
 
@@ -29,6 +30,7 @@ __all__ = [
     "Fleet",
     "Health",
     "Job",
+    "JobInput",
     "Machine",
     "Motion",
     "Preview",
@@ -52,7 +54,8 @@ MODULES = {
     "api_gpu.assets": ("Asset",),
     "api_gpu.client": ("Client", "Health"),
     "api_gpu.fleet": ("DayCosts", "Fleet", "Machine"),
-    "api_gpu.jobs": ("Clip", "Event", "Finished", "Job", "Preview", "Progress", "Queued", "ResultFile", "SceneSpan"),
+    "api_gpu.jobs": ("Event", "Finished", "Job"),
+    "api_gpu.outcomes": ("Clip", "JobInput", "Preview", "Progress", "Queued", "ResultFile", "SceneSpan"),
     "apigpu.options": (
         "CaptionStyle",
         "Motion",

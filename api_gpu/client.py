@@ -18,7 +18,7 @@ from api_gpu.fleet import DayCosts, Fleet
 from api_gpu.jobs import Job, Jobs
 from api_gpu.keys import Keys
 from api_gpu.local.data_dir import DataDir
-from api_gpu.requests import elements, fill, from_message, local_file, stems
+from api_gpu.requests import elements, fill, from_message, local_file, set_times, stems
 from api_gpu.scenes import scenes_of
 from api_gpu.tenants import QuotaUse, Tenants, Usage, read_usage
 from api_gpu.uploads import OnBytes
@@ -35,7 +35,7 @@ from apigpu.options import (
     StoryOptions,
     ThumbnailOptions,
 )
-from apigpu.v1 import fleet_pb2, jobs_pb2, quote_pb2, system_pb2, video_pb2
+from apigpu.v1 import assets_pb2, fleet_pb2, jobs_pb2, quote_pb2, system_pb2, video_pb2
 from apigpu.v1.fleet_pb2_grpc import FleetServiceStub
 from apigpu.v1.system_pb2_grpc import SystemServiceStub
 from servicekit import secret_files
@@ -269,15 +269,17 @@ class Client:
             tenant=tenant,
             metadata=[f"{name}={value}" for name, value in (metadata or {}).items()],
         )
-        if since is not None:
-            wanted.created_after.FromDatetime(since)
-        if until is not None:
-            wanted.created_before.FromDatetime(until)
+        set_times(wanted, since, until)
         return self._jobs.list(wanted)
 
     def cancel(self, job_id: str) -> None:
         """Cancel a job. Raises NotFound, and FailedPrecondition when it has ended."""
         self._jobs.cancel(job_id)
+
+    def retry(self, job_id: str) -> Job:
+        """Queue a job anew that has ended, as a new one. Raises NotFound, and FailedPrecondition when it has not ended
+        or an input is gone."""
+        return self._jobs.retry(job_id)
 
     def upload(self, path: Path | str, on_bytes: OnBytes | None = None) -> Asset:
         """Upload a local file. It goes on where it was cut, also when the gateway was away for up to a minute. Of an
@@ -294,6 +296,16 @@ class Client:
     def asset(self, name: str) -> Asset:
         """Describe an asset. Raises NotFound."""
         return self._transfers.get(name)
+
+    def assets(
+        self, content_type: str = "", *, since: datetime | None = None, until: datetime | None = None, tenant: str = ""
+    ) -> Iterator[Asset]:
+        """Yield the assets, the newest first; fetched in pages, as they are needed. Where they are given, only those of
+        a MIME type or kind ("video"), stored `since` then and before `until`; and, for a key with the scope admin, of
+        a tenant."""
+        wanted = assets_pb2.ListAssetsRequest(content_type=content_type, tenant=tenant)
+        set_times(wanted, since, until)
+        return self._transfers.list(wanted)
 
     def delete(self, name: str) -> None:
         """Delete an asset. Raises NotFound."""

@@ -25,7 +25,7 @@ RETRY_BACKOFF = Backoff(first_seconds=0.3, max_seconds=2.0)
 REQUEST_ID = "x-request-id"
 # Calls that change nothing, by service: gRPC repeats them by itself.
 READING = {
-    "AssetService": ("GetAsset",),
+    "AssetService": ("GetAsset", "ListAssets"),
     "DestinationService": ("ListDestinations",),
     "FleetService": ("GetFleet", "GetCosts"),
     "JobService": ("GetJob", "ListJobs", "ListWebhooks"),

@@ -9,131 +9,25 @@ from datetime import datetime
 
 from api_gpu.connection import Connection, Retries
 from api_gpu.destinations import ResultDelivery
+from api_gpu.outcomes import (
+    Clip,
+    JobInput,
+    Preview,
+    Progress,
+    Queued,
+    ResultFile,
+    SceneSpan,
+    delivery,
+    failure,
+    preview_of,
+)
 from api_gpu.requests import from_message, to_datetime
 from apigpu.options import Status
 from apigpu.v1 import jobs_pb2, probe_pb2, quote_pb2, video_pb2
 from apigpu.v1.jobs_pb2_grpc import JobServiceStub
-from servicekit.errors import Cancelled, DeadlineExceeded, Internal, ServiceError, Unavailable, from_code
+from servicekit.errors import Cancelled, DeadlineExceeded, Internal, ServiceError, Unavailable
 
 PAGE_JOBS = 100
-
-
-@dataclass(frozen=True)
-class ResultFile:
-    """One of the files that a job made: its file name, its asset, a link to it, its MIME type."""
-
-    name: str
-    asset: str
-    url: str
-    content_type: str
-
-
-@dataclass(frozen=True)
-class SceneSpan:
-    """When a scene of a story is seen, in seconds of the film; with a transition from its middle on, and up to it."""
-
-    id: str
-    start: float
-    end: float
-
-
-@dataclass(frozen=True)
-class Clip:
-    """The video of one image of a batch, or of a step of a chain: either `asset` and `video_url`, or `error`.
-
-    `warnings` list how it deviates from the request; `codec` encoded it, for `codec_reason`; `frames_copied` are those
-    of the source, or `whole_reason` says why all were encoded. `duration` (seconds, else None)
-    and `scenes` are those of a story, and `media` is what a probe tells of a file."""
-
-    id: str
-    asset: str
-    video_url: str
-    error: ServiceError | None
-    warnings: tuple[str, ...] = ()
-    codec: str = ""
-    codec_reason: str = ""
-    frames_copied: int = 0
-    whole_reason: str = ""
-    duration: float | None = None
-    scenes: tuple[SceneSpan, ...] = ()
-    media: probe_pb2.MediaReport | None = None
-
-    @classmethod
-    def from_message(cls, message: video_pb2.Video) -> Clip:
-        """Return the clip that the gateway describes."""
-        return from_message(
-            cls,
-            message,
-            error=failure(message.error) if message.HasField("error") else None,
-            warnings=tuple(warning.message for warning in message.warnings),
-            codec=message.encoding.codec,
-            codec_reason=message.encoding.reason,
-            frames_copied=message.encoding.frames_copied,
-            whole_reason=message.encoding.whole_reason,
-            duration=message.duration if message.HasField("duration") else None,
-            scenes=tuple(from_message(SceneSpan, span) for span in message.scenes),
-            media=message.media if message.HasField("media") else None,
-        )
-
-
-def _delivery(message: jobs_pb2.ResultDelivery) -> ResultDelivery:
-    return from_message(ResultDelivery, message, state=jobs_pb2.ResultDelivery.State.Name(message.state))
-
-
-@dataclass(frozen=True)
-class Preview:
-    """A film that plays while the rest of it is made: a link to a playlist of HTTP Live Streaming, and how many seconds
-    can be played now. Its `sound` is there a little later than its first pictures; it is `complete` once nothing more
-    is to come."""
-
-    url: str
-    seconds: float
-    sound: bool
-    complete: bool
-
-
-def _preview(message: jobs_pb2.Job | jobs_pb2.Progress) -> Preview | None:
-    return from_message(Preview, message.preview) if message.HasField("preview") else None
-
-
-@dataclass(frozen=True)
-class Queued:
-    """The job waits; 1 is next. `phase` is "COLD_START" while an encoder is on its way, else "WAITING_FOR_WORKER";
-    `reason` says why none is, "" where that is not known."""
-
-    place: int
-    phase: str = "WAITING_FOR_WORKER"
-    reason: str = ""
-
-
-@dataclass(frozen=True)
-class Progress:
-    """The job runs. `frames_total` is 0 and `seconds_left` None while not known; `total` counts tasks. `phase` is that
-    of the task that is furthest: "ENCODING", or what it waits for, as in Queued. `rented` counts the instances that
-    work on it. `preview` is where its film plays, where that was asked for."""
-
-    frames_done: int
-    frames_total: int
-    fps: float
-    seconds_left: float | None
-    processed: int
-    total: int
-    phase: str = "ENCODING"
-    cost_usd: float | None = None
-    rented: int = 0
-    preview: Preview | None = None
-
-    @classmethod
-    def from_message(cls, message: jobs_pb2.Progress) -> Progress:
-        """Return the progress that the gateway describes."""
-        return from_message(
-            cls,
-            message,
-            seconds_left=message.seconds_left if message.HasField("seconds_left") else None,
-            phase=jobs_pb2.Phase.Name(message.phase),
-            cost_usd=message.cost_usd if message.HasField("cost_usd") else None,
-            preview=_preview(message),
-        )
 
 
 @dataclass(frozen=True)
@@ -156,7 +50,9 @@ class Job:
     `media` is what a probe tells of a file: apigpu.v1.MediaReport, whose `HasField` says what is
     known. `quote` is what a dry run tells of a job that there is not: apigpu.v1.Quote.
     `cost_usd` is what it cost so far, None where nothing was rented for it; `metadata` what was noted on it,
-    `deliveries` where its results are put, `preview` where its film plays, where that was asked for. Times are UTC."""
+    `deliveries` where its results are put, `preview` where its film plays, where that was asked for. `inputs` have the
+    names of its files; `request` is what was asked for, without secrets: apigpu.v1.JobRequest. `queued` and `progress`
+    say how far one is that has not ended. Times are UTC."""
 
     id: str
     status: Status
@@ -187,6 +83,10 @@ class Job:
     media: probe_pb2.MediaReport | None
     quote: quote_pb2.Quote | None
     preview: Preview | None
+    inputs: tuple[JobInput, ...]
+    request: jobs_pb2.JobRequest
+    queued: Queued | None
+    progress: Progress | None
     service: Jobs = field(repr=False, compare=False)
 
     @classmethod
@@ -215,12 +115,15 @@ class Job:
             whole_reason=output.encoding.whole_reason,
             cost_usd=message.cost.usd if message.HasField("cost") else None,
             metadata=dict(message.metadata),
-            deliveries=tuple(_delivery(found) for found in message.deliveries),
+            deliveries=tuple(delivery(found) for found in message.deliveries),
             duration=output.duration if output.HasField("duration") else None,
             scenes=tuple(from_message(SceneSpan, span) for span in output.scenes),
             media=output.media if output.HasField("media") else None,
             quote=message.quote if message.HasField("quote") else None,
-            preview=_preview(message),
+            preview=preview_of(message),
+            inputs=tuple(from_message(JobInput, found) for found in message.inputs),
+            queued=Queued.from_message(message.queued) if message.HasField("queued") else None,
+            progress=Progress.from_message(message.progress) if message.HasField("progress") else None,
             service=service,
         )
 
@@ -231,6 +134,11 @@ class Job:
     def cancel(self) -> None:
         """Cancel the job. Raises FailedPrecondition when it has ended."""
         self.service.cancel(self.id)
+
+    def retry(self) -> Job:
+        """Queue the job anew, which has ended; return the new one. Raises FailedPrecondition when it has not, and when
+        an input is gone."""
+        return self.service.retry(self.id)
 
     def watch(self) -> Iterator[Event]:
         """Yield the events from now to Finished, across restarts of the gateway. Leaving the loop ends no job."""
@@ -255,11 +163,6 @@ ENDINGS: dict[Status, type[ServiceError]] = {
     Status.CANCELLED: Cancelled,
     Status.TIMED_OUT: DeadlineExceeded,
 }
-
-
-def failure(message: video_pb2.Failure) -> ServiceError:
-    """Return the error that a job, or one image of it, carries."""
-    return from_code(message.code, message.message, message.reason, fields=dict(message.fields))
 
 
 class Jobs:
@@ -293,6 +196,12 @@ class Jobs:
     def cancel(self, job_id: str) -> None:
         """Cancel a job. Raises NotFound, and FailedPrecondition when it has ended."""
         self._connection.call(self._stub.CancelJob, jobs_pb2.CancelJobRequest(id=job_id))
+
+    def retry(self, job_id: str, idempotency_key: str = "") -> Job:
+        """Queue a job anew that has ended. A gateway that goes away meanwhile is asked again, and makes one job all the
+        same."""
+        request = jobs_pb2.RetryJobRequest(id=job_id, idempotency_key=idempotency_key or uuid.uuid4().hex)
+        return Job.from_message(self._connection.call_until_answered(self._stub.RetryJob, request).job, self)
 
     def list(self, wanted: jobs_pb2.ListJobsRequest) -> Iterator[Job]:
         """Yield the jobs that are wanted, the newest first; fetched in pages, as they are needed."""
@@ -333,8 +242,7 @@ class Jobs:
     def _event(self, message: jobs_pb2.WatchJobResponse) -> Event:
         match message.WhichOneof("event"):
             case "queued":
-                queued = message.queued
-                return Queued(queued.place, jobs_pb2.Phase.Name(queued.phase), queued.reason)
+                return Queued.from_message(message.queued)
             case "item":
                 return Clip.from_message(message.item)
             case "finished":

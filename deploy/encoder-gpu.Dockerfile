@@ -1,22 +1,25 @@
 # An encoder for NVIDIA cards: docker build -f deploy/encoder-gpu.Dockerfile -t api-gpu-encoder-gpu .
 # The driver's libraries are not in it: NVIDIA's container runtime brings those of the host (docs/guides/nvenc.md).
-FROM python:3.12-slim-bookworm AS build
+# The pinned versions, as in the tests, each held to its hash, for the machine that the image is for. Neither of the first
+# two stages is in the image.
+FROM --platform=$BUILDPLATFORM python:3.12-slim-bookworm AS packages
+ARG TARGETARCH
 
 WORKDIR /src
-COPY pyproject.toml requirements.lock README.md LICENSE ./
+COPY deploy/packages.sh requirements.lock ./
+RUN sh packages.sh fetch requirements.lock
+
+# What only tests and tools need stays out of the environment that is made, and pip and the build backend too.
+FROM packages AS build
+ARG TARGETARCH
+
+COPY pyproject.toml README.md LICENSE NOTICE ./
 COPY servicekit servicekit
 COPY gateway gateway
 COPY encoder encoder
 COPY api_gpu api_gpu
 COPY gen gen
-# The pinned versions, as in the tests, each held to its hash; what only tests and tools need stays out. Neither pip nor
-# the build backend is in the environment that is made, nor is this stage in the image.
-RUN pip wheel --no-cache-dir --no-deps --require-hashes --wheel-dir /packages --requirement requirements.lock \
-    && pip install --no-cache-dir --no-index --find-links /packages hatchling \
-    && pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /wheels . \
-    && python -m venv --without-pip /opt/api-gpu \
-    && pip --python /opt/api-gpu/bin/python install --no-cache-dir --no-index --find-links /packages \
-        "$(echo /wheels/*.whl)[server,nvenc,cjk]"
+RUN sh packages.sh install encoder,nvenc,cjk
 
 FROM python:3.12-slim-bookworm
 
@@ -24,10 +27,13 @@ RUN apt-get update \
     && apt-get install -y --no-install-recommends bubblewrap \
     && rm -rf /var/lib/apt/lists/* \
     && pip uninstall --yes pip \
+    && rm -r /usr/local/lib/python3.12/ensurepip \
     && useradd --uid 10001 --create-home encoder \
     && install --directory --owner encoder /work /certs
 COPY --from=build /opt/api-gpu /opt/api-gpu
 
+# What whoever passes it on must heed is in /opt/api-gpu/NOTICES.
+LABEL org.opencontainers.image.licenses="GPL-3.0-or-later"
 # "video" is NVENC and NVDEC; the runtime's default leaves it out.
 ENV NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility,video \

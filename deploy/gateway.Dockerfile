@@ -2,31 +2,37 @@
 # It also has the command line; certificates for the caller, in the folder `certs`:
 #   mkdir certs
 #   docker run --rm --user "$(id -u):$(id -g)" -v "$PWD/certs:/certs" api-gpu-gateway api-gpu certs --dir /certs --host NAME
-FROM python:3.12-slim-bookworm AS build
+# The pinned versions, as in the tests, each held to its hash, for the machine that the image is for. Neither of the first
+# two stages is in the image.
+FROM --platform=$BUILDPLATFORM python:3.12-slim-bookworm AS packages
+ARG TARGETARCH
 
 WORKDIR /src
-COPY pyproject.toml requirements.lock README.md LICENSE ./
+COPY deploy/packages.sh requirements.lock ./
+RUN sh packages.sh fetch requirements.lock
+
+# What only tests and tools need stays out of the environment that is made, and pip and the build backend too.
+FROM packages AS build
+ARG TARGETARCH
+
+COPY pyproject.toml README.md LICENSE NOTICE ./
 COPY servicekit servicekit
 COPY gateway gateway
 COPY encoder encoder
 COPY api_gpu api_gpu
 COPY gen gen
-# The pinned versions, as in the tests, each held to its hash; what only tests and tools need stays out. Neither pip nor
-# the build backend is in the environment that is made, nor is this stage in the image.
-RUN pip wheel --no-cache-dir --no-deps --require-hashes --wheel-dir /packages --requirement requirements.lock \
-    && pip install --no-cache-dir --no-index --find-links /packages hatchling \
-    && pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /wheels . \
-    && python -m venv --without-pip /opt/api-gpu \
-    && pip --python /opt/api-gpu/bin/python install --no-cache-dir --no-index --find-links /packages \
-        "$(echo /wheels/*.whl)[server]"
+RUN sh packages.sh install gateway
 
 FROM python:3.12-slim-bookworm
 
 RUN pip uninstall --yes pip \
+    && rm -r /usr/local/lib/python3.12/ensurepip \
     && useradd --uid 10001 --create-home api-gpu \
     && install --directory --owner api-gpu /data /logs /certs
 COPY --from=build /opt/api-gpu /opt/api-gpu
 
+# The licences of all packages are in /opt/api-gpu/NOTICES.
+LABEL org.opencontainers.image.licenses="MIT"
 ENV PATH=/opt/api-gpu/bin:$PATH \
     PYTHONSAFEPATH=1 \
     PYTHONUNBUFFERED=1 \

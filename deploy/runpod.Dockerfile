@@ -1,35 +1,51 @@
 # A worker of RunPod Serverless: docker build -f deploy/runpod.Dockerfile -t REGISTRY/api-gpu-runpod:1 .
 # The driver's libraries are not in it: NVIDIA's container runtime brings those of the host (docs/guides/runpod.md).
-FROM python:3.12-slim-bookworm
+# The pinned versions, as in the tests, each held to its hash, for the machine that the image is for. Neither of the first
+# two stages is in the image.
+FROM --platform=$BUILDPLATFORM python:3.12-slim-bookworm AS packages
+ARG TARGETARCH
 
-RUN apt-get update \
-    && apt-get install -y --no-install-recommends bubblewrap \
-    && rm -rf /var/lib/apt/lists/*
+WORKDIR /src
+COPY deploy/packages.sh requirements.lock deploy/runpod.lock ./
+RUN sh packages.sh fetch requirements.lock runpod.lock
 
-WORKDIR /app
-COPY pyproject.toml requirements.lock README.md LICENSE ./
-COPY deploy/runpod.lock ./
+# What only tests and tools need stays out of the environment that is made, and pip and the build backend too.
+FROM packages AS build
+ARG TARGETARCH
+
+COPY pyproject.toml README.md LICENSE NOTICE ./
 COPY servicekit servicekit
 COPY gateway gateway
 COPY encoder encoder
 COPY api_gpu api_gpu
 COPY gen gen
-# The pinned versions, as in the tests, each held to its hash; what only tests and tools need stays out.
-RUN pip wheel --no-cache-dir --no-deps --require-hashes --wheel-dir /packages \
-        --requirement requirements.lock --requirement runpod.lock \
-    && pip install --no-cache-dir --no-index --find-links /packages '.[server,nvenc,cjk,runpod]' \
-    && rm -r /packages
+RUN sh packages.sh install encoder,nvenc,cjk,runpod
 
-RUN useradd --create-home encoder && mkdir /work && chown encoder /work
-USER encoder
-WORKDIR /home/encoder
+FROM python:3.12-slim-bookworm
 
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends bubblewrap \
+    && rm -rf /var/lib/apt/lists/* \
+    && pip uninstall --yes pip \
+    && rm -r /usr/local/lib/python3.12/ensurepip \
+    && useradd --uid 10001 --create-home encoder \
+    && install --directory --owner encoder /work
+COPY --from=build /opt/api-gpu /opt/api-gpu
+
+# What whoever passes it on must heed is in /opt/api-gpu/NOTICES.
+LABEL org.opencontainers.image.licenses="GPL-3.0-or-later"
 # "video" is NVENC and NVDEC; the runtime's default leaves it out. RunPod's SDK logs each of its questions at DEBUG.
 ENV NVIDIA_VISIBLE_DEVICES=all \
     NVIDIA_DRIVER_CAPABILITIES=compute,utility,video \
+    PATH=/opt/api-gpu/bin:$PATH \
     PYTHONSAFEPATH=1 \
+    PYTHONUNBUFFERED=1 \
     WORK_DIR=/work/tasks \
     LOGS_DIR=/work/logs \
     RUNPOD_LOG_LEVEL=INFO
 
+USER 10001
+WORKDIR /home/encoder
+# It listens on nothing: RunPod's SDK tells RunPod how it is.
+HEALTHCHECK NONE
 CMD ["python", "-m", "encoder.runpod.worker"]

@@ -3,9 +3,7 @@ are read at. What a service counts beside, it counts in the registry of the libr
 
 import asyncio
 import contextlib
-import socket
-from collections.abc import AsyncIterator, Iterator, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Sequence
 
 import structlog
 import uvicorn
@@ -22,6 +20,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from servicekit.config import ConfigError
+from servicekit.http import InnerServer, listen
 
 log = structlog.get_logger("servicekit.metrics")
 
@@ -64,7 +63,7 @@ async def exported(host: str, given: int | None, default: int, *state: Collector
     same, and go on without.
     """
     try:
-        listener = _bind(host, default if given is None else given) if given != 0 else None
+        listener = listen(host, default if given is None else given, "METRICS_PORT") if given != 0 else None
     except ConfigError as error:
         if given is not None:
             raise
@@ -73,7 +72,7 @@ async def exported(host: str, given: int | None, default: int, *state: Collector
     if listener is None:
         yield
         return
-    server = _Server(
+    server = InnerServer(
         uvicorn.Config(
             Starlette(routes=[Mount(PATH, make_asgi_app(_registry(state)))]),
             ws="none",
@@ -100,20 +99,3 @@ def _registry(state: Sequence[Collector]) -> CollectorRegistry:
     for each in (REGISTRY, *state):
         registry.register(each)
     return registry
-
-
-class _Server(uvicorn.Server):
-    """uvicorn's, which leaves signals to the process."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-def _bind(host: str, port: int) -> socket.socket:
-    family: Any = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host.strip("[]"), port), family=family)
-    except OSError as error:
-        text = f"METRICS_PORT={port}: cannot listen on {host}:{port}; is the port taken? ({error.strerror})"
-        raise ConfigError(text) from error

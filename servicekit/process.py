@@ -42,6 +42,13 @@ def child_environment(*names: str, **values: str) -> dict[str, str]:
     return found | values
 
 
+def usable_cores() -> int:
+    """Return how many cores this process may use."""
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 class TiedCommand(NamedTuple):
     """Command line of a child, and the `preexec_fn` to start it with (None where none is needed)."""
 

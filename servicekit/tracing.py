@@ -64,7 +64,7 @@ def configure(service: str, version: str) -> None:
     try:
         from servicekit.otel import exporting
     except ImportError as error:
-        text = 'OTEL_… is set, and nothing is traced, as OpenTelemetry is not installed: pip install "api-gpu[otel]"'
+        text = 'OTEL_… is set, but nothing is traced: OpenTelemetry is missing; pip install "api-gpu[server,otel]"'
         log.warning(text, error=str(error))
         return
     install(exporting(service, version))

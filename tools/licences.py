@@ -1,6 +1,6 @@
-"""Write the tables of docs/licences.md from the metadata of the installed packages.
+"""Write the tables of docs/licences.md, and NOTICE, from the metadata of the installed packages and api_gpu/notices.py.
 
-licences.py write      write the tables; the text around them is written by hand
+licences.py write      write them; the text around the tables is written by hand
 """
 
 import re
@@ -12,8 +12,11 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from api_gpu.notices import HEEDED, MEANING, licence_of
+
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "licences.md"
+NOTICE = ROOT / "NOTICE"
 SDK = ROOT / ".build" / "sdks" / "runpod" / "lib"
 BEGIN, END = "<!-- {}: written by `make licences` -->\n", "<!-- end -->"
 DEVELOPMENT = "dev"
@@ -52,16 +55,28 @@ def _needs(package: str, extra: str) -> Iterator[Requirement]:
             yield need
 
 
-def _licence(found: metadata.PackageMetadata) -> str:
-    """Return what a package says of its licence, in the words of SPDX where it uses them."""
-    (named, *_) = [*(found.get_all("License-Expression") or found.get_all("License") or []), ""]
-    named = named.partition("\n")[0]
-    classifiers = [line.rpartition(" :: ")[2] for line in found.get_all("Classifier") or [] if "License ::" in line]
-    return named if named and named != "UNKNOWN" else ", ".join(classifiers)
+def notice() -> str:
+    """Return what goes into the wheel."""
+    packages = "\n".join(f"- {name}: {heeded.what}: {heeded.licence}" for name, heeded in HEEDED.items())
+    return f"""\
+{MEANING}
+`python -m api_gpu.notices` prints the licences of all packages that are installed, with their texts. These hold more
+than they say of themselves, or bind:
+
+{packages}
+"""
+
+
+def heeded_table() -> str:
+    """Return what to heed as a table."""
+    rows = [f"| {heeded.what} | {name} | {heeded.licence} |" for name, heeded in HEEDED.items()]
+    return "\n".join(["| what | in which package | licence |", "|---|---|---|", *rows]) + "\n"
 
 
 def _table(names: list[str], installed: dict[str, metadata.Distribution]) -> str:
-    rows = [f"| {name} | {_licence(installed[name].metadata) if name in installed else ELSEWHERE} |" for name in names]
+    rows = [
+        f"| {name} | {licence_of(installed[name].metadata) if name in installed else ELSEWHERE} |" for name in names
+    ]
     return "\n".join(["| package | licence |", "|---|---|", *rows]) + "\n"
 
 
@@ -71,11 +86,13 @@ def _installed(*folders: str) -> dict[str, metadata.Distribution]:
 
 
 def write() -> None:
-    """Write both tables. Raise SystemExit where the worker's SDK is not installed."""
+    """Write the tables and NOTICE. Raise SystemExit where the worker's SDK is not installed."""
     if not SDK.exists():
         raise SystemExit("the SDK of RunPod is not installed; run `make sdks`")
     kept = shipped()
+    NOTICE.write_text(notice())
     tables = {
+        "heeded": heeded_table(),
         "packages": _table([name for name in locked(ROOT / "requirements.lock") if name in kept], _installed()),
         "runpod": _table(
             locked(ROOT / "deploy" / "runpod.lock"), _installed(*map(str, SDK.glob("python*/site-packages")))

@@ -6,6 +6,7 @@ by Ctrl-C.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 
@@ -78,6 +79,8 @@ app.command()(taking_job_options(chain.chain))
 app.command()(jobs.jobs)
 app.command()(jobs.watch)
 app.command()(jobs.cancel)
+app.command()(jobs.retry)
+app.command()(jobs.assets)
 app.command("open")(jobs.open_result)
 app.command()(jobs.fleet)
 app.command()(tenants.usage)
@@ -104,6 +107,10 @@ def exit_code(error: Exception) -> int | None:
 
 def main() -> None:
     """Entry point."""
+    # Names of files that are no UTF-8 are printed as they are.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="surrogateescape")
     try:
         app()
     except BrokenPipeError:

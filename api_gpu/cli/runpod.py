@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from api_gpu.cli.services import require_server
+from api_gpu.cli.services import require
 
 app = typer.Typer(help="Encoders at RunPod Serverless; RUNPOD_API_KEY says whose.", no_args_is_help=True)
 
@@ -31,7 +31,7 @@ def deploy(
     env: Annotated[list[str] | None, typer.Option(help="Setting of the encoder, NAME=VALUE; may be repeated.")] = None,
 ) -> None:
     """Make or update the endpoint, and print the settings that the gateway needs."""
-    require_server()
+    require()
     from api_gpu.deploy.runpod import Account, Deployment, RunPodSettings
 
     wanted = Deployment(
@@ -60,7 +60,7 @@ def deploy(
 @app.command()
 def destroy(name: NameOption = NAME) -> None:
     """Remove the endpoint with its workers and what is in its queue."""
-    require_server()
+    require()
     from api_gpu.deploy.runpod import Account, RunPodSettings
 
     Account.connect(RunPodSettings.load()).destroy(name, _print)

@@ -13,13 +13,14 @@ from api_gpu.cli.options import FAILED, Invocation
 BAD_SETTING = 2
 # Arguments of a service are its own to judge.
 FORWARDING = {"allow_extra_args": True, "ignore_unknown_options": True}
-# What the extra "server" brings, and a client does without.
-SERVER_MODULES = ("av", "cryptography", "nats", "pydantic_settings", "starlette")
+# What the extras bring, and a client does without.
+SERVICE = ("cryptography", "httpx", "pydantic_settings", "starlette")
+MODULES = {"gateway": (*SERVICE, "nats", "obstore"), "encoder": (*SERVICE, "av", "cv2", "imageio_ffmpeg")}
 
 
 def up(context: typer.Context) -> None:
     """Serve on this machine, in the foreground: a gateway and an encoder, with certificates and a key of their own."""
-    require_server()
+    require("gateway", "encoder")
     from api_gpu.local.up import UpSettings, serve
 
     refuse_client_options(context)
@@ -47,7 +48,7 @@ def certs(
     ] = None,
 ) -> None:
     """Make a set of certificates for a pair and a client. An existing set is kept."""
-    require_server()
+    require()
     from api_gpu.local.certs import make_set
     from api_gpu.local.data_dir import writing
 
@@ -65,22 +66,22 @@ def doctor(context: typer.Context) -> None:
     from api_gpu.local.doctor import check_gateway, encoder_report, show
 
     is_well, gateway = check_gateway(context.obj)
-    encoder = encoder_report(context.obj.folder) if has_server() else {"encoder": f"not installed; {INSTALL}"}
+    encoder = encoder_report(context.obj.folder) if has("encoder") else {"encoder": f"not installed; {INSTALL}"}
     show({**encoder, "gateway": gateway})
     if not is_well:
         raise typer.Exit(FAILED)
 
 
 def config(context: typer.Context) -> None:
-    """Show the settings that gateway and encoder would have here, and where each stands; secrets are masked.
+    """Show the settings that gateway and encoder would have here, as far as they are installed; secrets are masked.
 
     Settings come from the environment, the settings file (API_GPU_SETTINGS, or api-gpu.toml here) and, of secrets, from
     files that NAME_FILE names. Exits with 2 when one of them cannot be used.
     """
-    require_server()
+    require()
     from api_gpu.local.settings_report import problems, settings_report, show
 
-    found = settings_report()
+    found = settings_report([service for service in MODULES if has(service)])
     context.obj.show(found, show)
     if wrong := problems(found):
         print(*wrong, sep="\n", file=sys.stderr)
@@ -90,17 +91,19 @@ def config(context: typer.Context) -> None:
 INSTALL = 'pip install "api-gpu[server]"'
 
 
-def has_server() -> bool:
-    """Return True when the libraries of gateway and encoder are installed."""
-    return all(find_spec(name) is not None for name in SERVER_MODULES)
+def has(service: str) -> bool:
+    """Return True when the libraries of a service are installed."""
+    return all(find_spec(name) is not None for name in MODULES[service])
 
 
-def require_server() -> None:
-    """Raise ConfigError where only the client is installed."""
-    if not has_server():
+def require(*services: str) -> None:
+    """Raise ConfigError unless the libraries of the services are installed; of either, where none is named."""
+    lacking = [name for name in services or MODULES if not has(name)]
+    if lacking and (services or len(lacking) == len(MODULES)):
         from servicekit.errors import ConfigError
 
-        raise ConfigError(f"this command needs the server, and only the client is installed; {INSTALL}")
+        text = f"this command needs the libraries of {' and '.join(lacking)}, which are not installed; {INSTALL}"
+        raise ConfigError(text)
 
 
 def refuse_client_options(context: typer.Context) -> None:
@@ -118,7 +121,7 @@ def exec_service(module: str, context: typer.Context) -> NoReturn:
     if "--help" in context.args:
         print(context.get_help())
         raise typer.Exit
-    require_server()
+    require(module)
     from servicekit.process import module_command
 
     sys.stdout.flush()

@@ -2,23 +2,22 @@
 
 import json
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from api_gpu.cli.tables import print_rows
 from servicekit.errors import ConfigError
 from servicekit.process import module_command
 
-SERVICES = ("gateway", "encoder")
 HEADINGS = ("service", "setting", "value", "from")
 TIMEOUT_SECONDS = 60
 
 Report = Mapping[str, Mapping[str, Any]]
 
 
-def settings_report() -> Report:
+def settings_report(services: Iterable[str]) -> Report:
     """Return what `python -m SERVICE config` reports of each service. Raises ConfigError."""
-    return {service: _report_of(service) for service in SERVICES}
+    return {service: _report_of(service) for service in services}
 
 
 def _report_of(service: str) -> Mapping[str, Any]:

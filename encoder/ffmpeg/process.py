@@ -5,6 +5,7 @@ import asyncio
 import contextlib
 import fcntl
 import os
+import sys
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -184,8 +185,9 @@ def _number(value: bytes | None) -> float:
 def wide_pipe() -> tuple[int, int]:
     """Open a pipe for frames; return the end to read from, and the end to write to."""
     reading, writing = os.pipe()
-    with contextlib.suppress(OSError):  # over the user's share of pipe memory
-        fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):  # over the user's share of pipe memory
+            fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
     return reading, writing
 
 

@@ -4,7 +4,6 @@ It is cut by its index, at keyframes, without a picture of it being decoded; so 
 Each piece comes with the ranges of the file that it is made of.
 """
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -25,6 +24,7 @@ from encoder.media.info import MediaInfo, Source, VideoStream
 from encoder.media.packet_index import FilmIndex, StreamIndex
 from encoder.media.packets import LONG_SECONDS
 from encoder.operations import story_codec
+from servicekit.process import usable_cores
 
 VIDEO, CAPTIONS, PIECES = "url_video", "captions", "pieces"
 # What is shorter is made in less time than it takes to share it out.
@@ -142,7 +142,7 @@ def further_tasks(
     """Yield the tasks that a video in pieces goes on with: the pieces, and what joins them. `why_whole` says why none
     of its frames is copied."""
     # What x264 makes depends on them: they must be the same however busy an encoder is.
-    threads = round(THREADS_PER_CORE * len(os.sched_getaffinity(0)))
+    threads = round(THREADS_PER_CORE * usable_cores())
     for number, piece in enumerate(film.pieces):
         yield _piece_task(film, number, piece, codec, threads)
     join = parts_pb2.CaptionJoin(

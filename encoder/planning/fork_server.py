@@ -40,6 +40,8 @@ from servicekit import logs
 from servicekit.codec import from_json, to_json
 from servicekit.process import request_death_signal
 
+assert sys.platform == "linux"
+
 # The first fonts that captions ask for: those of FONTS_DIR, and the bundled family.
 USUAL_FONT_TIERS = 2
 # Of what is forked.

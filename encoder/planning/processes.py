@@ -97,6 +97,8 @@ class LaunchServerClient:
 
     async def launch(self, command: Sequence[str], folder: Path, files: tuple[int, int, int]) -> Child:
         """Start a program; see children.Launch."""
+        if sys.platform != "linux":
+            raise NotImplementedError
         await self.start()
         # In a file, as a command line may be longer than a packet.
         with os.fdopen(os.memfd_create("program"), "wb", buffering=0) as program:

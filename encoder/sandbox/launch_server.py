@@ -19,6 +19,8 @@ import traceback
 
 from encoder.sandbox import launcher
 
+assert sys.platform == "linux"
+
 MAX_PACKET_BYTES = 4096
 # The request, and standard input, output and error.
 MAX_DESCRIPTORS = 4

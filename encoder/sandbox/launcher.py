@@ -66,6 +66,8 @@ libc = ctypes.CDLL(None, use_errno=True)
 
 def abi() -> int:
     """Return the version of Landlock in this kernel. Raises OSError where it has none."""
+    if sys.platform != "linux":  # where the number is that of another call
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
     return _syscall(CREATE_RULESET, None, ctypes.c_size_t(0), CREATE_RULESET_VERSION)
 
 
@@ -142,6 +144,8 @@ def refuse_calls(*, alone: bool = False, driver: bool = False) -> None:
 
 
 def _allow(ruleset: int, path: str, rights: int) -> None:
+    if sys.platform != "linux":
+        raise NotImplementedError
     file = os.open(path, os.O_PATH | os.O_CLOEXEC)
     try:
         held = rights if os.path.isdir(path) else rights & OF_FILES

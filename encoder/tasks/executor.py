@@ -3,7 +3,6 @@ or a provider's queue."""
 
 import asyncio
 import contextlib
-import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -28,6 +27,7 @@ from encoder.tasks.task_log import TaskFacts, logged
 from encoder.tasks.workspace import TaskFolder, Workspace
 from servicekit import tracing
 from servicekit.errors import FailedPrecondition, InvalidArgument, ResourceExhausted, ServiceError, Unavailable
+from servicekit.process import usable_cores
 from servicekit.tasks import run_to_completion
 
 log = structlog.get_logger("encoder")
@@ -65,8 +65,7 @@ class Slots:
     @property
     def threads(self) -> int:
         """x264 threads for the next task: 1.5 × cores / running tasks (x264's own default is 1.5 × cores)."""
-        cores = len(os.sched_getaffinity(0))
-        return max(1, round(1.5 * cores / max(self.busy, 1)))
+        return max(1, round(1.5 * usable_cores() / max(self.busy, 1)))
 
     @contextlib.contextmanager
     def hold(self) -> Iterator[None]:

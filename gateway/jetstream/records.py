@@ -88,6 +88,7 @@ class Records(Generic[T]):
     missing: str = "There is no {noun} {key}."
     keeps_values: bool = True
     repeats: bool = False
+    max_update_attempts: int = MAX_UPDATE_ATTEMPTS
     cached: dict[str, T] = field(default_factory=dict, init=False)
     # Called with key and value for each change seen, by whichever gateway (None: deleted).
     listeners: list[Callable[[str, T | None], None]] = field(default_factory=list, init=False)
@@ -163,7 +164,7 @@ class Records(Generic[T]):
             change.fail(Unavailable(f"The gateway ends; the {self.noun} {key} may not have been changed."))
 
     async def _apply(self, key: str, changes: "Sequence[_Change[T]]") -> None:
-        for attempt in range(1, MAX_UPDATE_ATTEMPTS + 1):
+        for attempt in range(1, self.max_update_attempts + 1):
             found = await self._read(key)
             value, revision = found or (None, 0)
             for change in (change for change in changes if not change.done.done()):

@@ -112,7 +112,7 @@ class Dispatcher:
             return
         await self.pool.until_free()
         attempt = await self.queue.next()
-        if any(attempt.ref == running.ref for running in self.running.values()):
+        if any(attempt.ref == running.ref and not running.is_over for running in self.running.values()):
             return  # its heartbeats were lost for a while; they will get through
         codec = self.store.index.codec(attempt.ref.job_id, attempt.ref.index)
         slot = SlotLease.of(self.pool, unfit := self._unfit(attempt), codec)

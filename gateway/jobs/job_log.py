@@ -1,13 +1,20 @@
 """What the log tells of jobs."""
 
 import time
+from dataclasses import replace
 
 import structlog
 
 from gateway.jobs.model import Job
-from servicekit import log_context
+from servicekit import log_context, tracing
 
 log = structlog.get_logger("gateway.jobs")
+
+
+def of_request(job: Job) -> Job:
+    """Return a new job as one of the request that is being served, and of its trace."""
+    request_id = log_context.current().get("request_id", "")
+    return replace(job, request_id=request_id, traceparent=tracing.traceparent())
 
 
 def learn(job: Job) -> None:

@@ -149,6 +149,17 @@ def _inline_texts(message: Message) -> None:
                 _inline_texts(element)
 
 
+def name_text_files(message: Message) -> None:
+    """Have each text that became an asset named in the field that takes a file, in place of the text."""
+    for field, value in message.ListFields():
+        if field_rules(field).text_of:
+            setattr(message, field_rules(field).text_of, value)
+            message.ClearField(field.name)
+        elif field.message_type is not None and _has_inputs(field.message_type):
+            for _, element in elements_of(field, value, ""):
+                name_text_files(element)
+
+
 def replace_inputs(message: Message, replacement: Callable[[str], Sequence[str]]) -> None:
     """Put in place of each source of a message what it stands for: of a single field one text, in a list any number."""
     for field, value in message.ListFields():

@@ -50,11 +50,13 @@ class SecondTries:
         in_hand = {attempt.ref for attempt in running.values() if not attempt.is_over}
         await self._end_needless(in_hand)
         self._tried &= in_hand | self.running.keys()
-        if self.store.index.tasks_waiting or not any(map(_is_idle, self.pool.members)):
+        index = self.store.index
+        # What a limit holds back would not take a slot.
+        if index.tasks_waiting > index.tasks_held_back or not any(map(_is_idle, self.pool.members)):
             return
         is_held_back = functools.cache(self._is_held_back)
         for attempt in self._lagging(running):
-            if not is_held_back(self.store.index.tenant(attempt.ref.job_id)) and (member := self._lease(attempt)):
+            if not is_held_back(index.tenant(attempt.ref.job_id)) and (member := self._lease(attempt)):
                 self._begin(attempt, member)
                 return
 

@@ -7,10 +7,9 @@ these parts to the versions of uvicorn that were read.
 """
 
 import asyncio
-import contextlib
 import functools
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -50,9 +49,9 @@ from gateway.rest.tus import PATHS as UPLOAD_PATHS
 from gateway.rest.tus import TusUploads
 from gateway.rest.worker_links import WorkerInputs, WorkerLinks, WorkerResult
 from servicekit.concurrency import ConcurrencyLimit
-from servicekit.config import ConfigError
 from servicekit.connections import max_connections
 from servicekit.errors import InvalidArgument, ResourceExhausted, ServiceError
+from servicekit.http import InnerServer, listen
 from servicekit.local import LocalChannel
 from servicekit.server import PORTS
 
@@ -296,7 +295,7 @@ class LimitedProtocol(FairProtocol):
         self.transport.close()
 
 
-class HttpServer(uvicorn.Server):
+class HttpServer(InnerServer):
     """Serves an ASGI application on one port: uvicorn without its signal handlers, and with an event for the start."""
 
     def __init__(self, app: ASGIApp, host: str, port: int, limits: HttpLimits = LIMITS) -> None:
@@ -320,11 +319,6 @@ class HttpServer(uvicorn.Server):
         self._serving: asyncio.Task[None] | None = None
         self._closing: dict[LimitedProtocol, int] = {}
 
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave signals to the process."""
-        yield
-
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._ready.set()
@@ -344,7 +338,7 @@ class HttpServer(uvicorn.Server):
 
     async def start(self) -> int:
         """Start to serve and return the port. Raises ConfigError when it cannot be bound."""
-        listener = _bind(self.config.host, self.config.port)
+        listener = listen(self.config.host, self.config.port, "PORT")
         self._serving = asyncio.create_task(self.serve([listener]))
         await self._ready.wait()
         return int(listener.getsockname()[1])
@@ -366,17 +360,3 @@ class HttpServer(uvicorn.Server):
             await asyncio.wait(tasks, timeout=LAST_RESPONSE_SECONDS)
         for connection in self.connections:
             connection.transport.abort()
-
-
-def _bind(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # asyncio disables Nagle's delay (40 ms a response) only on sockets whose protocol is TCP by number.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        text = f"PORT={port}: cannot listen on {host}:{port}; is the port taken? ({error.strerror})"
-        raise ConfigError(text) from error
-    return listener

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from encoder.codecs.nvenc import driver
-from servicekit.process import child_environment, kill_group, module_command, spawn
+from servicekit.process import child_environment, kill_group, module_command, spawn, usable_cores
 from tools.gpu_check.finding import FAILED, IMPOSSIBLE, NOTED, PASSED, Finding, Scale, judged
 
 LIBRARIES = ("libcuda.so.1", "libnvidia-encode.so.1", "libnvcuvid.so.1")
@@ -32,7 +32,7 @@ async def machine(_: Scale) -> Finding:
         "; ".join(cards) or driver.find_fault() or "nvidia-smi is not here",
         {
             "system": f"{platform.system()} {platform.release()} {platform.machine()}",
-            "cores": len(os.sched_getaffinity(0)),
+            "cores": usable_cores(),
             "python": platform.python_version(),
             "driver": driver.versions(),
             "nvidia_smi": cards,

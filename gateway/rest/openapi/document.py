@@ -95,9 +95,9 @@ class OperationWriter:
 
     def __init__(self, table: RouteTable) -> None:
         self._table = table
-        self._responses = Schemas(is_request=False)
         taken = reachable(route.method.output_type for route in table.routes)
         self._requests = Schemas(is_request=True, taken=taken)
+        self._responses = Schemas(is_request=False, as_given=self._requests)
         self._ids = _operation_ids(table.routes)
 
     @property

@@ -33,6 +33,7 @@ class MessageRules(_message.Message):
     FILES_FIELD_NUMBER: _builtins.int
     GRAPH_FIELD_NUMBER: _builtins.int
     REPORT_FIELD_NUMBER: _builtins.int
+    AS_GIVEN_FIELD_NUMBER: _builtins.int
     required: _builtins.str
     """Text of the error when a required field is missing."""
     done: _builtins.str
@@ -43,6 +44,8 @@ class MessageRules(_message.Message):
     """It is several operations: the gateway makes a graph of tasks of it, and no encoder sees the message itself."""
     report: _builtins.bool
     """Its result stands in the answer, and is no file: no other operation can take it."""
+    as_given: _builtins.bool
+    """In JSON it has only what is set, and so has all that is in it."""
     def __init__(
         self,
         *,
@@ -51,10 +54,11 @@ class MessageRules(_message.Message):
         files: _builtins.int = ...,
         graph: _builtins.bool = ...,
         report: _builtins.bool = ...,
+        as_given: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["done", b"done", "files", b"files", "graph", b"graph", "report", b"report", "required", b"required"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_given", b"as_given", "done", b"done", "files", b"files", "graph", b"graph", "report", b"report", "required", b"required"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -312,8 +312,8 @@ class CaptionRequest(_message.Message):
     they are: in less time, and as many bytes as they have there.
     """
     output_filename: _builtins.str
-    """Name of the result, as its link and its download have it; its ending is that of the kind of file. The name of the
-    operation when not given.
+    """Name of the result, as its link and its download have it; its ending is that of the kind of file. When not given, the
+    name of the input, with the operation: "talk-caption".
     """
     @_builtins.property
     def style(self) -> _caption_style_pb2.CaptionStyle:
@@ -618,8 +618,8 @@ class AddAudioRequest(_message.Message):
     reason COST_LIMIT), one that comes to cost more is stopped. Own encoders cost nothing.
     """
     output_filename: _builtins.str
-    """Name of the result, as its link and its download have it; its ending is that of the kind of file. The name of the
-    operation when not given.
+    """Name of the result, as its link and its download have it; its ending is that of the kind of file. When not given, the
+    name of the input, with the operation: "talk-caption".
     """
     @_builtins.property
     def soundtrack(self) -> _soundtrack_pb2.Soundtrack:
@@ -735,8 +735,8 @@ class ConcatRequest(_message.Message):
     reason COST_LIMIT), one that comes to cost more is stopped. Own encoders cost nothing.
     """
     output_filename: _builtins.str
-    """Name of the result, as its link and its download have it; its ending is that of the kind of file. The name of the
-    operation when not given.
+    """Name of the result, as its link and its download have it; its ending is that of the kind of file. When not given, the
+    name of the input, with the operation: "talk-caption".
     """
     @_builtins.property
     def url_videos(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -866,8 +866,8 @@ class ThumbnailRequest(_message.Message):
     reason COST_LIMIT), one that comes to cost more is stopped. Own encoders cost nothing.
     """
     output_filename: _builtins.str
-    """Name of the result, as its link and its download have it; its ending is that of the kind of file. The name of the
-    operation when not given.
+    """Name of the result, as its link and its download have it; its ending is that of the kind of file. When not given, the
+    name of the input, with the operation: "talk-caption".
     """
     @_builtins.property
     def sprites(self) -> Global___Sprites:
@@ -1077,8 +1077,8 @@ class StoryRequest(_message.Message):
     reason COST_LIMIT), one that comes to cost more is stopped. Own encoders cost nothing.
     """
     output_filename: _builtins.str
-    """Name of the result, as its link and its download have it; its ending is that of the kind of file. The name of the
-    operation when not given.
+    """Name of the result, as its link and its download have it; its ending is that of the kind of file. When not given, the
+    name of the input, with the operation: "talk-caption".
     """
     fit: _motion_pb2.Fit.ValueType
     """How pictures of another shape are fitted in."""

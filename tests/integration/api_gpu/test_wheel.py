@@ -1,22 +1,23 @@
 """The wheel, in clean environments: the client alone, and with the server; from a folder with files in the way."""
 
+import contextlib
 import os
 import re
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
 
 from tests.support.missing import without
 from tests.support.paths import ROOT
+from tests.support.systems import required
 from tools.media_check import footage
 from tools.pair import Pair, free_ports
 from tools.samples import Samples
@@ -24,6 +25,8 @@ from tools.samples import Samples
 CLIENT = {"grpcio", "protobuf", "googleapis-common-protos", "typer", "rich", "standardwebhooks"}
 HEAVY = ("av", "cryptography", "cv2", "imageio_ffmpeg", "nats", "numpy", "pydantic_settings", "starlette", "uvicorn")
 HEAVY_PACKAGES = {"av", "cryptography", "imageio-ffmpeg", "nats-py", "numpy", "opencv-python-headless", "uvicorn"}
+OF_MEDIA = ("av", "cv2", "imageio_ffmpeg", "numpy", "PIL", "pysrt")
+OF_GATEWAYS = ("nats", "obstore", "httptools", "python_multipart")
 DECOYS = ("gateway", "client", "queue", "encoder", "servicekit", "apigpu", "nats", "logging")
 PORTS = (
     *("PORT", "GRPC_PORT", "HEALTH_PORT", "METRICS_PORT"),
@@ -70,7 +73,7 @@ def installed(wheel: Path, folder: Path, extras: Iterable[str]) -> Installed:
     pip = [sys.executable, "-m", "pip", "--python", made / "bin" / "python"]
     subprocess.run([*pip, "install", "--quiet", "--no-index", "--no-deps", wheel], check=True)
     (site,) = made.glob("lib/python*/site-packages")
-    for name in required(extras):
+    for name in required("api-gpu", set(extras)):
         for path in top_level(name):
             link = site / path.name
             if path.is_dir() and link.is_dir() and not link.is_symlink():  # a namespace of several packages
@@ -85,21 +88,6 @@ def installed(wheel: Path, folder: Path, extras: Iterable[str]) -> Installed:
     for decoy in DECOYS:
         (work / f"{decoy}.py").write_text(f"raise SystemExit('the decoy {decoy} was run')\n")
     return Installed(made / "bin", work)
-
-
-def required(extras: Iterable[str]) -> set[str]:
-    """Names of the packages that the present metadata asks for, those of the packages too."""
-    found: set[str] = set()
-    left = [("api-gpu", frozenset(extras))]
-    while left:
-        package, wanted = left.pop()
-        for need in map(Requirement, metadata.requires(package) or ()):
-            key = str(canonicalize_name(need.name))
-            applies = need.marker is None or any(need.marker.evaluate({"extra": extra}) for extra in (*wanted, ""))
-            if applies and key not in found:
-                found.add(key)
-                left.append((key, frozenset(need.extras)))
-    return found - {"api-gpu"}
 
 
 def top_level(name: str) -> list[Path]:
@@ -129,6 +117,16 @@ def client(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
 
 
 @pytest.fixture(scope="module")
+def gateway(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    return installed(wheel, tmp_path_factory.mktemp("gateway"), ("gateway",))
+
+
+@pytest.fixture(scope="module")
+def encoder(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    return installed(wheel, tmp_path_factory.mktemp("encoder"), ("encoder",))
+
+
+@pytest.fixture(scope="module")
 def server(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
     return installed(wheel, tmp_path_factory.mktemp("server"), ("server",))
 
@@ -136,8 +134,8 @@ def server(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
 def test_the_client_asks_for_little() -> None:
     needs = [Requirement(line) for line in metadata.requires("api-gpu") or ()]
     assert {need.name for need in needs if need.marker is None} == CLIENT
-    assert required(()).isdisjoint(HEAVY_PACKAGES)
-    assert required(("server",)) >= HEAVY_PACKAGES
+    assert required("api-gpu", set()).isdisjoint(HEAVY_PACKAGES)
+    assert required("api-gpu", {"server"}) >= HEAVY_PACKAGES
 
 
 def test_the_client_has_a_command_line_and_nothing_of_the_server(client: Installed) -> None:
@@ -216,6 +214,62 @@ def test_a_service_starts_from_a_folder_with_files_in_the_way(server: Installed)
     done = server.run("api-gpu", "encoder", "doctor")
     assert done.returncode == 0, done.stderr
     assert "x264" in done.stdout
+
+
+def test_a_gateway_without_what_reads_media_has_an_encoder_caption(
+    gateway: Installed, encoder: Installed, media: Samples
+) -> None:
+    for at, names in ((gateway, OF_MEDIA), (encoder, OF_GATEWAYS)):
+        found = at.run("python", "-P", "-c", f"from importlib.util import find_spec; print(*map(find_spec, {names}))")
+        assert set(found.stdout.split()) == {"None"}
+    assert gateway.run("api-gpu", "certs", "--dir", "certs").returncode == 0
+    certs = gateway.folder / "certs"
+    port, grpc_port, encoder_port, *health_ports = map(str, free_ports(5))
+    usual = {"METRICS_PORT": "0", "HOST": "127.0.0.1"}
+    settings = {
+        "PORT": port,
+        "GRPC_PORT": grpc_port,
+        "HEALTH_PORT": health_ports[0],
+        "X_API_KEY": "key",
+        "ENCODERS": f"127.0.0.1:{encoder_port}",
+        "TLS_CERT": str(certs / "gateway.crt"),
+        "TLS_KEY": str(certs / "gateway.key"),
+        "TLS_CLIENT_CA": str(certs / "client-ca.crt"),
+        "ENCODER_CA": str(certs / "ca.crt"),
+    }
+    own = {
+        "PORT": encoder_port,
+        "HEALTH_PORT": health_ports[1],
+        "TLS_CERT": str(certs / "encoder.crt"),
+        "TLS_KEY": str(certs / "encoder.key"),
+        "TLS_CA": str(certs / "ca.crt"),
+    }
+    client = {
+        "X_API_KEY": "key",
+        "API_GPU_SERVER": f"localhost:{grpc_port}",
+        "API_GPU_CA": str(certs / "ca.crt"),
+        "API_GPU_CERT": str(certs / "client.crt"),
+        "API_GPU_CERT_KEY": str(certs / "client.key"),
+    }
+    with serving(encoder, "encoder", **usual, **own), serving(gateway, "gateway", **usual, **settings):
+        done = gateway.run("api-gpu", "caption", media.video, media.subtitles, "-o", "out.mp4", **client)
+        assert (done.returncode, done.stdout) == (0, "out.mp4\n"), done.stderr
+    assert footage(gateway.folder / "out.mp4").frames == footage(media.video).frames
+    lacking = gateway.run("api-gpu", "up")
+    assert (lacking.returncode, lacking.stdout) == (2, "")
+    assert "this command needs the libraries of encoder" in lacking.stderr
+
+
+@contextlib.contextmanager
+def serving(at: Installed, service: str, **settings: str) -> Iterator[None]:
+    """A service, while the block runs."""
+    command = [at.bin / "api-gpu", service]
+    with subprocess.Popen(command, cwd=at.folder, env=at.environment(**settings), stderr=subprocess.DEVNULL) as process:
+        try:
+            yield
+        finally:
+            process.terminate()
+            process.wait(60)
 
 
 def test_programs_that_import_the_client_are_type_checked(client: Installed) -> None:

@@ -8,10 +8,12 @@ from pathlib import Path
 
 @dataclass
 class Stage:
-    """From one FROM to the next: instructions in their order, continued lines joined."""
+    """From one FROM to the next: instructions in their order, continued lines joined. `platform` is that of the machine
+    that it runs on, where that is named."""
 
     base: str
     name: str
+    platform: str
     steps: list[tuple[str, str]] = field(default_factory=list)
 
     def all(self, instruction: str) -> list[str]:
@@ -54,7 +56,8 @@ def stages(path: Path) -> list[Stage]:
         word, _, rest = line.partition(" ")
         if word == "FROM":
             base, _, name = rest.partition(" AS ")
-            found.append(Stage(base, name))
+            option, _, base = base.rpartition(" ")
+            found.append(Stage(base, name, option.removeprefix("--platform=")))
         else:
             found[-1].steps.append((word, rest.strip()))
     return found

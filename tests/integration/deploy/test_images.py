@@ -1,24 +1,21 @@
 """The images: Dockerfiles that hold together and agree with the settings; what they copy makes a wheel that works.
 
 No engine is asked for. The steps that make the wheel are those of the Dockerfile, over the files that it copies; the
-packages beside it are those of .venv, which has the same pinned versions.
+packages beside it are those of .venv, which has the same pinned versions. tests/interop/test_image_packages.py fetches
+them as the images do.
 """
 
 import json
 import os
 import re
-import shlex
 import shutil
 import subprocess
 import sys
 import tomllib
 from fnmatch import fnmatch
-from importlib import metadata
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from api_gpu.local.certs import make_set
@@ -26,20 +23,47 @@ from encoder.config import EncoderSettings
 from gateway.config import GatewaySettings
 from tests.integration.deploy.dockerfile import stages
 from tests.support.paths import ROOT
+from tests.support.systems import entries, required
 
 DEPLOY = ROOT / "deploy"
-IMAGES = {"gateway": GatewaySettings, "encoder": EncoderSettings, "encoder-gpu": EncoderSettings}
+IMAGES = {
+    "gateway": GatewaySettings,
+    "encoder": EncoderSettings,
+    "encoder-gpu": EncoderSettings,
+    "runpod": EncoderSettings,
+}
+EXTRAS = {
+    "gateway": {"gateway"},
+    "encoder": {"encoder", "cjk"},
+    "encoder-gpu": {"encoder", "nvenc", "cjk"},
+    "runpod": {"encoder", "nvenc", "cjk", "runpod"},
+}
+# What reads media, which a gateway does not do.
+OF_MEDIA = {"av", "imageio-ffmpeg", "numpy", "opencv-python-headless", "pillow", "pysrt"}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-BUILD_INSTRUCTIONS = {"WORKDIR", "COPY", "RUN"}
-INSTRUCTIONS = BUILD_INSTRUCTIONS | {"ENV", "USER", "VOLUME", "EXPOSE", "HEALTHCHECK", "CMD"}
+BUILD_INSTRUCTIONS = {"ARG", "WORKDIR", "COPY", "RUN"}
+INSTRUCTIONS = {"COPY", "RUN", "WORKDIR", "LABEL", "ENV", "USER", "VOLUME", "EXPOSE", "HEALTHCHECK", "CMD"}
 NOT_SETTINGS = {"PATH", "PYTHONSAFEPATH", "PYTHONUNBUFFERED", "NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES"}
+NOT_SETTINGS |= {"RUNPOD_LOG_LEVEL"}
 
 each = pytest.mark.parametrize("image", IMAGES)
+# Those that listen.
+each_server = pytest.mark.parametrize("image", [name for name in IMAGES if name != "runpod"])
 
 
 def read(image):
-    build, final = stages(DEPLOY / f"{image}.Dockerfile")
-    return build, final
+    """What fetches the packages, what makes the environment, and the image."""
+    packages, build, final = stages(DEPLOY / f"{image}.Dockerfile")
+    return packages, build, final
+
+
+def locks(image):
+    """The locks that it fetches from, by their places in the repository."""
+    packages, *_ = read(image)
+    (command,) = packages.commands
+    assert command[:3] == ["sh", "packages.sh", "fetch"]
+    places = {Path(name).name: name for name in packages.copied[0][0]}
+    return [places[name] for name in command[3:]]
 
 
 def defaults(image):
@@ -51,23 +75,33 @@ def packages():
 
 
 @each
-def test_both_stages_are_slim_and_of_one_python(image):
-    build, final = read(image)
-    assert build.base == final.base
+def test_its_stages_are_slim_and_of_one_python(image):
+    packages, build, final = read(image)
+    assert packages.base == final.base
     assert re.fullmatch(r"python:3\.\d+-slim-\w+", final.base)
-    assert {word for word, _ in build.steps} <= BUILD_INSTRUCTIONS
+    assert build.base == packages.name
+    for stage in (packages, build):
+        assert {word for word, _ in stage.steps} <= BUILD_INSTRUCTIONS
     assert {word for word, _ in final.steps} <= INSTRUCTIONS
-    assert final.all("COPY") == ["--from=build /opt/api-gpu /opt/api-gpu"]
+    assert final.all("COPY") == [f"--from={build.name} /opt/api-gpu /opt/api-gpu"]
+
+
+@each
+def test_it_is_built_for_any_machine_on_any_machine(image):
+    packages, build, final = read(image)
+    assert (packages.platform, final.platform) == ("$BUILDPLATFORM", "")
+    assert [packages.one("ARG"), build.one("ARG")] == ["TARGETARCH", "TARGETARCH"]
 
 
 @each
 def test_it_runs_as_the_user_of_the_pods_and_never_as_root(image):
-    _, final = read(image)
+    *_, final = read(image)
     user = final.one("USER")
     assert user.isdigit()  # Kubernetes can hold only a number against runAsNonRoot
     assert user != "0"
     assert any(f"useradd --uid {user} " in run for run in final.all("RUN"))
-    assert f"runAsUser: {user}" in (DEPLOY / "kubernetes" / "base" / f"{image.removesuffix('-gpu')}.yaml").read_text()
+    pods = DEPLOY / "kubernetes" / "base" / f"{image.removesuffix('-gpu')}.yaml"
+    assert not pods.exists() or f"runAsUser: {user}" in pods.read_text()
     assert [word for word, _ in final.steps].index("USER") > max(
         place for place, (word, _) in enumerate(final.steps) if word == "RUN"
     )
@@ -75,18 +109,19 @@ def test_it_runs_as_the_user_of_the_pods_and_never_as_root(image):
 
 @each
 def test_no_tool_that_builds_is_left(image):
-    build, final = read(image)
+    *_, final = read(image)
     assert ["pip", "uninstall", "--yes", "pip"] in final.commands
-    assert ["python", "-m", "venv", "--without-pip", "/opt/api-gpu"] in build.commands
+    (version,) = re.findall(r"python:(3\.\d+)-", final.base)
+    assert ["rm", "-r", f"/usr/local/lib/python{version}/ensurepip"] in final.commands  # has a wheel of pip
     installed = {word for command in final.commands if command[:1] == ["apt-get"] for word in command[2:]}
     assert installed - {"-y", "--no-install-recommends"} <= {"bubblewrap"}
     for run in final.all("RUN"):
         assert ("apt-get update" in run) == ("rm -rf /var/lib/apt/lists/*" in run)
 
 
-@each
+@each_server
 def test_its_environment_is_made_of_settings_and_its_ports_are_the_defaults(image):
-    _, final = read(image)
+    *_, final = read(image)
     known, environment = defaults(image), final.environment
     assert environment.keys() - NOT_SETTINGS <= known.keys()
     assert environment["HEALTH_PORT"] == str(known["HEALTH_PORT"])
@@ -101,7 +136,7 @@ def test_its_environment_is_made_of_settings_and_its_ports_are_the_defaults(imag
 
 @each
 def test_folders_that_it_writes_to_are_its_users(image):
-    _, final = read(image)
+    *_, final = read(image)
     (made,) = [command for command in final.commands if command[0] == "install"]
     owner = made[made.index("--owner") + 1]
     assert any(command[0] == "useradd" and command[-1] == owner for command in final.commands)
@@ -112,19 +147,38 @@ def test_folders_that_it_writes_to_are_its_users(image):
 
 @each
 def test_its_command_is_one_of_the_packages_and_of_no_other_folder(image):
-    _, final = read(image)
+    *_, final = read(image)
     assert final.environment["PYTHONSAFEPATH"] == "1"
-    assert final.command == ["python", "-m", image.removesuffix("-gpu")]
+    module = {"runpod": "encoder.runpod.worker"}.get(image, image.removesuffix("-gpu"))
+    assert final.command == ["python", "-m", module]
+
+
+def test_the_worker_of_runpod_has_settings_alone_and_listens_on_nothing():
+    *_, final = read("runpod")
+    assert final.environment.keys() - NOT_SETTINGS <= defaults("runpod").keys()
+    assert (final.all("EXPOSE"), final.one("HEALTHCHECK")) == ([], "NONE")
+
+
+@each
+def test_its_label_tells_of_the_gpl(image):
+    *_, final = read(image)
+    name, _, licence = final.one("LABEL").partition("=")
+    assert name == "org.opencontainers.image.licenses"
+    assert licence.strip('"') == ("MIT" if image == "gateway" else "GPL-3.0-or-later")
 
 
 def test_the_image_for_cards_asks_for_video():
-    _, final = read("encoder-gpu")
+    *_, final = read("encoder-gpu")
     assert "video" in final.environment["NVIDIA_DRIVER_CAPABILITIES"].split(",")
 
 
-@pytest.mark.parametrize("image", sorted(path.stem for path in DEPLOY.glob("*.Dockerfile")))
+def test_no_dockerfile_is_left_out():
+    assert IMAGES.keys() == {path.stem for path in DEPLOY.glob("*.Dockerfile")}
+
+
+@each
 def test_what_it_copies_is_there_and_not_kept_out(image):
-    sources = [name for names, _ in stages(DEPLOY / f"{image}.Dockerfile")[0].copied for name in names]
+    sources = [name for stage in read(image)[:2] for names, _ in stage.copied for name in names]
     assert [name for name in sources if not (ROOT / name).exists()] == []
     assert [name for name in sources if is_ignored(name)] == []
     assert packages() <= set(sources)
@@ -152,68 +206,45 @@ def is_ignored(name):
 
 @each
 def test_every_package_that_it_gets_is_pinned(image):
-    build, _ = read(image)
-    fetch, *_, install = build.commands
-    assert {"--require-hashes", "--no-deps"} < set(fetch)
-    assert fetch[fetch.index("--requirement") + 1] == "requirements.lock"
-    assert install[:4] == ["pip", "--python", "/opt/api-gpu/bin/python", "install"]
-    for command in build.commands[1:]:
-        assert "install" not in command or "--no-index" in command  # from what was fetched by its hash
-    assert required("api-gpu", extras_of(install[-1])) | required("hatchling", set()) <= pinned("requirements.lock")
+    _, build, _ = read(image)
+    (command,) = build.commands
+    assert command[:3] == ["sh", "packages.sh", "install"]
+    extras = set(command[3].split(","))
+    assert extras == EXTRAS[image] <= PROJECT["project"]["optional-dependencies"].keys()
+    known = {canonicalize_name(need.name) for lock in locks(image) for need, _ in entries(lock)}
+    assert required("api-gpu", extras - {"runpod"}) | required("hatchling", set()) | {"setuptools"} <= known
+    assert "runpod" in known or "runpod" not in extras
 
 
-def extras_of(requirement):
-    found = re.findall(r"\[(.+)\]", requirement)
-    extras = set(found[0].split(",")) if found else set()
-    assert extras <= PROJECT["project"]["optional-dependencies"].keys()
-    return extras
+def test_a_gateway_gets_nothing_that_reads_media():
+    assert required("api-gpu", EXTRAS["gateway"]).isdisjoint(OF_MEDIA)
+    assert required("api-gpu", EXTRAS["encoder"]) >= OF_MEDIA
 
 
-def pinned(lock):
-    return {canonicalize_name(line.partition("==")[0]) for line in (ROOT / lock).read_text().splitlines()}
+def test_packages_come_by_their_hashes_alone():
+    commands = re.findall(r"^\s*(pip .*(?:\\\n.*)*)", (DEPLOY / "packages.sh").read_text(), re.MULTILINE)
+    assert len(commands) == 5
+    for command in commands:
+        assert "--no-index" in command or "--require-hashes" in command
 
 
-def test_the_worker_of_runpod_is_pinned_and_does_not_run_as_root():
-    (only,) = stages(DEPLOY / "runpod.Dockerfile")
-    assert (only.one("USER"), only.command) == ("encoder", ["python", "-m", "encoder.runpod.worker"])
-    assert only.environment.keys() - NOT_SETTINGS - {"RUNPOD_LOG_LEVEL"} <= defaults("encoder").keys()
-    fetch, install = (command for command in only.commands if command[0] == "pip")
-    assert "--require-hashes" in fetch
-    assert "--no-index" in install
-    locks = [word for before, word in pairwise(fetch) if before == "--requirement"]
-    copied = {Path(name).name: name for names, _ in only.copied for name in names}
-    assert locks == ["requirements.lock", "runpod.lock"]
-    extras = extras_of(install[-1])
-    known = {name for lock in locks for name in pinned(copied[lock])}
-    assert required("api-gpu", extras - {"runpod"}) | {"runpod"} <= known
-    assert "runpod" in extras
-
-
-def required(name, extras):
-    """Names of all packages that the package needs, those that it needs by others too."""
-    found, left = set(), [(canonicalize_name(name), frozenset(extras))]
-    while left:
-        package, wanted = left.pop()
-        for line in metadata.requires(package) or ():
-            need = Requirement(line)
-            if need.marker is None or any(need.marker.evaluate({"extra": extra}) for extra in (*wanted, "")):
-                key = canonicalize_name(need.name)
-                if key not in found:
-                    found.add(key)
-                    left.append((key, frozenset(need.extras)))
-    return found - {canonicalize_name(name)}
+def test_an_unknown_machine_is_refused():
+    command = ["sh", DEPLOY / "packages.sh", "fetch", "requirements.lock"]
+    done = subprocess.run(command, env={"TARGETARCH": "riscv64", **os.environ}, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "TARGETARCH is 'riscv64'; it is amd64 or arm64" in done.stderr
 
 
 @pytest.fixture(scope="module")
 def context(tmp_path_factory):
     """A folder with exactly what the images copy."""
-    copied = {image: read(image)[0].copied for image in IMAGES}
-    assert copied["gateway"] == copied["encoder"] == copied["encoder-gpu"]
+    copied = {image: read(image)[1].copied for image in IMAGES}
+    assert len({str(sources) for sources in copied.values()}) == 1
     folder = tmp_path_factory.mktemp("image") / "src"
     folder.mkdir()
-    for names, target in copied["gateway"]:
+    for names, target in [*read("gateway")[0].copied, *copied["gateway"]]:
         for name in names:
-            place = folder / target / (name if target == "./" else "")
+            place = folder / target / (Path(name).name if target == "./" else "")
             if (ROOT / name).is_dir():
                 shutil.copytree(ROOT / name, place, ignore=shutil.ignore_patterns("__pycache__"))
             else:
@@ -224,19 +255,17 @@ def context(tmp_path_factory):
 @pytest.fixture(scope="module")
 def python(context):
     """The Python of an environment made by the steps of the gateway's image, on top of the packages of .venv."""
-    wheels, made = context.parent / "wheels", context.parent / "api-gpu"
-    _, _, *steps = read("gateway")[0].commands  # the first two fetch packages and the build backend, which .venv has
-    for step in steps:
-        words = [word.replace("/opt/api-gpu", str(made)).replace("/wheels", str(wheels)) for word in step]
-        words = [str(path) for word in words for path in (sorted(wheels.glob("*.whl")) if "*" in word else [word])]
-        if words[0] == "pip":
-            # By the present pip, from the present packages, and nothing from an index.
-            words = [sys.executable, "-m", *words]
-        if "install" in words:
-            words += ["--no-deps"]
-        environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
-        done = subprocess.run(words, cwd=context, env=environment, capture_output=True, text=True, timeout=120)
-        assert done.returncode == 0, f"{shlex.join(words)}\n{done.stderr}"
+    made = context.parent / "api-gpu"
+    (command,) = read("gateway")[1].commands
+    environment = os.environ | {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "TARGETARCH": "amd64",
+        "PACKAGES": str(context.parent / "packages"),
+        "ENVIRONMENT": str(made),
+        "PIP_NO_DEPS": "1",
+    }
+    done = subprocess.run(command, cwd=context, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
     (site,) = (made / "lib").glob("python*/site-packages")
     # As a plain line of a .pth file .venv is searched last, and the checkout that it points to not at all.
     (site / "under.pth").write_text("\n".join(path for path in sys.path if path.endswith("site-packages")))
@@ -290,7 +319,7 @@ def test_files_that_are_no_modules_come_along_too(context, python):
 @pytest.mark.parametrize("image", ["gateway", "encoder"])
 def test_its_command_starts(image, python):
     """Without certificates both say so and end; that far they come with all that they import."""
-    _, final = read(image)
+    *_, final = read(image)
     environment = {name: value for name, value in final.environment.items() if name != "PATH"}
     folder = python.parent.parent
     environment |= {name: str(folder) + value for name, value in environment.items() if value.startswith("/")}
@@ -319,7 +348,7 @@ def test_documented_containers_can_read_the_certificates_that_they_mount(tmp_pat
     assert 'docker run --rm --user "$(id -u):$(id -g)" -v' in (DEPLOY / "gateway.Dockerfile").read_text()
 
     make_set(tmp_path / "certs")
-    _, final = read("encoder-gpu")
+    *_, final = read("encoder-gpu")
     page = (ROOT / "docs" / "guides" / "nvenc.md").read_text()
     for command in re.findall(r"^sudo (install .*)$", page, re.MULTILINE):
         assert f"--owner {final.one('USER')} " in command

@@ -52,6 +52,15 @@ def test_the_compose_files_are_valid_and_their_images_are_there(said):
         assert (DEPLOY / COMPOSE["services"]["gateway"]["build"]["context"] / one["build"]["dockerfile"]).is_file()
 
 
+def test_nothing_depends_on_the_name_of_the_project():
+    """Panels and older versions of Compose do without it; volumes and networks are called otherwise then."""
+    without = {key: value for key, value in COMPOSE.items() if key != "name"}
+    jsonschema.validate(without, SCHEMA, cls=jsonschema.Draft202012Validator)
+    assert COMPOSE["name"] not in without["volumes"].keys() | without["networks"].keys()
+    told = [yaml.safe_dump(without), *(page.read_text() for page in (ROOT / "docs").rglob("*.md"))]
+    assert not [name for text in told for name in re.findall(rf"{COMPOSE['name']}_\w+|COMPOSE_PROJECT_NAME", text)]
+
+
 @both
 def test_what_services_are_told_are_settings(name):
     known = SETTINGS[name].variables().keys() | {"FORWARDED_ALLOW_IPS"}

@@ -2,10 +2,10 @@
 
 import asyncio
 import contextlib
-import errno
 import os
+import resource
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import psutil
@@ -87,17 +87,24 @@ async def test_a_server_that_is_lost_takes_its_programs_along_and_is_started_ane
     await asyncio.gather(again, return_exceptions=True)
 
 
-async def test_a_start_that_fails_for_want_of_descriptors_is_not_waited_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def none_left(_: str) -> int:
-        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+@contextlib.contextmanager
+def no_descriptors_left() -> Iterator[None]:
+    """Have this process run out of descriptors meanwhile."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest = os.dup(0)
+    os.close(lowest)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
+
+async def test_a_start_that_fails_for_want_of_descriptors_is_not_waited_for(tmp_path: Path) -> None:
     client = LaunchServerClient()
     async with contextlib.aclosing(client):
         await client.start()
-        monkeypatch.setattr(os, "memfd_create", none_left)
-        with pytest.raises(OSError, match="Too many open files"):
+        with no_descriptors_left(), pytest.raises(OSError, match="Too many open files"):
             await client.launch(["true"], tmp_path, (0, 1, 2))
         with structlog.testing.capture_logs() as logs:
             (server,) = [one for one in psutil.Process().children() if LAUNCH_SERVER in " ".join(one.cmdline())]

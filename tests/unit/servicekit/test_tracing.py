@@ -104,4 +104,4 @@ def test_where_the_extra_is_missing_the_log_says_so(monkeypatch):
         tracing.configure("gateway", "1")
     (line,) = found
     assert line["log_level"] == "warning"
-    assert 'pip install "api-gpu[otel]"' in line["event"]
+    assert 'pip install "api-gpu[server,otel]"' in line["event"]

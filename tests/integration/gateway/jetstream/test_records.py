@@ -186,11 +186,10 @@ class Contested:
         raise Aborted("another writer was faster")
 
 
-async def test_an_update_that_always_comes_second_ends(bucket, records, monkeypatch):
+async def test_an_update_that_always_comes_second_ends(bucket, records):
     await records.create("a", Count(1))
-    monkeypatch.setattr("gateway.jetstream.records.MAX_UPDATE_ATTEMPTS", 3)
     with pytest.raises(Aborted, match="count a is changing too fast"):
-        await Records(Contested(bucket), Count, "count", "count.").update("a", plus_one)
+        await Records(Contested(bucket), Count, "count", "count.", max_update_attempts=3).update("a", plus_one)
 
 
 async def test_others_follow_what_is_and_what_comes_and_only_their_own_prefix(bucket, records, follower):

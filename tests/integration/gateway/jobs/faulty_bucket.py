@@ -2,7 +2,7 @@
 
 import asyncio
 
-from servicekit.errors import Unavailable
+from servicekit.errors import Aborted, Unavailable
 
 
 class FaultyBucket:
@@ -11,7 +11,8 @@ class FaultyBucket:
     While it `is_away` reads and writes fail; what was to be created meanwhile is written by `flush`. With `silence` set
     reads wait for that event. `faults` are raised by the next reads. The answer to the record of a task's end comes
     after `end_seconds`, or, if it `loses_end`, not at all, and nothing after it. The next update whose value contains
-    `holds` becomes `held`: it is on its way until `goes_on` is set, even if nobody waits for it any more.
+    `holds` becomes `held`: it is on its way until `goes_on` is set, even if nobody waits for it any more. In the next
+    `races` updates whose value contains `contested` another writer is faster.
     """
 
     def __init__(self, bucket):
@@ -22,6 +23,7 @@ class FaultyBucket:
         self.end_seconds, self.loses_end, self.end_written = 0.0, False, asyncio.Event()
         self.asked = self.refused = 0
         self.holds, self.held, self.goes_on = None, None, asyncio.Event()
+        self.contested, self.races = b"", 0
         self._unsent = []
 
     async def get(self, key):
@@ -42,6 +44,9 @@ class FaultyBucket:
             await self.bucket.create(*args)
 
     async def update(self, key, value, revision):
+        if self.races and self.contested in value:
+            self.races -= 1
+            raise Aborted("another writer was faster")
         written = await self._answered(self._updated, key, value, revision)
         if b'"COMPLETED"' in value and not self.end_written.is_set():
             self.end_written.set()

@@ -15,6 +15,7 @@ from servicekit.errors import InvalidArgument
 from servicekit.tls import Identity
 from tests.integration.gateway.jobs.conftest import RESULT, ScriptedEncoder, Works, serving
 from tests.integration.gateway.jobs.test_dispatcher import content
+from tests.integration.gateway.jobs.test_fair_queue import submitted
 from tests.integration.gateway.jobs.test_further_jobs import is_left, plan, sources
 from tests.support.until import until
 
@@ -158,6 +159,18 @@ async def test_a_tenant_has_no_more_tries_at_work_than_its_limit(works: Works, o
     await until(lambda: second.running == 1)
     await works.dispatcher.second_tries.look(works.dispatcher.running)
     assert len(works.dispatcher.second_tries.running) == 1
+    await works.manager.cancel(job_id)
+
+
+async def test_tasks_that_a_limit_holds_back_keep_no_other_tenant_from_a_second_try(works: Works, other) -> None:
+    works.store.index.order.share_of = lambda tenant: Share(max_running=0) if tenant == "held" else Share()
+    job_id = await at_work(works, "hang")
+    await submitted(works, "held", 1)
+    assert works.store.index.tasks_waiting == 1
+    know_speed(works)
+    second = await other(ScriptedEncoder(script=["hang", "hang"]))
+    await until(lambda: second.running == 2)
+    assert works.store.index.tasks_waiting == 1
     await works.manager.cancel(job_id)
 
 

@@ -72,7 +72,7 @@ def test_unknown_path(path):
         ("GET", "/video/caption", "POST"),
         ("PATCH", "/jobs", "GET, HEAD, POST"),
         ("POST", "/assets/7", "DELETE, GET, HEAD, PUT"),
-        ("OPTIONS", "/assets", "POST, PUT"),
+        ("OPTIONS", "/assets", "GET, HEAD, POST, PUT"),
     ],
 )
 def test_wrong_method(http_method, path, allow):
