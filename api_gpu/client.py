@@ -19,13 +19,14 @@ from api_gpu.jobs import Job, Jobs
 from api_gpu.keys import Keys
 from api_gpu.local.data_dir import DataDir
 from api_gpu.requests import elements, fill, from_message, local_file, set_times, stems
-from api_gpu.scenes import scenes_of
+from api_gpu.scenes import Request, scenes_of, with_ids
 from api_gpu.tenants import QuotaUse, Tenants, Usage, read_usage
 from api_gpu.uploads import OnBytes
 from apigpu.options import (
     AddAudioOptions,
     CaptionOptions,
     ConcatOptions,
+    FrameOptions,
     Img2VidOptions,
     ProbeOptions,
     Scene,
@@ -211,6 +212,13 @@ class Client:
     def probe(self, file: Source, **options: Unpack[ProbeOptions]) -> Job:
         """Queue a job that tells what a file holds: video, sound, an image or subtitles. The ended job has `media`."""
         return self._submit("probe", options, file=file)
+
+    def frame(
+        self, caption: Request | None = None, img2vid: Request | None = None, **options: Unpack[FrameOptions]
+    ) -> Job:
+        """Queue a job that renders one picture of what another operation would make: `caption={"video": "talk.mp4",
+        "subtitles": "talk.srt"}`, or `img2vid={"images": [{"source": "cover.jpg", "seconds": 5}]}`, as in a chain."""
+        return self._submit("frame", options, caption=caption, img2vid=img2vid and with_ids(img2vid))
 
     def asset_type(self, name: str) -> str:
         """Return the media type of an asset. Raises NotFound."""

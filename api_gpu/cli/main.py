@@ -12,7 +12,7 @@ import sys
 
 import typer
 
-from api_gpu.cli import chain, destinations, jobs, keys, operations, probe, runpod, services, story, tenants
+from api_gpu.cli import chain, destinations, frame, jobs, keys, operations, probe, runpod, services, story, tenants
 from api_gpu.cli.job_options import taking_job_options
 from api_gpu.cli.options import (
     DATA_DIR,
@@ -74,6 +74,9 @@ app.command(context_settings=services.FORWARDING, add_help_option=False)(service
 app.command(context_settings=services.FORWARDING, add_help_option=False)(services.encoder)
 COMMANDS = {story.NAME: story.command, probe.NAME: probe.command}
 for name in OPERATIONS:
+    if name == frame.NAME:
+        app.add_typer(frame.app, name=name)
+        continue
     app.command(name)(taking_job_options(COMMANDS[name]() if name in COMMANDS else operations.command(name)))
 app.command()(taking_job_options(chain.chain))
 app.command()(jobs.jobs)

@@ -195,19 +195,28 @@ class TaskExecutor:
         if not operation.is_known(wanted):
             raise EncoderBusy(f"Job {job.id} is of an operation that only a gateway of a later version knows.")
         _, message = operation.kind(wanted)
-        outlines, workers = self._outlines(task, message), self.workers()
+        outlines, workers = self._outlines(task, message, is_watched=job.preview), self.workers()
         inputs = [
             self._input(job, source, fields, min(outlines.get(field, 0) for field in fields))
             for source, fields in operation.distinct_inputs(message)
         ]
         files = operation.rules(message).files
-        return EncodeJob(ref.key, wanted, inputs, filename, files, tenant=job.tenant, workers=workers)
+        return EncodeJob(
+            ref.key,
+            wanted,
+            inputs,
+            filename,
+            files,
+            tenant=job.tenant,
+            workers=workers,
+            is_watched=job.preview,
+        )
 
-    def _outlines(self, task: model.Task, message: Message) -> dict[str, int]:
+    def _outlines(self, task: model.Task, message: Message, *, is_watched: bool) -> dict[str, int]:
         """Return the fields of which an outline is to come, with the size of file from which on it is worth it."""
         if task.whole_inputs:
             return {}
-        divisible = operation.divisible_inputs(message) if self.workers() > 1 else ()
+        divisible = operation.divisible_inputs(message) if is_watched or self.workers() > 1 else ()
         return {
             **dict.fromkeys(operation.outlines(message), MIN_BYTES),
             **dict.fromkeys(divisible, MIN_DIVISIBLE_BYTES),

@@ -82,6 +82,8 @@ class EncodeJob:
     workers: int = 0
     # The place of its job in a trace.
     traceparent: str = ""
+    # Its job's result is watched while it is made.
+    is_watched: bool = False
 
     def message(self) -> encoder_pb2.Task:
         """Return the task as encoders are sent it."""
@@ -100,6 +102,7 @@ class EncodeJob:
             attempt=ids.get("attempt", ""),
             request_id=ids.get("request_id", ""),
             traceparent=tracing.traceparent(),
+            is_watched=self.is_watched,
         )
 
 

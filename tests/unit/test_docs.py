@@ -21,7 +21,7 @@ from tools.gpu_check.checks import CHECKS
 from tools.gpu_check.report import COLUMNS
 
 DOCS = ROOT / "docs"
-PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md"), *ROOT.glob("clients/*/README.md")])
 SETTINGS = (DOCS / "reference" / "settings.md").read_text()
 PROGRAM = typer.main.get_command(app)
 COMMANDS = PROGRAM.commands

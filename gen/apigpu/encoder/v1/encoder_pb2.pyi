@@ -100,6 +100,7 @@ class Task(_message.Message):
     ATTEMPT_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     TRACEPARENT_FIELD_NUMBER: _builtins.int
+    IS_WATCHED_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Identity, for logs and work folders."""
     part: _builtins.bytes
@@ -124,6 +125,8 @@ class Task(_message.Message):
     """Id of the request that it is for, by which logs of all services know it."""
     traceparent: _builtins.str
     """Its place in a trace, as W3C has it (`traceparent`); empty where it is part of none."""
+    is_watched: _builtins.bool
+    """The result is watched while it is made: where the task plans further ones, the first picture is to be there soon."""
     @_builtins.property
     def operation(self) -> _video_pb2.Operation:
         """What to do."""
@@ -145,10 +148,11 @@ class Task(_message.Message):
         attempt: _builtins.str = ...,
         request_id: _builtins.str = ...,
         traceparent: _builtins.str = ...,
+        is_watched: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["operation", b"operation"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "codec", b"codec", "id", b"id", "inputs", b"inputs", "operation", b"operation", "part", b"part", "plan_only", b"plan_only", "request_id", b"request_id", "traceparent", b"traceparent", "workers", b"workers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "codec", b"codec", "id", b"id", "inputs", b"inputs", "is_watched", b"is_watched", "operation", b"operation", "part", b"part", "plan_only", b"plan_only", "request_id", b"request_id", "traceparent", b"traceparent", "workers", b"workers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
