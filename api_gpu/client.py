@@ -4,7 +4,6 @@ Operations take local files, http(s) URLs that the gateway can reach, and names 
 first. Their options are in `apigpu.options`. Each call raises InvalidArgument for an option that is wrong.
 """
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -40,6 +39,7 @@ from apigpu.options import (
 from apigpu.v1 import assets_pb2, fleet_pb2, jobs_pb2, quote_pb2, system_pb2, video_pb2
 from apigpu.v1.fleet_pb2_grpc import FleetServiceStub
 from apigpu.v1.system_pb2_grpc import SystemServiceStub
+from servicekit import secret_files
 from servicekit.errors import ServiceError
 
 
@@ -86,12 +86,12 @@ class Client:
     @classmethod
     def local(cls, data_dir: Path | str = ".api-gpu") -> Self:
         """Connect to the pair that `api-gpu up` runs on this machine, with the key and the certificates it made; with
-        the (first) key of X_API_KEY where the environment has it, as `up` and the command line do."""
+        the (first) key of X_API_KEY or X_API_KEY_FILE where the environment has it, as `up` and the command line do."""
         folder = DataDir(Path(data_dir))
         certificates = folder.certificates
         return cls.connect(
             folder.target(),
-            os.environ.get("X_API_KEY", "").split(",")[0].strip() or folder.key(),
+            (secret_files.from_environment("X_API_KEY") or "").split(",")[0].strip() or folder.key(),
             certificates / "ca.crt",
             certificates / "client.crt",
             certificates / "client.key",
