@@ -100,15 +100,17 @@ class Client(Operations[Job]):
         webhook_url: str = "",
         webhook_events: Sequence[str] = (),
         metadata: Mapping[str, str] | None = None,
+        options: jobs_pb2.JobOptions | None = None,
     ) -> Job:
-        """Queue a job from a message of the API, whose sources are URLs and names of assets; `telling` has the rest.
+        """Queue a job from a message of the API, whose sources are URLs and names of assets; `telling` has the rest, or
+        `options`, which stand in place of all of it.
 
         With the same `idempotency_key` and operation there is one job, however often it is submitted. Raises
         AlreadyExists for a key that came with another operation.
         """
         is_said = webhook_url or webhook_events or metadata
-        options = self._saying(webhook_url, webhook_events, metadata) if is_said else self._options
-        return self._jobs.submit(operation, idempotency_key, options)
+        said = self._saying(webhook_url, webhook_events, metadata) if is_said else self._options
+        return self._jobs.submit(operation, idempotency_key, options or said)
 
     def get(self, job_id: str) -> Job:
         """Read a job. Raises NotFound."""

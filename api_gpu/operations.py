@@ -3,7 +3,6 @@
 Both clients have them: what a method returns is up to the client.
 """
 
-import os
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -26,6 +25,7 @@ from apigpu.options import (
     ThumbnailOptions,
 )
 from apigpu.v1 import assets_pb2, jobs_pb2, video_pb2
+from servicekit import secret_files
 
 Made = TypeVar("Made")
 
@@ -58,12 +58,12 @@ class Operations(Generic[Made]):
     @classmethod
     def local(cls, data_dir: Path | str = ".api-gpu") -> Self:
         """Connect to the pair that `api-gpu up` runs on this machine, with the key and the certificates it made; with
-        the (first) key of X_API_KEY where the environment has it, as `up` and the command line do."""
+        the (first) key of X_API_KEY or X_API_KEY_FILE where the environment has it, as `up` and the command line do."""
         folder = DataDir(Path(data_dir))
         certificates = folder.certificates
         return cls.connect(
             folder.target(),
-            os.environ.get("X_API_KEY", "").split(",")[0].strip() or folder.key(),
+            (secret_files.from_environment("X_API_KEY") or "").split(",")[0].strip() or folder.key(),
             certificates / "ca.crt",
             certificates / "client.crt",
             certificates / "client.key",
