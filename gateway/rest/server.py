@@ -35,6 +35,7 @@ from gateway.jobs.store import JobStore
 from gateway.rest import previews
 from gateway.rest.bodies import Bodies
 from gateway.rest.connections import FairProtocol
+from gateway.rest.docs import site
 from gateway.rest.files import SignedFiles
 from gateway.rest.heads import HeadMeter
 from gateway.rest.middleware import ErrorBoundary
@@ -128,6 +129,7 @@ def build_app(
             *_worker_routes(worker_links, settings.stall_seconds),
             *(Route(path, SignedPreviews(jobs, links)) for path in (previews.MASTER, previews.TRACK) if jobs),
             *(Route(path, openapi) for path in ("/openapi.json", "/openapi.json/")),
+            *site.routes(openapi.document, proxy.base_url),
             *(Route(path, TusUploads(proxy, assets)) for path in UPLOAD_PATHS),
             Route("/console/{path:path}", pages),
             Route("/", FrontPage(pages, proxy)),

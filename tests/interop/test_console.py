@@ -138,7 +138,21 @@ def check_detail(page: Page, job_id: str, rules: Path) -> None:
         expect(timeline.get_by_text(event)).to_be_visible()
     expect(page.get_by_role("region", name="Warnings").get_by_text("MISSING_GLYPHS")).to_be_visible()
     expect(page.get_by_role("region", name="Result").get_by_text("SHA-256")).to_be_visible()
+    expect(page.get_by_role("region", name="Inputs").get_by_text("talk.srt")).to_be_visible()
+    edge = page.get_by_role("slider", name="Part that shows the input")
+    edge.focus()
+    page.keyboard.press("End")
+    shown = page.locator("before-after .stage").evaluate("stage => stage.style.getPropertyValue('--split')")
+    assert shown == "100%"
+    until_sync(lambda: page.locator("before-after video.before").evaluate("video => video.readyState >= 2"), 60)
+    page.get_by_role("button", name="Play").click()
+    both = "pair => [...pair.querySelectorAll('video')].every((video) => video.currentTime > 0.2)"
+    until_sync(lambda: page.locator("before-after").evaluate(both), 60)
     assert axe(page, rules) == []
+    page.get_by_role("button", name="Run again").click()
+    expect(page.get_by_text("a retry of")).to_be_visible()
+    expect(page.get_by_text("Done", exact=True).first).to_be_visible()
+    assert job_id not in page.url
 
 
 def test_an_error_says_what_to_do_and_filters_find_it(
@@ -152,6 +166,8 @@ def test_an_error_says_what_to_do_and_filters_find_it(
         page = watched.page
         page.goto(address(pair))
         expect(row(page, failed).get_by_text(message)).to_be_visible()
+        expect(row(page, failed).get_by_role("button", name="Retry")).to_be_visible()
+        expect(row(page, good).get_by_text(BAD_NAME)).to_be_visible()
         assert axe(page, rules) == []
         page.get_by_role("button", name="Failed").click()
         expect(row(page, good)).to_have_count(0)

@@ -1,6 +1,6 @@
 // One job: its result beside its input, what happened, what is wrong, and all that is known of it.
 
-import { assetUrl, get, watch } from "../api.js";
+import { get, mediaUrl, watch } from "../api.js";
 import { fill, h, icon } from "../dom.js";
 import { time, usd, when } from "../format.js";
 import { go, href } from "../router.js";
@@ -12,6 +12,7 @@ import {
   failure,
   fraction,
   isActive,
+  mainInput,
   notes,
   options,
   progressText,
@@ -20,7 +21,6 @@ import {
   took,
   warnings,
 } from "../jobs/describe.js";
-import { mediaUrl } from "../api.js";
 import "./compare.js";
 import { assetFacts, events, Live } from "./timeline.js";
 
@@ -206,11 +206,11 @@ export default class JobPage extends Page {
 
   /** Return the input that the result is compared with: {url, isImage}; null where it cannot be shown here. */
   async #input() {
-    const asked = Object.values(this.job.request?.operation ?? {})[0] ?? {};
-    const source = asked.url_video ?? asked.image_url ?? asked.images?.[0]?.image_url;
-    if (!/^assets\/[a-z2-7]{26}$/.test(source ?? "")) return null;
+    const source = mainInput(this.job);
+    if (!source || this.job.operation === "story") return null;
     try {
-      return { url: await assetUrl(source, { signal: this.signal }), isImage: !asked.url_video };
+      const { contentType, downloadUrl } = await get(`/${source}`, { signal: this.signal });
+      return { url: mediaUrl(downloadUrl), isImage: contentType.startsWith("image/") };
     } catch {
       return null; // it is gone by now
     }
@@ -241,6 +241,14 @@ export default class JobPage extends Page {
     const made = job.output?.encoding ?? {};
     return facts([
       ["Job", h("span", {}, h("code", {}, job.id), " ", copyButton(job.id, "the job id"))],
+      job.requestId && [
+        "Request",
+        h("span", {}, h("code", {}, job.requestId), " ", copyButton(job.requestId, "the request id")),
+      ],
+      job.request?.retryOf && [
+        "Retry of",
+        h("a", { href: href(`/jobs/${job.request.retryOf}`) }, h("code", {}, job.request.retryOf)),
+      ],
       job.tenant && ["Tenant", job.tenant],
       ...Object.entries(job.metadata ?? {}),
       made.codec && ["Codec", made.reason ? `${made.codec}: ${made.reason}` : made.codec],

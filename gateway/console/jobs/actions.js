@@ -35,7 +35,7 @@ export function buttons(job, { onChange, isShort = false }) {
   const found = [];
   const [first, ...others] = results(job);
   if (isActive(job)) found.push(act("Cancel", () => cancel(job, onChange), { sign: "stop", name }));
-  if (first && isShort) found.push(playable(first) && act("Play", () => play(job, first), { sign: "play", name }));
+  if (first && isShort) found.push(playable(first) && act(...showing(first, () => play(job, first), name)));
   if (first && !others.length) found.push(download(first, name, isShort));
   if (!isActive(job) && ABILITIES.retry) {
     const label = job.status === "COMPLETED" ? "Run again" : "Retry";
@@ -48,6 +48,11 @@ export function buttons(job, { onChange, isShort = false }) {
 
 function playable(result) {
   return result.type.startsWith("video/") || result.type.startsWith("image/") || result.type.startsWith("audio/");
+}
+
+function showing(result, work, name) {
+  const isImage = result.type.startsWith("image/");
+  return [isImage ? "Show" : "Play", work, { sign: isImage ? "image" : "play", name }];
 }
 
 async function cancel(job, onChange) {

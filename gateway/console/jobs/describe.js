@@ -35,8 +35,9 @@ export function title(job) {
   const names = [...new Set((job.inputs ?? []).map((input) => input.name).filter(Boolean))];
   const total = job.request?.inputCount ?? names.length;
   if (!names.length) return `${job.operation} ${shortId(job)}`;
-  if (names.length <= SHOWN_NAMES + 1 && total <= SHOWN_NAMES + 1) return names.join(" + ");
-  return `${names.slice(0, SHOWN_NAMES).join(" + ")} + ${total - SHOWN_NAMES} more`;
+  if (total <= SHOWN_NAMES + 1) return names.join(" + ");
+  const shown = names.slice(0, SHOWN_NAMES);
+  return `${shown.join(" + ")} + ${total - shown.length} more`;
 }
 
 export function shortId(job) {
@@ -65,6 +66,14 @@ export function options(job) {
     job.priority && job.priority !== "normal" && job.priority,
   ];
   return parts.filter(Boolean).join(" · ");
+}
+
+/** Return the stored file that a job is about, "assets/…": its video, else its first picture; "" where it has none. */
+export function mainInput(job) {
+  const asked = Object.values(job.request?.operation ?? {})[0] ?? {};
+  const first = asked.images?.[0] ?? asked.scenes?.[0] ?? asked.videos?.[0] ?? asked;
+  const source = asked.url_video ?? first.url_video ?? first.image_url ?? asked.url_videos?.[0] ?? "";
+  return /^assets\/[a-z2-7]{26}$/.test(source) ? source : "";
 }
 
 /** Return what is wrong with a result, over all clips of a batch. */

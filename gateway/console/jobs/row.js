@@ -4,7 +4,7 @@ import { fill, h, icon } from "../dom.js";
 import { ago, usd, when } from "../format.js";
 import { go, href } from "../router.js";
 import { pill, progress } from "../ui.js";
-import { buttons } from "./actions.js";
+import { buttons, results } from "./actions.js";
 import {
   failedClips,
   failure,
@@ -91,7 +91,7 @@ export class JobRow extends HTMLElement {
     this.#drawState(job, startsIn);
     this.tick();
     this.#drawActions(job);
-    if (job.status === "COMPLETED") this.#drawPicture(job);
+    this.#drawPicture(job);
   }
 
   /** Show how long the job has run by now. */
@@ -123,7 +123,7 @@ export class JobRow extends HTMLElement {
           "div",
           { class: "job-state-line" },
           pill(kind, word, mark),
-          isActive(job) && h("span", { class: "small told" }, told),
+          isActive(job) && h("span", { class: "small told", title: told }, told),
           warned.length > 0 && pill("warn", warned.length === 1 ? "1 warning" : `${warned.length} warnings`, "warn"),
           failed > 0 && pill("bad", `${failed} of ${job.total} failed`, "cross"),
         ),
@@ -147,7 +147,7 @@ export class JobRow extends HTMLElement {
   }
 
   #drawPicture(job) {
-    this.#draw("picture", job.id, () => {
+    this.#draw("picture", String(results(job).length > 0), () => {
       const signal = this.#gone.signal;
       // Rows that only fly past ask for nothing.
       setTimeout(async () => {

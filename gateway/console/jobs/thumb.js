@@ -1,7 +1,8 @@
-// Small pictures of results: one frame of the video, drawn once and kept for this tab.
+// Small pictures of jobs: one frame of the video, drawn once and kept for this tab.
 
-import { mediaUrl } from "../api.js";
+import { get, mediaUrl } from "../api.js";
 import { results } from "./actions.js";
+import { mainInput } from "./describe.js";
 
 const KEPT = 400;
 // Connections of a browser to one host are few; pictures wait for each other.
@@ -11,22 +12,37 @@ const made = new Map();
 const waiting = [];
 let working = 0;
 
-/** Return a link to the picture of a job, or null; it is given up where the signal is aborted before its turn. */
+/** Return a link to a picture of what a job made, or of its input until then; null where there is none.
+ * It is given up where the signal is aborted before its turn. */
 export async function thumbnail(job, signal) {
   const result = results(job).find((one) => /^(video|image)\//.test(one.type));
-  if (!result) return null;
-  if (result.type.startsWith("image/")) return mediaUrl(result.url);
-  if (!made.has(job.id)) {
+  const key = result ? job.id : mainInput(job);
+  if (!key) return null;
+  if (!made.has(key)) {
     await turn(signal);
     try {
       if (signal.aborted) return null;
-      if (!made.has(job.id)) keep(job.id, await frame(mediaUrl(result.url)));
+      if (!made.has(key)) keep(key, await (result ? picture(result) : ofAsset(key)));
     } finally {
       working -= 1;
       waiting.shift()?.();
     }
   }
-  return made.get(job.id);
+  return made.get(key);
+}
+
+function picture({ url, type }) {
+  if (type.startsWith("image/")) return mediaUrl(url);
+  return type.startsWith("video/") ? frame(mediaUrl(url)) : null;
+}
+
+async function ofAsset(name) {
+  try {
+    const asset = await get(`/${name}`);
+    return picture({ url: asset.downloadUrl, type: asset.contentType });
+  } catch {
+    return null; // it is not kept any more
+  }
 }
 
 function turn(signal) {
@@ -49,11 +65,11 @@ function turn(signal) {
   });
 }
 
-function keep(id, link) {
-  made.set(id, link);
+function keep(key, link) {
+  made.set(key, link);
   if (made.size <= KEPT) return;
   const [oldest] = made.keys();
-  if (made.get(oldest)) URL.revokeObjectURL(made.get(oldest));
+  if (made.get(oldest)?.startsWith("blob:")) URL.revokeObjectURL(made.get(oldest));
   made.delete(oldest);
 }
 
