@@ -4,7 +4,6 @@ Operations take local files, http(s) URLs that the gateway can reach, and names 
 first. Their options are in `apigpu.options`. Each call raises InvalidArgument for an option that is wrong.
 """
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -40,6 +39,7 @@ from apigpu.options import (
 from apigpu.v1 import assets_pb2, fleet_pb2, jobs_pb2, quote_pb2, system_pb2, video_pb2
 from apigpu.v1.fleet_pb2_grpc import FleetServiceStub
 from apigpu.v1.system_pb2_grpc import SystemServiceStub
+from servicekit import secret_files
 from servicekit.errors import ServiceError
 
 
@@ -86,12 +86,12 @@ class Client:
     @classmethod
     def local(cls, data_dir: Path | str = ".api-gpu") -> Self:
         """Connect to the pair that `api-gpu up` runs on this machine, with the key and the certificates it made; with
-        the (first) key of X_API_KEY where the environment has it, as `up` and the command line do."""
+        the (first) key of X_API_KEY or X_API_KEY_FILE where the environment has it, as `up` and the command line do."""
         folder = DataDir(Path(data_dir))
         certificates = folder.certificates
         return cls.connect(
             folder.target(),
-            os.environ.get("X_API_KEY", "").split(",")[0].strip() or folder.key(),
+            (secret_files.from_environment("X_API_KEY") or "").split(",")[0].strip() or folder.key(),
             certificates / "ca.crt",
             certificates / "client.crt",
             certificates / "client.key",
@@ -244,15 +244,17 @@ class Client:
         webhook_url: str = "",
         webhook_events: Sequence[str] = (),
         metadata: Mapping[str, str] | None = None,
+        options: jobs_pb2.JobOptions | None = None,
     ) -> Job:
-        """Queue a job from a message of the API, whose sources are URLs and names of assets; `telling` has the rest.
+        """Queue a job from a message of the API, whose sources are URLs and names of assets; `telling` has the rest, or
+        `options`, which stand in place of all of it.
 
         With the same `idempotency_key` and operation there is one job, however often it is submitted. Raises
         AlreadyExists for a key that came with another operation.
         """
         is_said = webhook_url or webhook_events or metadata
-        options = self._saying(webhook_url, webhook_events, metadata) if is_said else self._options
-        return self._jobs.submit(operation, idempotency_key, options)
+        said = self._saying(webhook_url, webhook_events, metadata) if is_said else self._options
+        return self._jobs.submit(operation, idempotency_key, options or said)
 
     def get(self, job_id: str) -> Job:
         """Read a job. Raises NotFound."""

@@ -85,8 +85,8 @@ def needed(items: Schema) -> list[str]:
 
 
 def kind(schemas: dict[str, Schema], schema: Schema) -> str:
-    """Return how a field is filled in: "source", "sources", "texts", "choice", "group" or one of KINDS. What has a group
-    in it is filled in as JSON."""
+    """Return how a field is filled in: "source", "sources", "texts", "choice", "group" or one of KINDS. What has a
+    group in it is filled in as JSON."""
     items = schema.get("items", {})
     if "enum" in schema:
         return "choice"

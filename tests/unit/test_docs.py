@@ -194,7 +194,8 @@ def test_the_settings_that_a_page_names_exist(page):
     }
     known |= {"GATEWAY_MEMORY", "ENCODER_MEMORY"}  # of the compose file alone
     named = set(re.findall(r"`([A-Z][A-Z0-9]*_[A-Z0-9_]+)[`=]", page.read_text()))
-    assert {name for name in named if not name.startswith("PRESET_")} <= known
+    known |= {f"{name}_FILE" for name in (*known, "NAME")}
+    assert {name for name in named if not name.startswith(("PRESET_", "OTEL_"))} <= known
 
 
 def test_the_docs_of_the_check_of_cards_name_its_checks_and_columns():
