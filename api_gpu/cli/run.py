@@ -27,8 +27,8 @@ from api_gpu.cli.targets import (
     make_folder,
 )
 from api_gpu.client import Client
-from api_gpu.jobs import Finished, Job
-from api_gpu.outcomes import Clip, Progress
+from api_gpu.jobs import Job
+from api_gpu.outcomes import Clip, Finished, Progress
 from api_gpu.requests import local_file, stems
 from apigpu.options import OPERATIONS
 from servicekit.errors import FailedPrecondition, ServiceError
