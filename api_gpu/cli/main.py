@@ -12,7 +12,7 @@ import sys
 
 import typer
 
-from api_gpu.cli import chain, destinations, jobs, keys, operations, probe, runpod, services, story, tenants
+from api_gpu.cli import chain, destinations, frame, jobs, keys, mcp, operations, probe, runpod, services, story, tenants
 from api_gpu.cli.job_options import taking_job_options
 from api_gpu.cli.options import (
     DATA_DIR,
@@ -74,6 +74,9 @@ app.command(context_settings=services.FORWARDING, add_help_option=False)(service
 app.command(context_settings=services.FORWARDING, add_help_option=False)(services.encoder)
 COMMANDS = {story.NAME: story.command, probe.NAME: probe.command}
 for name in OPERATIONS:
+    if name == frame.NAME:
+        app.add_typer(frame.app, name=name)
+        continue
     app.command(name)(taking_job_options(COMMANDS[name]() if name in COMMANDS else operations.command(name)))
 app.command()(taking_job_options(chain.chain))
 app.command()(jobs.jobs)
@@ -83,9 +86,11 @@ app.command()(jobs.retry)
 app.command()(jobs.assets)
 app.command("open")(jobs.open_result)
 app.command()(jobs.fleet)
+app.command()(mcp.mcp)
 app.command()(tenants.usage)
 app.command()(services.certs)
 app.command()(services.doctor)
+app.command()(services.config)
 app.add_typer(destinations.app, name="destinations")
 app.add_typer(keys.app, name="keys")
 app.add_typer(tenants.app, name="tenants")

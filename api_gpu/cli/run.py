@@ -27,8 +27,8 @@ from api_gpu.cli.targets import (
     make_folder,
 )
 from api_gpu.client import Client
-from api_gpu.jobs import Finished, Job
-from api_gpu.outcomes import Clip, Progress
+from api_gpu.jobs import Job
+from api_gpu.outcomes import Clip, Finished, Progress
 from api_gpu.requests import local_file, stems
 from apigpu.options import OPERATIONS
 from servicekit.errors import FailedPrecondition, ServiceError
@@ -36,6 +36,7 @@ from servicekit.errors import FailedPrecondition, ServiceError
 ENDINGS = {"jpeg": "jpg"}
 STANDARD_INPUT = "/dev/stdin"
 Sources = Mapping[str, str | list[str]]
+Submit = Callable[[Client, Sources, Mapping[str, Any]], Job]
 
 
 class Interrupted(Exception):
@@ -52,10 +53,12 @@ def run_operation(
     *,
     force: bool,
     dry_run: bool,
+    submitted: Submit | None = None,
 ) -> None:
     """Run an operation on `sources`, write its results to `out`, or to names of their own, and print where they are.
 
-    `files` are what else the command reads. Raises BadParameter for an `out` that cannot be written to, ServiceError,
+    `files` are what else the command reads; `submitted` submits the job, where the client's method of the operation
+    takes something else. Raises BadParameter for an `out` that cannot be written to, ServiceError,
     and typer.Exit when one of several results failed.
     """
     sources = with_standard_input(sources)
@@ -73,6 +76,8 @@ def run_operation(
         make_folder(targets[ids[0]].parent)
 
     def submit(client: Client, uploaded: Sources) -> Job:
+        if submitted is not None:
+            return submitted(client, uploaded, options)
         values: dict[str, Any] = {**uploaded, **options}
         if ids:
             values[batch] = dict(zip(ids, uploaded[batch], strict=True))

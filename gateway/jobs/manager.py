@@ -16,6 +16,7 @@ from gateway.jobs import checks, graph, model, names, operation, options
 from gateway.jobs.claims import IdempotencyKey
 from gateway.jobs.filenames import read_filenames
 from gateway.jobs.hooks import Webhook
+from gateway.jobs.job_log import of_request
 from gateway.jobs.listing import JobFilter
 from gateway.jobs.model import Failure, Job, Status
 from gateway.jobs.options import CheckedOptions
@@ -25,6 +26,7 @@ from gateway.jobs.queue import TaskQueue
 from gateway.jobs.store import JobStore
 from gateway.sources import Sources
 from gateway.sources.inline import is_inline
+from servicekit import log_context
 from servicekit.errors import (
     Aborted,
     Cancelled,
@@ -131,12 +133,14 @@ class JobManager:
 
     async def enter(self, job: Job, key: IdempotencyKey | None) -> Job:
         """Queue a new job; return it, or that which an earlier request with the key made meanwhile."""
+        job = of_request(job)
         self.check_cost(job)
         self.check_room()
         self._check_queue(job)
         async with self.admit(job):
             job = await (self._add(job) if key is None else self._stored(lambda: self._add_once(job, key)))
-        log.info("job queued", job=job.id, operation=job.operation, tasks=len(job.tasks))
+        log_context.learn(job=job.id)
+        log.info("job queued", operation=job.operation, tasks=len(job.tasks))
         return job
 
     async def checked_options(self, said: jobs_pb2.JobOptions, base_url: str) -> CheckedOptions:
@@ -312,7 +316,7 @@ class JobManager:
 
         await self.store.visible(job_id)
         job = await self.store.update(job_id, step)
-        log.info("job cancelled", job=job_id)
+        log.info("job cancelled")
         return job
 
     async def get(self, job_id: str, wait_seconds: float = 0.0) -> Job:

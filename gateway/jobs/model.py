@@ -4,13 +4,12 @@ Every transition takes a job and returns the job that follows. One that no longe
 completed, cancelled) returns the job unchanged, so that a message delivered twice does no harm.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any
 
 from gateway.callers import DEFAULT_TENANT
-from gateway.fleet.billing import Cost, UsageInterval
+from gateway.fleet.billing import Cost, UsageInterval, ended_usage
 from gateway.jobs.fairness import NORMAL
 from gateway.jobs.hooks import Webhook
 from gateway.jobs.ids import ID as ID
@@ -136,6 +135,9 @@ class Job:
     tenant: str = field(default=DEFAULT_TENANT, metadata=SPARSE)
     priority: str = field(default=NORMAL, metadata=SPARSE)
     deadline: float = field(default=0.0, metadata=SPARSE)
+    # Id of the request that made it, by which logs know it, and its place in a trace (W3C traceparent).
+    request_id: str = field(default="", metadata=SPARSE)
+    traceparent: str = field(default="", metadata=SPARSE)
     # Its film is to play while it is made, and after.
     preview: bool = field(default=False, metadata=SPARSE)
     # The names of its inputs that are assets, by these; and the job whose request it has anew, if there was one.
@@ -230,11 +232,6 @@ def _milliseconds(start: float, end: float) -> int:
 
 
 CANCELLED_CODE = 1  # of gRPC
-
-
-def ended_usage(usage: Iterable[UsageInterval], now: float) -> tuple[UsageInterval, ...]:
-    """Return run time without an open interval."""
-    return tuple(replace(one, ended_at=now) if one.ended_at is None else one for one in usage)
 
 
 def start_task(job: Job, index: int, now: float, attempt_id: str = "") -> Job:

@@ -66,14 +66,21 @@ def items(operation: video_pb2.Operation) -> list[str]:
 
 def budget(operation: video_pb2.Operation) -> float | None:
     """The most that the job may cost, in dollars; None where nothing is said."""
-    fields = kind(operation)[1].ListFields() if is_known(operation) else ()
-    return next((float(value) for field, value in fields if field_rules(field).budget), None)
+    said = _said(kind(operation)[1]) if is_known(operation) else ()
+    return next((float(value) for rules, value in said if rules.budget), None)
 
 
 def output_filename(operation: video_pb2.Operation) -> str:
     """Return the name that the caller gives the result; "" where nothing is said."""
-    fields = kind(operation)[1].ListFields()
-    return next((str(value) for field, value in fields if field_rules(field).filename), "")
+    return next((str(value) for rules, value in _said(kind(operation)[1]) if rules.filename), "")
+
+
+def _said(message: Message) -> Iterator[tuple[options_pb2.FieldRules, Any]]:
+    """Yield what a message says, field by field: with the rules of each, and what a request says that stands in it."""
+    for field, value in message.ListFields():
+        yield field_rules(field), value
+        if field_rules(field).partial:
+            yield from _said(value)
 
 
 def task_operation(operation: video_pb2.Operation, index: int) -> video_pb2.Operation:

@@ -114,6 +114,7 @@ class Presenter:
             priority="" if job.priority == NORMAL else job.priority,
             deadline=timestamp(job.deadline or None),
             preview=self.preview(job),
+            request_id=job.request_id,
             inputs=inputs,
             request=request,
         )

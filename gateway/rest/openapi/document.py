@@ -31,7 +31,8 @@ class OpenApi:
     """ASGI application that responds with the document."""
 
     def __init__(self, table: RouteTable, public_url: str | None) -> None:
-        self._body = JsonBody(dumps(document(table, public_url)))
+        self.document = document(table, public_url)
+        self._body = JsonBody(dumps(self.document))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] not in ("GET", "HEAD"):

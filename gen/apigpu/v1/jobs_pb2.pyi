@@ -145,6 +145,7 @@ class Job(_message.Message):
     REQUEST_FIELD_NUMBER: _builtins.int
     QUEUED_FIELD_NUMBER: _builtins.int
     PROGRESS_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Identity; ids sort by the time of submission."""
     status: Global___Job.Status.ValueType
@@ -167,6 +168,8 @@ class Job(_message.Message):
     """Whose it is: the tenant of the key that submitted it; left out for the tenant "default"."""
     priority: _builtins.str
     """Its priority; left out where it is "normal"."""
+    request_id: _builtins.str
+    """Id of the request that made it, by which the logs of all services know it; absent for jobs of before there was one."""
     @_builtins.property
     def output(self) -> Global___Output:
         """The result; present when COMPLETED, and while it is put where the request wants it."""
@@ -260,10 +263,11 @@ class Job(_message.Message):
         request: Global___JobRequest | None = ...,
         queued: Global___Queued | None = ...,
         progress: Global___Progress | None = ...,
+        request_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "create_time", b"create_time", "deadline", b"deadline", "end_time", b"end_time", "error", b"error", "output", b"output", "preview", b"preview", "progress", b"progress", "queued", b"queued", "quote", b"quote", "request", b"request", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "create_time", b"create_time", "deadline", b"deadline", "delay_time", b"delay_time", "deliveries", b"deliveries", "end_time", b"end_time", "error", b"error", "execution_time", b"execution_time", "id", b"id", "inputs", b"inputs", "metadata", b"metadata", "operation", b"operation", "output", b"output", "preview", b"preview", "priority", b"priority", "processed", b"processed", "progress", b"progress", "queued", b"queued", "quote", b"quote", "request", b"request", "start_time", b"start_time", "status", b"status", "tenant", b"tenant", "total", b"total"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "create_time", b"create_time", "deadline", b"deadline", "delay_time", b"delay_time", "deliveries", b"deliveries", "end_time", b"end_time", "error", b"error", "execution_time", b"execution_time", "id", b"id", "inputs", b"inputs", "metadata", b"metadata", "operation", b"operation", "output", b"output", "preview", b"preview", "priority", b"priority", "processed", b"processed", "progress", b"progress", "queued", b"queued", "quote", b"quote", "request", b"request", "request_id", b"request_id", "start_time", b"start_time", "status", b"status", "tenant", b"tenant", "total", b"total"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -55,7 +55,7 @@ def test_slashes_around_a_path_are_ignored(route):
 
 def test_every_binding_is_listed():
     listed = endpoints()
-    assert len(listed) == len(set(listed)) == len(TABLE.routes) + 4
+    assert len(listed) == len(set(listed)) == len(TABLE.routes) + 7
     assert {"GET /", "POST /video/caption", "GET /assets/{asset}", "GET /files/{id}/{filename}"} <= set(listed)
 
 
