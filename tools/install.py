@@ -31,7 +31,7 @@ def steps(lines: Iterable[str], total: int) -> Iterator[str]:
 def main(lock: Path) -> None:
     """Install a lock. Exits with pip's code where it fails, behind what it said."""
     total = len(PACKAGE.findall(lock.read_text()))
-    print(f"installing the {total} packages of {lock} into {sys.prefix}, some hundred MB; a few minutes", flush=True)
+    print(f"installing the {total} packages of {lock} into {sys.prefix}, about 1.3 GB there; a few minutes", flush=True)
     command = [*PIP, "--require-hashes", "-r", str(lock)]
     said: list[str] = []
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as pip:
