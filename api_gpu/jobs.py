@@ -1,228 +1,26 @@
-"""Jobs and their events, and the calls of JobService: submit, read, list, cancel, follow."""
+"""Jobs, and the calls of JobService: submit, read, list, cancel, retry, follow."""
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
 
 from api_gpu.connection import Connection, Retries
-from api_gpu.destinations import ResultDelivery
-from api_gpu.requests import from_message, to_datetime
-from apigpu.options import Status
-from apigpu.v1 import jobs_pb2, probe_pb2, quote_pb2, video_pb2
+from api_gpu.outcomes import Clip, Finished, JobRecord, Progress, Queued, WaitTimeout, event_of
+from apigpu.v1 import jobs_pb2, video_pb2
 from apigpu.v1.jobs_pb2_grpc import JobServiceStub
-from servicekit.errors import Cancelled, DeadlineExceeded, Internal, ServiceError, Unavailable, from_code
+from servicekit.errors import DeadlineExceeded, ServiceError, Unavailable
 
 PAGE_JOBS = 100
 
 
 @dataclass(frozen=True)
-class ResultFile:
-    """One of the files that a job made: its file name, its asset, a link to it, its MIME type."""
+class Job(JobRecord):
+    """A job as it stood when it was read, and what can be done with it."""
 
-    name: str
-    asset: str
-    url: str
-    content_type: str
-
-
-@dataclass(frozen=True)
-class SceneSpan:
-    """When a scene of a story is seen, in seconds of the film; with a transition from its middle on, and up to it."""
-
-    id: str
-    start: float
-    end: float
-
-
-@dataclass(frozen=True)
-class Clip:
-    """The video of one image of a batch, or of a step of a chain: either `asset` and `video_url`, or `error`.
-
-    `warnings` list how it deviates from the request; `codec` encoded it, for `codec_reason`; `frames_copied` are those
-    of the source, or `whole_reason` says why all were encoded. `duration` (seconds, else None)
-    and `scenes` are those of a story, and `media` is what a probe tells of a file."""
-
-    id: str
-    asset: str
-    video_url: str
-    error: ServiceError | None
-    warnings: tuple[str, ...] = ()
-    codec: str = ""
-    codec_reason: str = ""
-    frames_copied: int = 0
-    whole_reason: str = ""
-    duration: float | None = None
-    scenes: tuple[SceneSpan, ...] = ()
-    media: probe_pb2.MediaReport | None = None
-
-    @classmethod
-    def from_message(cls, message: video_pb2.Video) -> Clip:
-        """Return the clip that the gateway describes."""
-        return from_message(
-            cls,
-            message,
-            error=failure(message.error) if message.HasField("error") else None,
-            warnings=tuple(warning.message for warning in message.warnings),
-            codec=message.encoding.codec,
-            codec_reason=message.encoding.reason,
-            frames_copied=message.encoding.frames_copied,
-            whole_reason=message.encoding.whole_reason,
-            duration=message.duration if message.HasField("duration") else None,
-            scenes=tuple(from_message(SceneSpan, span) for span in message.scenes),
-            media=message.media if message.HasField("media") else None,
-        )
-
-
-def _delivery(message: jobs_pb2.ResultDelivery) -> ResultDelivery:
-    return from_message(ResultDelivery, message, state=jobs_pb2.ResultDelivery.State.Name(message.state))
-
-
-@dataclass(frozen=True)
-class Preview:
-    """A film that plays while the rest of it is made: a link to a playlist of HTTP Live Streaming, and how many seconds
-    can be played now. Its `sound` is there a little later than its first pictures; it is `complete` once nothing more
-    is to come."""
-
-    url: str
-    seconds: float
-    sound: bool
-    complete: bool
-
-
-def _preview(message: jobs_pb2.Job | jobs_pb2.Progress) -> Preview | None:
-    return from_message(Preview, message.preview) if message.HasField("preview") else None
-
-
-@dataclass(frozen=True)
-class Queued:
-    """The job waits; 1 is next. `phase` is "COLD_START" while an encoder is on its way, else "WAITING_FOR_WORKER";
-    `reason` says why none is, "" where that is not known."""
-
-    place: int
-    phase: str = "WAITING_FOR_WORKER"
-    reason: str = ""
-
-
-@dataclass(frozen=True)
-class Progress:
-    """The job runs. `frames_total` is 0 and `seconds_left` None while not known; `total` counts tasks. `phase` is that
-    of the task that is furthest: "ENCODING", or what it waits for, as in Queued. `rented` counts the instances that
-    work on it. `preview` is where its film plays, where that was asked for."""
-
-    frames_done: int
-    frames_total: int
-    fps: float
-    seconds_left: float | None
-    processed: int
-    total: int
-    phase: str = "ENCODING"
-    cost_usd: float | None = None
-    rented: int = 0
-    preview: Preview | None = None
-
-    @classmethod
-    def from_message(cls, message: jobs_pb2.Progress) -> Progress:
-        """Return the progress that the gateway describes."""
-        return from_message(
-            cls,
-            message,
-            seconds_left=message.seconds_left if message.HasField("seconds_left") else None,
-            phase=jobs_pb2.Phase.Name(message.phase),
-            cost_usd=message.cost_usd if message.HasField("cost_usd") else None,
-            preview=_preview(message),
-        )
-
-
-@dataclass(frozen=True)
-class Finished:
-    """The job ended, well or not: always the last event."""
-
-    job: Job
-
-
-Event = Queued | Progress | Clip | Finished
-
-
-@dataclass(frozen=True)
-class Job:
-    """A job as it stood when it was read. `asset` and `video_url` are those of the result, "" before the end and for a
-    batch, which has `clips`, and so are `warnings`, `codec`, `codec_reason`, `frames_copied` and `whole_reason`;
-    `error` says why it did not complete.
-    A result that is an image has `image_url` in place of `video_url`. `files` are all results, the first one first;
-    there are none where a video is all. `duration` (seconds, else None) and `scenes` are those of a story, and
-    `media` is what a probe tells of a file: apigpu.v1.MediaReport, whose `HasField` says what is
-    known. `quote` is what a dry run tells of a job that there is not: apigpu.v1.Quote.
-    `cost_usd` is what it cost so far, None where nothing was rented for it; `metadata` what was noted on it,
-    `deliveries` where its results are put, `preview` where its film plays, where that was asked for. Times are UTC."""
-
-    id: str
-    status: Status
-    operation: str
-    queued_milliseconds: int
-    encoding_milliseconds: int
-    processed: int
-    total: int
-    asset: str
-    video_url: str
-    image_url: str
-    files: tuple[ResultFile, ...]
-    clips: tuple[Clip, ...]
-    error: ServiceError | None
-    created: datetime | None
-    started: datetime | None
-    ended: datetime | None
-    warnings: tuple[str, ...]
-    codec: str
-    codec_reason: str
-    frames_copied: int
-    whole_reason: str
-    cost_usd: float | None
-    metadata: dict[str, str]
-    deliveries: tuple[ResultDelivery, ...]
-    duration: float | None
-    scenes: tuple[SceneSpan, ...]
-    media: probe_pb2.MediaReport | None
-    quote: quote_pb2.Quote | None
-    preview: Preview | None
     service: Jobs = field(repr=False, compare=False)
-
-    @classmethod
-    def from_message(cls, message: jobs_pb2.Job, service: Jobs) -> Job:
-        """Return the job that the gateway describes."""
-        output = message.output
-        return from_message(
-            cls,
-            message,
-            status=Status(jobs_pb2.Job.Status.Name(message.status)),
-            queued_milliseconds=message.delay_time,
-            encoding_milliseconds=message.execution_time,
-            asset=output.asset,
-            video_url=output.video_url,
-            image_url=output.image_url,
-            files=tuple(from_message(ResultFile, file) for file in output.files),
-            clips=tuple(Clip.from_message(video) for video in output.videos),
-            error=failure(message.error) if message.HasField("error") else None,
-            created=to_datetime(message.create_time),
-            started=to_datetime(message.start_time),
-            ended=to_datetime(message.end_time),
-            warnings=tuple(warning.message for warning in output.warnings),
-            codec=output.encoding.codec,
-            codec_reason=output.encoding.reason,
-            frames_copied=output.encoding.frames_copied,
-            whole_reason=output.encoding.whole_reason,
-            cost_usd=message.cost.usd if message.HasField("cost") else None,
-            metadata=dict(message.metadata),
-            deliveries=tuple(_delivery(found) for found in message.deliveries),
-            duration=output.duration if output.HasField("duration") else None,
-            scenes=tuple(from_message(SceneSpan, span) for span in output.scenes),
-            media=output.media if output.HasField("media") else None,
-            quote=message.quote if message.HasField("quote") else None,
-            preview=_preview(message),
-            service=service,
-        )
 
     def refresh(self) -> Job:
         """Read the job again."""
@@ -232,34 +30,70 @@ class Job:
         """Cancel the job. Raises FailedPrecondition when it has ended."""
         self.service.cancel(self.id)
 
-    def watch(self) -> Iterator[Event]:
-        """Yield the events from now to Finished, across restarts of the gateway. Leaving the loop ends no job."""
-        return self.service.watch(self.id)
+    def retry(self) -> Job:
+        """Queue the job anew, which has ended; return the new one. Raises FailedPrecondition when it has not, and when
+        an input is gone."""
+        return self.service.retry(self.id)
 
-    def wait(self) -> Job:
-        """Return the completed job. Raises the error that it failed with, Cancelled, or DeadlineExceeded."""
+    def watch(self, timeout: float | None = None) -> Iterator[Event]:
+        """Yield the events from now to Finished, across restarts of the gateway, for `timeout` seconds at most. Leaving
+        the loop ends no job. Raises WaitTimeout."""
+        return self.service.watch(self.id, timeout)
+
+    def wait(self, timeout: float | None = None) -> Job:
+        """Return the completed job, after `timeout` seconds at most. Raises the error that it failed with, Cancelled,
+        DeadlineExceeded, or WaitTimeout (a TimeoutError), after which it goes on."""
+        if self.ended is not None:
+            return self.checked()
         job = self
-        for event in self.watch():
+        for event in self.watch(timeout):
             if isinstance(event, Finished):
                 job = event.job
         return job.checked()
 
-    def checked(self) -> Job:
-        """Return the job when it completed. Raises like `wait` when it ended otherwise."""
-        if self.status is Status.COMPLETED:
-            return self
-        raise self.error or ENDINGS.get(self.status, Internal)(f"Job {self.id} is {self.status} and says no more.")
+
+Event = Queued | Progress | Clip | Finished[Job]
 
 
-ENDINGS: dict[Status, type[ServiceError]] = {
-    Status.CANCELLED: Cancelled,
-    Status.TIMED_OUT: DeadlineExceeded,
-}
+def submission(
+    operation: video_pb2.Operation, idempotency_key: str, options: jobs_pb2.JobOptions | None
+) -> jobs_pb2.SubmitJobRequest:
+    """Return the request for a job, with a key of its own where it has none, so that it may be sent again."""
+    key = idempotency_key or uuid.uuid4().hex
+    return jobs_pb2.SubmitJobRequest(operation=operation, idempotency_key=key, options=options)
 
 
-def failure(message: video_pb2.Failure) -> ServiceError:
-    """Return the error that a job, or one image of it, carries."""
-    return from_code(message.code, message.message, message.reason, fields=dict(message.fields))
+def retrial(job_id: str, idempotency_key: str) -> jobs_pb2.RetryJobRequest:
+    """Return the request for a retry, with a key of its own where it has none, so that it may be sent again."""
+    return jobs_pb2.RetryJobRequest(id=job_id, idempotency_key=idempotency_key or uuid.uuid4().hex)
+
+
+def cut_off(job_id: str) -> ServiceError:
+    """Return the error of a watch that ended before the job did."""
+    return Unavailable(f"The gateway ended the watch of job {job_id} before the job ended.", reason="CUT_OFF")
+
+
+@dataclass(frozen=True)
+class WaitLimit:
+    """The time until which a job is waited for, of time.monotonic(); None for ever."""
+
+    job_id: str
+    until: float | None
+
+    @classmethod
+    def of(cls, job_id: str, timeout: float | None) -> WaitLimit:
+        """Return the limit of a wait that begins now."""
+        return cls(job_id, None if timeout is None else time.monotonic() + timeout)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """How long a call may take; None for any time."""
+        return None if self.until is None else max(0.0, self.until - time.monotonic())
+
+    def check(self) -> None:
+        """Raise WaitTimeout once the time is over."""
+        if self.seconds_left == 0.0:
+            raise WaitTimeout(f"Job {self.job_id} has not ended in the time that was given; it goes on.")
 
 
 class Jobs:
@@ -280,19 +114,23 @@ class Jobs:
         A gateway that goes away meanwhile is asked again, and makes one job all the same. Raises AlreadyExists for an
         `idempotency_key` that came with another operation.
         """
-        key = idempotency_key or uuid.uuid4().hex
-        request = jobs_pb2.SubmitJobRequest(operation=operation, idempotency_key=key, options=options)
-        answer = self._connection.call_until_answered(self._stub.SubmitJob, request)
-        return Job.from_message(answer.job, self)
+        request = submission(operation, idempotency_key, options)
+        return self._job(self._connection.call_until_answered(self._stub.SubmitJob, request).job)
 
     def get(self, job_id: str) -> Job:
         """Read a job. Raises NotFound."""
         answer = self._connection.call_until_answered(self._stub.GetJob, jobs_pb2.GetJobRequest(id=job_id))
-        return Job.from_message(answer.job, self)
+        return self._job(answer.job)
 
     def cancel(self, job_id: str) -> None:
         """Cancel a job. Raises NotFound, and FailedPrecondition when it has ended."""
         self._connection.call(self._stub.CancelJob, jobs_pb2.CancelJobRequest(id=job_id))
+
+    def retry(self, job_id: str, idempotency_key: str = "") -> Job:
+        """Queue a job anew that has ended. A gateway that goes away meanwhile is asked again, and makes one job all the
+        same."""
+        request = retrial(job_id, idempotency_key)
+        return self._job(self._connection.call_until_answered(self._stub.RetryJob, request).job)
 
     def list(self, wanted: jobs_pb2.ListJobsRequest) -> Iterator[Job]:
         """Yield the jobs that are wanted, the newest first; fetched in pages, as they are needed."""
@@ -300,44 +138,37 @@ class Jobs:
         request.MergeFrom(wanted)
         while True:
             answer = self._connection.call_until_answered(self._stub.ListJobs, request)
-            yield from (Job.from_message(job, self) for job in answer.jobs)
+            yield from map(self._job, answer.jobs)
             if not answer.next_page_token:
                 return
             request.page_token = answer.next_page_token
 
-    def watch(self, job_id: str) -> Iterator[Event]:
+    def watch(self, job_id: str, timeout: float | None = None) -> Iterator[Event]:
         """Follow a job to Finished. A broken stream is opened again, for as long as `Retries` allow."""
-        retries, events = Retries(self._connection), 0
+        retries, events, limit = Retries(self._connection), 0, WaitLimit.of(job_id, timeout)
         while True:
             try:
-                for event in self._watch_once(job_id):
+                for event in self._watch_once(job_id, limit.seconds_left):
                     events += 1
                     retries.got_on(events)
                     yield event
                     if isinstance(event, Finished):
                         return
             except (Unavailable, DeadlineExceeded):
+                limit.check()
                 if not retries.allow():
                     raise
 
-    def _watch_once(self, job_id: str) -> Iterator[Event]:
+    def _watch_once(self, job_id: str, seconds: float | None) -> Iterator[Event]:
         with self._connection.errors():
-            call = self._stub.WatchJob(jobs_pb2.WatchJobRequest(id=job_id), metadata=self._connection.metadata)
+            request = jobs_pb2.WatchJobRequest(id=job_id)
+            call = self._stub.WatchJob(request, metadata=self._connection.metadata, timeout=seconds)
             try:
                 for message in call:
-                    yield self._event(message)
+                    yield event_of(message, self._job)
             finally:
                 call.cancel()
-        raise Unavailable(f"The gateway ended the watch of job {job_id} before the job ended.", reason="CUT_OFF")
+        raise cut_off(job_id)
 
-    def _event(self, message: jobs_pb2.WatchJobResponse) -> Event:
-        match message.WhichOneof("event"):
-            case "queued":
-                queued = message.queued
-                return Queued(queued.place, jobs_pb2.Phase.Name(queued.phase), queued.reason)
-            case "item":
-                return Clip.from_message(message.item)
-            case "finished":
-                return Finished(Job.from_message(message.finished, self))
-            case _:
-                return Progress.from_message(message.progress)
+    def _job(self, message: jobs_pb2.Job) -> Job:
+        return Job.from_message(message, self)

@@ -48,11 +48,16 @@ def local_file(source: Source) -> Path | None:
     return Path(source)
 
 
+def sendable(name: str) -> str:
+    """Return the name of a file as messages can have it: one that is no UTF-8 has marks in it that they refuse."""
+    return name.encode(errors="surrogateescape").decode(errors="replace")
+
+
 def stems(sources: Iterable[Source]) -> list[str]:
     """Return a name for every source: its stem, with -2, -3 … where it would repeat."""
     names: list[str] = []
     for source in sources:
-        text = str(source)
+        text = sendable(str(source))
         stem = "" if text.startswith(INLINE) else Path(text.partition("?")[0]).stem
         stem = stem or "image"
         name, number = stem, 1
@@ -174,18 +179,33 @@ def to_datetime(timestamp: Timestamp) -> datetime | None:
     return timestamp.ToDatetime(tzinfo=UTC) if timestamp.ByteSize() else None
 
 
-def to_plain(message: Message) -> dict[str, Any]:
-    """Return a message as the JSON surface has it: numbers are numbers, and what is not known is left out."""
+def set_times(wanted: Any, since: datetime | None, until: datetime | None) -> None:
+    """Bound a list in time."""
+    if since is not None:
+        wanted.created_after.FromDatetime(since)
+    if until is not None:
+        wanted.created_before.FromDatetime(until)
+
+
+def to_plain(message: Message, *, as_given: bool = False) -> dict[str, Any]:
+    """Return a message as the JSON surface has it: numbers are numbers, and what is not known is left out; `as_given`
+    what is not set is too."""
+    as_given = as_given or message.DESCRIPTOR.GetOptions().Extensions[options_pb2.rules].as_given
     plain: dict[str, Any] = {}
     for field in message.DESCRIPTOR.fields:
         value = getattr(message, field.name)
-        if field.has_presence and not message.HasField(field.name):
+        if not message.HasField(field.name) if field.has_presence else as_given and not value:
             continue
-        plain[field.json_name] = [_plain(field, one) for one in value] if field.is_repeated else _plain(field, value)
+        if field.message_type is not None and field.message_type.GetOptions().map_entry:
+            plain[field.json_name] = dict(value)
+        elif field.is_repeated:
+            plain[field.json_name] = [_plain(field, one, as_given=as_given) for one in value]
+        else:
+            plain[field.json_name] = _plain(field, value, as_given=as_given)
     return plain
 
 
-def _plain(field: Any, value: Any) -> Any:
+def _plain(field: Any, value: Any, *, as_given: bool) -> Any:
     if field.message_type is not None:
-        return to_plain(value)
+        return to_plain(value, as_given=as_given)
     return field.enum_type.values_by_number[value].name if field.enum_type is not None else value

@@ -1,4 +1,4 @@
-"""The scenes of a story, from what a caller gives: files, URLs, assets, or scenes that say more."""
+"""The scenes of a story, and the stills of a request, from what a caller gives: files, URLs, assets, or more."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from apigpu.options import Scene, Source
 from servicekit.media_types import of_filename
 
 VIDEO = "video/"
+STILL_SECONDS = 5.0
+Request = Mapping[str, Any]
+"""The request of an operation, by the names of its method or of the JSON surface."""
 
 
 def scenes_of(
@@ -23,6 +26,18 @@ def scenes_of(
     """
     given = elements(scenes, "scenes")
     return [_scene_of(each, asset_type) if isinstance(each, str | Path) else each for each in given]
+
+
+def asset_names(scenes: Iterable[Source | Scene | Mapping[str, Any]]) -> list[str]:
+    """Return the assets among scenes that are mere sources, whose types say whether they are stills or videos."""
+    return [each for each in elements(scenes, "scenes") if isinstance(each, str) and each.startswith(ASSETS)]
+
+
+def with_ids(img2vid: Request) -> Request:
+    """Return a request whose stills have ids and lengths, also where nothing is said of them."""
+    stills = elements(img2vid.get("images", ()), "img2vid.images")
+    numbered = [{"id": str(place), "seconds": STILL_SECONDS, **still} for place, still in enumerate(stills, 1)]
+    return {**img2vid, "images": numbered}
 
 
 def _scene_of(source: Source, asset_type: Callable[[str], str]) -> Scene:

@@ -14,6 +14,7 @@ from google.bytestream.bytestream_pb2 import WriteRequest
 from google.bytestream.bytestream_pb2_grpc import ByteStreamStub
 
 from api_gpu.connection import Connection, Retries
+from api_gpu.requests import sendable
 from apigpu.v1 import assets_pb2, uploads_pb2
 from apigpu.v1.assets_pb2_grpc import AssetServiceStub
 from apigpu.v1.uploads_pb2_grpc import UploadServiceStub
@@ -91,7 +92,11 @@ class SingleUpload:
 
     def _send(self) -> None:
         stub = AssetServiceStub(self.connection.channel)
-        self.call = stub.UploadAsset.future(self.messages, metadata=self.connection.metadata)
+        try:
+            self.call = stub.UploadAsset.future(self.messages, metadata=self.connection.metadata)
+        except BaseException:  # the connection was closed meanwhile
+            self.messages.close()
+            raise
 
     def _result(self) -> assets_pb2.Asset:
         try:
@@ -156,7 +161,7 @@ class UploadMessages(Iterator[assets_pb2.UploadAssetRequest]):
         self._file.close()
 
     def _generate(self) -> Generator[assets_pb2.UploadAssetRequest, None, None]:
-        header = assets_pb2.UploadHeader(filename=self._path.name, size_bytes=self._size_bytes)
+        header = assets_pb2.UploadHeader(filename=sendable(self._path.name), size_bytes=self._size_bytes)
         yield assets_pb2.UploadAssetRequest(header=header)
         while data := self._file.read(CHUNK_BYTES):
             self._checksum.add(data)
@@ -209,8 +214,12 @@ class ResumableUpload:
     def begin(cls, path: Path, connection: Connection, on_bytes: OnBytes | None) -> "ResumableUpload":
         """Begin to send a file. Raises OSError, and ServiceError where the gateway refuses it."""
         upload = cls(path, connection, on_bytes, FileVersion.of(path), ChecksumBeside())
-        upload._create()
-        upload._send(0)
+        try:
+            upload._create()
+            upload._send(0)
+        except BaseException:
+            upload.checksum.close()
+            raise
         return upload
 
     def asset(self) -> assets_pb2.Asset:
@@ -241,7 +250,7 @@ class ResumableUpload:
         """Begin an upload at the gateway, of which nothing is kept yet; one alone, however often it is asked."""
         key = ("idempotency-key", str(uuid.uuid4()))
         method = UploadServiceStub(self.connection.channel).CreateUpload
-        request = uploads_pb2.CreateUploadRequest(filename=self.path.name, size_bytes=self.version.size_bytes)
+        request = uploads_pb2.CreateUploadRequest(filename=sendable(self.path.name), size_bytes=self.version.size_bytes)
         self.name = self.connection.call_until_answered(method, request, (key,)).upload.name
 
     def _verify(self, asset: assets_pb2.Asset) -> None:

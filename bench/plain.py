@@ -52,6 +52,16 @@ def make_video(out: Path, seconds: float, size: str, *options: str) -> None:
     ffmpeg(*inputs, *ENCODE[:2], "-preset", "ultrafast", "-crf", "28", *ENCODE[-2:], *options, "-c:a", "aac", out)
 
 
+def make_long_video(out: Path, seconds: int, size: str, clip_seconds: int = 10) -> None:
+    """A video of a short one, again and again, with a keyframe every two seconds; its sound is of one piece, as packets
+    of sound do not end where pictures do."""
+    clip, tone = out.with_suffix(".clip.mp4"), ("-f", "lavfi", "-i", f"sine=sample_rate=48000:duration={seconds}")
+    make_video(clip, clip_seconds, size, "-g", "50")
+    streams = ("-map", "0:v", "-map", "1:a", "-c:v", "copy", "-c:a", "aac", *FASTSTART)
+    ffmpeg("-stream_loop", str(seconds // clip_seconds - 1), "-an", "-i", clip, *tone, *streams, out)
+    clip.unlink()
+
+
 def make_uneven_video(out: Path, seconds: float) -> None:
     """A moving picture with a tone, whose frames come at uneven times; Matroska."""
     picture = "testsrc2=size=640x360:rate=25,setpts='(N*0.04+mod(N,3)*0.008)/TB'"

@@ -7,7 +7,7 @@ import json
 import sys
 import time
 import urllib.request
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,7 +31,7 @@ from gateway.jobs.setup import start_jobs
 from gateway.jobs.store import JobStore
 from gateway.sources import Sources
 from gateway.sources.fetch import Fetcher, FetchLimits
-from gateway.workers.base import EncodeJob, EncoderBusy, Events, Outcome
+from gateway.workers.base import EncodeJob, Encoder, EncoderBusy, Events, Outcome
 from gateway.workers.pool import Pool
 from servicekit.chunks import Checksum
 from servicekit.process import die_with_parent
@@ -80,6 +80,9 @@ class SimulatedEncoder:
 
     async def release(self, task_id: str) -> None:
         """Have nothing to drop."""
+
+    async def until_ended(self, task_id: str) -> None:
+        """Have nothing to clean up."""
 
     async def close(self) -> None:
         """Have nothing to close."""
@@ -164,6 +167,7 @@ class World:
     server: Server
     manager: JobManager
     pool: Pool
+    assets: AssetStore
     asset: str
 
     async def one(self) -> Job:
@@ -201,14 +205,15 @@ async def world(
     *,
     reports: int = 4,
     followers: int = 0,
-    ack_wait_seconds: float = 10.0,
+    make: Callable[[int], Encoder] | None = None,
 ) -> AsyncIterator[World]:
-    """Open a world, with so many `followers` beside the gateway, until the block is left; all encoders answer."""
+    """Open a world, with so many `followers` beside the gateway, until the block is left; all encoders answer. They are
+    what `make` returns for their numbers, where it is given."""
     async with serving(folder) as server, contextlib.AsyncExitStack() as stack:
         pool = Pool()
         stack.push_async_callback(pool.close)
         for number in range(encoders):
-            pool.add(SimulatedEncoder(f"encoder-{number}", task_seconds, reports))
+            pool.add(make(number) if make else SimulatedEncoder(f"encoder-{number}", task_seconds, reports))
         jetstream = await JetStream.open(server.url, folder, 30)
         stack.push_async_callback(jetstream.close)
         assets = AssetStore(str(folder / "assets"), retention_seconds=KEPT_SECONDS, max_bytes=MAX_BYTES)
@@ -229,7 +234,7 @@ async def world(
             asset = (await writer.commit()).name
         while pool.ready < encoders:
             await asyncio.sleep(0.05)
-        yield World(server, manager, pool, asset)
+        yield World(server, manager, pool, assets, asset)
 
 
 async def followed(jetstream: JetStream, stack: contextlib.AsyncExitStack) -> JobStore:

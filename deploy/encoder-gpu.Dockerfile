@@ -19,6 +19,7 @@ COPY gateway gateway
 COPY encoder encoder
 COPY api_gpu api_gpu
 COPY gen gen
+COPY docs docs
 RUN sh packages.sh install encoder,nvenc,cjk
 
 FROM python:3.12-slim-bookworm

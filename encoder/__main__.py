@@ -1,4 +1,5 @@
-"""`python -m encoder` serves; `python -m encoder doctor` prints what this machine can do, as JSON."""
+"""`python -m encoder` serves; `python -m encoder doctor` prints what this machine can do, and `config` the settings in
+force, as JSON."""
 
 import asyncio
 import json
@@ -13,15 +14,15 @@ import structlog
 from encoder.config import EncoderSettings
 from encoder.server import app
 from encoder.tasks import capabilities
-from servicekit import logs
-from servicekit.config import ConfigError
+from servicekit import logs, tracing
+from servicekit.config import ConfigError, print_report
 from servicekit.connections import raise_descriptor_limit
 from servicekit.server import stop_signal
 from servicekit.tasks import cancel_and_wait
 
 log = structlog.get_logger("encoder")
 
-USAGE = "usage: python -m encoder [doctor]"
+USAGE = "usage: python -m encoder [doctor | config]"
 
 
 async def serve(settings: EncoderSettings) -> None:
@@ -37,18 +38,21 @@ async def serve(settings: EncoderSettings) -> None:
 
 def main(arguments: list[str]) -> int:
     """Run the command; return the exit code. 2: a setting or the command line is wrong."""
-    if arguments not in ([], ["doctor"]):
+    if arguments not in ([], ["doctor"], ["config"]):
         print(USAGE, file=sys.stderr)
         return 2
+    if arguments == ["config"]:
+        return print_report(EncoderSettings)
     try:
         settings = EncoderSettings.load()
         if arguments:
-            logs.configure("encoder", settings.log_level, None)
+            logs.configure("encoder", settings.log_level, None, settings.log_format)
             print(json.dumps(asyncio.run(capabilities.report(settings)), indent=2))
             return 0
-        logs.configure("encoder", settings.log_level, settings.logs_dir)
+        logs.configure("encoder", settings.log_level, settings.logs_dir, settings.log_format)
         raise_descriptor_limit()
-        asyncio.run(serve(settings))
+        with tracing.configured("encoder", capabilities.VERSION):
+            asyncio.run(serve(settings))
     except ConfigError as error:
         print(error, file=sys.stderr)
         return 2

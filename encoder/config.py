@@ -1,18 +1,20 @@
 """Settings of the encoder: one environment variable each, named like the field in capitals."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationInfo, field_validator
 
 from encoder.codecs import AUTO, CODECS
 from encoder.codecs.base import PRESETS as X264_PRESETS
-from encoder.codecs.nvenc.request import FORMATS, MAX_B_FRAMES, MAX_CQ, MAX_LOOKAHEAD
+from encoder.codecs.nvenc.request import FORMATS as NVENC_FORMATS
+from encoder.codecs.nvenc.request import MAX_B_FRAMES, MAX_CQ, MAX_LOOKAHEAD
 from encoder.codecs.nvenc.request import PRESETS as NVENC_PRESETS
 from encoder.sandbox.sandboxes import AUTO as AUTO_SANDBOX
 from encoder.sandbox.sandboxes import SANDBOXES
 from servicekit.config import Cidrs, PortOrNone, SessionToken, Settings
-from servicekit.logs import LEVELS
+from servicekit.logs import AUTO as AUTO_FORMAT
+from servicekit.logs import FORMATS, LEVELS
 from servicekit.server_tls import ReloadingIdentity
 from servicekit.tls import Identity, IdentityFiles
 
@@ -32,6 +34,9 @@ def one_of(*known: str) -> AfterValidator:
 
 class EncoderSettings(Settings):
     """The settings of an encoder. Every value is checked at the start."""
+
+    tables: ClassVar[tuple[str, ...]] = ("encoder",)
+    own_tables: ClassVar[tuple[str, ...]] = ("encoder", "")
 
     host: str = "0.0.0.0"
     port: int = Field(50052, ge=0, le=65535)
@@ -53,6 +58,7 @@ class EncoderSettings(Settings):
     min_free_bytes: Annotated[int, Field(ge=0)] | None = None
     logs_dir: Path = Path("logs")
     log_level: Annotated[str, BeforeValidator(str.lower), one_of(*LEVELS)] = "info"
+    log_format: Annotated[str, BeforeValidator(str.lower), one_of(*FORMATS)] = AUTO_FORMAT
 
     batch_size: int = Field(3, ge=1, le=64)
     max_input_bytes: int = Field(8 * 1024**3, ge=1)
@@ -72,7 +78,7 @@ class EncoderSettings(Settings):
     codec: Annotated[str, one_of(AUTO, *CODECS)] = AUTO
     x264_preset: Annotated[str, one_of(*X264_PRESETS)] = "veryfast"
     crf: int = Field(23, ge=0, le=51)
-    nvenc_format: Annotated[str, one_of(*FORMATS)] = "h264"
+    nvenc_format: Annotated[str, one_of(*NVENC_FORMATS)] = "h264"
     nvenc_preset: Annotated[str, one_of(*NVENC_PRESETS)] = "P4"
     nvenc_cq: int = Field(23, ge=1, le=63)
     nvenc_b_frames: int = Field(2, ge=0, le=MAX_B_FRAMES)

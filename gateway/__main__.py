@@ -1,4 +1,4 @@
-"""`python -m gateway`: serve until SIGTERM."""
+"""`python -m gateway` serves until SIGTERM; `python -m gateway config` prints the settings in force, as JSON."""
 
 import asyncio
 import os
@@ -9,20 +9,30 @@ os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 from gateway.app import ConnectionLost, serve
 from gateway.config import GatewaySettings
-from servicekit.config import ConfigError
+from gateway.version import VERSION
+from servicekit import tracing
+from servicekit.config import ConfigError, print_report
 from servicekit.connections import raise_descriptor_limit
 from servicekit.logs import configure
 
 BAD_SETTING = 2
+USAGE = "usage: python -m gateway [config]"
 
 
 def main() -> None:
-    """Read the settings and serve. Exit with 2 for a setting that cannot be used, with 1 when NATS is lost."""
+    """Read the settings and serve. Exit with 2 for a setting or an argument that cannot be used, with 1 when NATS is
+    lost."""
+    if sys.argv[1:] == ["config"]:
+        sys.exit(print_report(GatewaySettings))
+    if sys.argv[1:]:
+        print(USAGE, file=sys.stderr)
+        sys.exit(BAD_SETTING)
     try:
         settings = GatewaySettings.load()
-        configure("gateway", settings.log_level, settings.logs_dir)
+        configure("gateway", settings.log_level, settings.logs_dir, settings.log_format)
         raise_descriptor_limit()
-        asyncio.run(serve(settings))
+        with tracing.configured("gateway", VERSION):
+            asyncio.run(serve(settings))
     except ConfigError as error:
         print(f"gateway: {error}", file=sys.stderr)
         sys.exit(BAD_SETTING)

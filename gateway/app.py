@@ -28,6 +28,7 @@ from gateway.components import Components, followed
 from gateway.config import GatewaySettings
 from gateway.fleet.providers.base import EndpointConfig, ServerlessProvider
 from gateway.jobs.quote import Quoter
+from gateway.metrics import ENCODER
 from gateway.monitor import GatewayMonitor
 from gateway.ratelimit import KeyRateLimit
 from gateway.rest.routes import PUBLIC, endpoints
@@ -222,7 +223,7 @@ async def _start_http(
     rest = RestSettings(cors_allow_origins=settings.cors_allow_origins, public_url=settings.public_url or None)
     worker_links = None
     if any(isinstance(provider, ServerlessProvider) for provider in components.providers.values()):
-        transfers = TransferSlots(settings.max_transfers)
+        transfers = TransferSlots(settings.max_transfers, peer=ENCODER)
         worker_links = WorkerLinks(components.tickets, links, assets, components.sources, transfers)
     # Not those of callers with a key: links are given to others, who may be slow.
     app = build_app(

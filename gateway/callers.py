@@ -59,6 +59,13 @@ class Caller:
         """Return True if what is a tenant's exists for the caller."""
         return self.sight in (None, tenant)
 
+    def sight_of(self, tenant: str) -> str | None:
+        """Return whose a list is that is asked for of a tenant ("": of all that the caller may see); None for all. What
+        is another tenant's is not there: "", which nobody has."""
+        if not tenant:
+            return self.sight
+        return tenant if self.may_see(tenant) else ""
+
     def check(self, method: str) -> None:
         """Raise PermissionDenied for a method that none of the key's scopes allows."""
         wanted = scopes_of(method)

@@ -97,6 +97,8 @@ class Components:
         stack.push_async_callback(cancel_and_wait, asyncio.create_task(sweeping))
         store = await _job_store(settings, jetstream, stack)
         queue, progress = TaskQueue(await jetstream.queue("tasks", settings.ack_wait_seconds)), ProgressBus(jetstream)
+        store.index.on_end.append(progress.kept.forget)
+        await stack.enter_async_context(progress.keeping())
         links = LinkSigner(link_secret(settings), settings.link_ttl_seconds)
         own = OwnEndpoints(parts=[lambda: jetstream.endpoints, lambda: grpc_endpoints(pool)])
         direct = _direct_links(settings, assets, links, stack)

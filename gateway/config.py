@@ -1,7 +1,7 @@
 """The gateway's settings. Every field is an environment variable of the same name in capitals."""
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 
@@ -9,7 +9,7 @@ from gateway.assets.bucket import CLOUDS
 from gateway.fleet.settings import FleetSettings, Seconds
 from gateway.webhooks.signing import check_secret
 from gateway.workers.static import EncoderName
-from servicekit.config import Cidrs, CommaList, ConfigError, PortOrNone, SessionToken
+from servicekit.config import HOLDS_SECRET, Cidrs, CommaList, ConfigError, PortOrNone, SessionToken
 
 DAY_SECONDS = 86_400.0
 GIB = 1024**3
@@ -25,6 +25,8 @@ def split_secrets(value: SecretStr) -> tuple[str, ...]:
 class GatewaySettings(FleetSettings):
     """Read the settings of the gateway; docs/reference/settings.md tells of each, as a test holds."""
 
+    own_tables: ClassVar[tuple[str, ...]] = ("gateway", "")
+
     host: str = "0.0.0.0"
     port: Port = 3000
     grpc_port: Port = 50051
@@ -37,6 +39,7 @@ class GatewaySettings(FleetSettings):
     data_dir: Path = Path(".api-gpu")
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["auto", "json", "console"] = "auto"
     logs_dir: Path = Path("logs")
     cors_allow_origins: CommaList[str] = ("*",)
 
@@ -49,7 +52,7 @@ class GatewaySettings(FleetSettings):
     encoder_ca: Path = Path(".api-gpu/certs/ca.crt")
     session_token: SessionToken = SecretStr("")
 
-    nats_url: str = ""
+    nats_url: Annotated[str, HOLDS_SECRET] = ""
     nats_replicas: Annotated[int, Field(ge=1, le=5)] = 1
     nats_connect_seconds: Seconds = 10.0
     ack_wait_seconds: Annotated[float, Field(ge=1)] = 10.0

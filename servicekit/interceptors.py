@@ -5,16 +5,18 @@ It alone turns exceptions into statuses. Text of an exception that is not a Serv
 
 import asyncio
 import functools
+import re
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import AbstractContextManager, AsyncExitStack, aclosing, asynccontextmanager, nullcontext
 from typing import Any
 
 import grpc
 import structlog
 from google.protobuf.message import DecodeError
 
+from servicekit import log_context, tracing
 from servicekit.errors import (
     DETAILS_KEY,
     DeadlineExceeded,
@@ -30,6 +32,7 @@ log = structlog.get_logger("servicekit.rpc")
 Context = grpc.aio.ServicerContext[Any, Any]
 Around = Callable[[str, Context], Any]
 REQUEST_ID = "x-request-id"
+_REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 NO_SUCH_METHOD = "NO_SUCH_METHOD"
 # What calls of methods that there are not are counted as: callers name them.
 NO_METHOD = "unknown/unknown"
@@ -165,7 +168,7 @@ def error_boundary(max_call_seconds: float) -> AroundCall:
         call_id = request_id(context)
         context.set_trailing_metadata(((REQUEST_ID, call_id),))
         code, name = "OK", method
-        with structlog.contextvars.bound_contextvars(request_id=call_id):
+        with log_context.about(request_id=call_id), _traced(method, context):
             try:
                 async with AsyncExitStack() as stack:
                     if not method.startswith(QUIET):
@@ -199,9 +202,21 @@ def error_boundary(max_call_seconds: float) -> AroundCall:
     return AroundCall(around, is_outermost=True)
 
 
+def _traced(method: str, context: Context) -> AbstractContextManager[object]:
+    """Have a call be a span, but for those of monitors, and looks at encoders."""
+    if method.startswith(QUIET) or method in POLLED:
+        return nullcontext()
+    return tracing.border(method.lstrip("/"), metadata(context).get(tracing.HEADER, ""))
+
+
 def request_id(context: Context) -> str:
     """Return the id that the caller gave its call, else a new one."""
-    return metadata(context).get(REQUEST_ID) or secrets.token_hex(8)
+    return valid_request_id(metadata(context).get(REQUEST_ID, ""))
+
+
+def valid_request_id(given: str) -> str:
+    """Return an id that a caller gave if it can stand in logs and records, else a new one."""
+    return given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
 
 
 async def abort(context: Context, error: ServiceError, request_id: str) -> None:

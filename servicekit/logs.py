@@ -1,4 +1,4 @@
-"""Logs by structlog, one line an event: text on a terminal, JSON elsewhere and in the file."""
+"""Logs by structlog, one line an event: text on a terminal or where it is wanted, JSON elsewhere and in the file."""
 
 import logging
 import logging.handlers
@@ -10,8 +10,11 @@ from typing import Any
 import structlog
 
 from servicekit.disk import DiskFloor
+from servicekit.log_context import add_ids
 
 LEVELS = ("debug", "info", "warning", "error")
+# How lines on stderr look; auto: for people on a terminal, else for programs.
+AUTO, JSON, CONSOLE = FORMATS = ("auto", "json", "console")
 FILE_BYTES = 10 * 1024 * 1024
 FILES = 5
 # Of warnings and errors of one kind so many are written in so many seconds.
@@ -22,10 +25,11 @@ MAX_EVENT_LETTERS = 200
 FLOOR_SHARE = 0.5
 
 
-def configure(service: str, level: str, logs_dir: Path | None) -> None:
-    """Send structlog and logging to stderr and, where `logs_dir` is given, to a rotated file there."""
+def configure(service: str, level: str, logs_dir: Path | None, log_format: str = AUTO) -> None:
+    """Send structlog and logging to stderr in one of FORMATS and, where `logs_dir` is given, to a rotated file there,
+    which is of JSON."""
     shared: list[Any] = [
-        structlog.contextvars.merge_contextvars,
+        add_ids,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -38,9 +42,11 @@ def configure(service: str, level: str, logs_dir: Path | None) -> None:
     )
     as_json = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     # Plain tracebacks: those of rich show the values of variables, keys among them, and hold the loop for a second.
-    as_text = [structlog.dev.ConsoleRenderer(colors=True, exception_formatter=structlog.dev.plain_traceback)]
+    is_terminal = sys.stderr.isatty()
+    as_text = [structlog.dev.ConsoleRenderer(colors=is_terminal, exception_formatter=structlog.dev.plain_traceback)]
     stderr = logging.StreamHandler(sys.stderr)
-    stderr.setFormatter(_formatter(as_text if sys.stderr.isatty() else as_json, shared))
+    is_text = log_format == CONSOLE or (log_format == AUTO and is_terminal)
+    stderr.setFormatter(_formatter(as_text if is_text else as_json, shared))
     handlers: list[logging.Handler] = [stderr]
     if logs_dir is not None:
         logs_dir.mkdir(parents=True, exist_ok=True)

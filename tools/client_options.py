@@ -373,6 +373,16 @@ def rows_of(message: Descriptor, path: str, python_path: str) -> Iterator[tuple[
         json_path, name = path + field.descriptor.name, python_path + field.name
         inner: Any = field.descriptor.message_type
         own = ("", "") if field.client.hidden else (f"`{name}`", f"`{flag_text(field)}`")
+        if field.rules.partial:  # a page of its own tells of it
+            yield (
+                f"`{json_path}`",
+                f"`{name}`",
+                f"`{name} …`",
+                f"as [{name}]({name}.md#options)",
+                "",
+                field.description,
+            )
+            continue
         if inner is None or field.descriptor.is_repeated:
             yield (f"`{json_path}`", *own, values(field), field.default, field.description)
         if inner is not None and field.descriptor.is_repeated:

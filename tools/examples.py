@@ -30,11 +30,14 @@ def read() -> dict[str, dict[str, Any]]:
 def completed() -> dict[str, dict[str, Any]]:
     """Return the examples with all that the gateway writes into answers, also where it is empty.
 
-    Raises InvalidArgument for what no message has, KeyError for a method that there is not.
+    Raises InvalidArgument for what no message has, SystemExit for a method without an example, and for one that there
+    is not.
     """
     answers = {f"{service.name}.{method.name}": method.output_type for service in PUBLIC for method in service.methods}
     found = read()
     call = found.pop(WEBHOOK)
+    if odd := answers.keys() ^ found.keys():
+        raise SystemExit(f"protos/examples must have each method, and no other, in the file of its service: {min(odd)}")
     told = {
         name: {REQUEST: example[REQUEST], RESPONSE: _written(answers[name], example[RESPONSE])}
         for name, example in found.items()

@@ -1,4 +1,5 @@
-"""Write the parts of the docs that follow from the code: the gRPC API, the command line, the options of operations.
+"""Write the parts of the docs that follow from the code: the gRPC API, the command line, the options of operations, a
+collection of requests, workflows of n8n.
 
 reference.py write      write the pages
 reference.py check      fail when a page is not what the code gives
@@ -23,7 +24,7 @@ from google.protobuf.descriptor_pb2 import (
 
 from api_gpu.cli.main import app
 from gateway.rest.openapi.schemas import comments
-from tools import client_options
+from tools import client_options, collection, workflows
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "apigpu.v1"
@@ -179,6 +180,8 @@ def pages() -> dict[Path, str]:
     """Return the text of every page that is generated, or has a part that is."""
     reference, operations = ROOT / "docs" / "reference", ROOT / "docs" / "operations"
     written = {reference / "grpc.md": grpc_page(), reference / "command-line.md": command_line_page()}
+    written[ROOT / "docs" / "collections" / "api-gpu.postman_collection.json"] = collection.text()
+    written |= {ROOT / "docs" / "n8n" / name: text for name, text in workflows.texts().items()}
     known = dict(client_options.operations())
     return written | {page: options_in(page) for page in operations.glob("*.md") if page.stem in known}
 
@@ -188,6 +191,7 @@ def main(mode: str) -> None:
     stale = []
     for page, text in pages().items():
         if mode == "write":
+            page.parent.mkdir(exist_ok=True)
             page.write_text(text)
         elif not page.exists() or page.read_text() != text:
             stale.append(str(page.relative_to(ROOT)))

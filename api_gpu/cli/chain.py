@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from api_gpu.cli.operations import DryRunOption, ForceOption
+from api_gpu.cli.options import FAILED
 from api_gpu.cli.plans import beside, check_inputs, read_plan
 
 if TYPE_CHECKING:
@@ -39,7 +39,8 @@ def chain(
     The plan is that of `POST /jobs {"chain": …}`, and may name local files by their places in
     its folder, which are uploaded.
     """
-    from api_gpu.cli.run import JobRunner, check_targets, file_target, is_standard, print_warnings, tell_files
+    from api_gpu.cli.run import JobRunner, print_warnings, tell_files
+    from api_gpu.cli.targets import check_targets, file_target, is_standard, may_write
     from api_gpu.requests import fill, local_file
     from apigpu.v1 import video_pb2
 
@@ -47,9 +48,9 @@ def chain(
     inputs = beside(plan, fill(operation.chain, **read_plan(plan, operation.chain.DESCRIPTOR, "chain")))
     check_inputs(inputs)
     sources = {str(each.source): str(each.source) for each in inputs}
-    if out is not None and (out.suffix or is_standard(out)) and not out.is_dir():
-        files = [file for source in sources if (file := local_file(source))]
-        check_targets([file_target(out)], [plan, *files], force=force or dry_run)
+    files = [plan, *(file for source in sources if (file := local_file(source)))]
+    is_file = out is not None and not out.is_dir() and bool(out.suffix or is_standard(out) or os.path.lexists(out))
+    replaced = check_targets([file_target(out)], files, force=force or dry_run) if out and is_file else ()
 
     def submit(client: Client, uploaded: Sources) -> Job:
         for each in inputs:
@@ -59,15 +60,17 @@ def chain(
     with context.obj.client() as client, context.obj.display() as display:
         runner = JobRunner(client.quoting() if dry_run else client, display, context.obj)
         job = runner.run(sources, submit).checked()
-        written = []
+        written, is_whole = [], True
         for target, asset in targets_of(client, job, out, plan.stem).items():
-            if os.path.lexists(target) and not force and target != out:
-                print(f"api-gpu: {target} exists; --force replaces it, the result is {asset}", file=sys.stderr)
-                continue
-            runner.fetch(asset, target)
-            written.append(target)
+            if target in replaced or is_standard(target) or may_write(asset, target, files, force=force):
+                runner.fetch(asset, target, replaces=force or target in replaced)
+                written.append(target)
+            else:
+                is_whole = False
     print_warnings(text for clip in job.clips for text in clip.warnings)
     tell_files(context.obj, job, written)
+    if not is_whole:
+        raise typer.Exit(FAILED)
 
 
 def targets_of(client: Client, job: Job, out: Path | None, stem: str) -> dict[Path, str]:

@@ -9,8 +9,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
 from rich.text import Text
 
-from api_gpu.jobs import Clip, Event, Finished, Job, Queued
-from api_gpu.jobs import Progress as JobProgress
+from api_gpu.jobs import Event, Job
+from api_gpu.outcomes import Clip, Finished, Queued
+from api_gpu.outcomes import Progress as JobProgress
 from api_gpu.uploads import OnBytes
 
 LINE_SECONDS = 2.0

@@ -87,6 +87,32 @@ def cancel(context: typer.Context, job: str) -> None:
     context.obj.show({"job": job, "status": "CANCELLED"}, lambda _: print(f"job {job} is cancelled"))
 
 
+def retry(context: typer.Context, job: str) -> None:
+    """Queue a job anew that has ended, with the same inputs and options, and print the new one's id."""
+    with context.obj.client() as client:
+        context.obj.show(client.retry(job), lambda made: print(made.id))
+
+
+def assets(
+    context: typer.Context,
+    kind: Annotated[
+        str, typer.Option("--type", help="Only files of this MIME type, or kind: video, image, audio.")
+    ] = "",
+    limit: Annotated[int, typer.Option(min=1, help="Files to list.")] = 20,
+    since: Annotated[datetime | None, typer.Option(help="Only files that were stored then or later, UTC.")] = None,
+    until: Annotated[datetime | None, typer.Option(help="Only files that were stored before, UTC.")] = None,
+    tenant: Annotated[str, typer.Option(help="Only files of this tenant, for a key with the scope admin.")] = "",
+) -> None:
+    """List the files at the gateway, the newest first: uploads, and results of jobs."""
+    from itertools import islice
+
+    from api_gpu.cli.tables import print_assets
+
+    with context.obj.client() as client:
+        found = client.assets(kind, since=since, until=until, tenant=tenant)
+        context.obj.show(list(islice(found, limit)), print_assets)
+
+
 def fleet(
     context: typer.Context,
     costs: Annotated[bool, typer.Option("--costs", help="Show what was spent, by day and provider.")] = False,

@@ -6,12 +6,13 @@ by Ctrl-C.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 
 import typer
 
-from api_gpu.cli import chain, destinations, jobs, keys, operations, probe, runpod, services, story, tenants
+from api_gpu.cli import chain, destinations, frame, jobs, keys, mcp, operations, probe, runpod, services, story, tenants
 from api_gpu.cli.job_options import taking_job_options
 from api_gpu.cli.options import (
     DATA_DIR,
@@ -73,16 +74,23 @@ app.command(context_settings=services.FORWARDING, add_help_option=False)(service
 app.command(context_settings=services.FORWARDING, add_help_option=False)(services.encoder)
 COMMANDS = {story.NAME: story.command, probe.NAME: probe.command}
 for name in OPERATIONS:
+    if name == frame.NAME:
+        app.add_typer(frame.app, name=name)
+        continue
     app.command(name)(taking_job_options(COMMANDS[name]() if name in COMMANDS else operations.command(name)))
 app.command()(taking_job_options(chain.chain))
 app.command()(jobs.jobs)
 app.command()(jobs.watch)
 app.command()(jobs.cancel)
+app.command()(jobs.retry)
+app.command()(jobs.assets)
 app.command("open")(jobs.open_result)
 app.command()(jobs.fleet)
+app.command()(mcp.mcp)
 app.command()(tenants.usage)
 app.command()(services.certs)
 app.command()(services.doctor)
+app.command()(services.config)
 app.add_typer(destinations.app, name="destinations")
 app.add_typer(keys.app, name="keys")
 app.add_typer(tenants.app, name="tenants")
@@ -98,11 +106,18 @@ def exit_code(error: Exception) -> int | None:
         if isinstance(error, kind):
             print(f"api-gpu: {error}", file=sys.stderr)
             return code
+    if isinstance(error, OSError) and error.filename is not None:  # a file that the system refuses, by whatever name
+        print(f"api-gpu: {error.filename}: {error.strerror}", file=sys.stderr)
+        return FAILED
     return None
 
 
 def main() -> None:
     """Entry point."""
+    # Names of files that are no UTF-8 are printed as they are.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="surrogateescape")
     try:
         app()
     except BrokenPipeError:

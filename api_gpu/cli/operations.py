@@ -25,6 +25,7 @@ DryRunOption = Annotated[bool, typer.Option("--dry-run", help=DRY_RUN_HELP)]
 SOURCES = "Inputs are local files, URLs that the gateway can reach, or names of assets."
 STANDARD_INPUT_HELP = "- is standard input."
 COLORS = "A COLOR is '#RRGGBB' or '#RRGGBBAA' (AA is opacity), in quotes."
+COLOR_METAVAR, COLOR = "COLOR", re.compile("#[0-9A-Fa-f]{6}([0-9A-Fa-f]{2})?")
 ANY = inspect.Parameter.POSITIONAL_OR_KEYWORD
 
 
@@ -54,6 +55,8 @@ class Flag:
             name = f"{name}/--no-{option.flag}"
         elif kind in (int, float):
             settings = {"min": option.minimum, "max": option.maximum}
+        elif option.metavar == COLOR_METAVAR:
+            settings["callback"] = check_color
         info = typer.Option(
             name,
             help=re.sub(r"`(\w+)`", lambda found: f"--{found.group(1).replace('_', '-')}", option.help),
@@ -64,6 +67,13 @@ class Flag:
         if self.is_optional:
             return inspect.Parameter(self.key, ANY, default=None, annotation=Annotated[kind | None, info])
         return inspect.Parameter(self.key, ANY, default=False, annotation=Annotated[bool, info])
+
+
+def check_color(value: str | None) -> str | None:
+    """Return a color. Raises BadParameter for what is none."""
+    if value is not None and not COLOR.fullmatch(value):
+        raise typer.BadParameter(f"{value!r} is no color; give one like '#FFCC00', in quotes")
+    return value
 
 
 def listed_class(kind: Any) -> Any:
@@ -122,7 +132,7 @@ def command(name: str) -> Callable[..., None]:
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {}
     run.__name__ = name
-    colors = [COLORS] if any(flag.option.metavar == "COLOR" for flag in flags) else []
+    colors = [COLORS] if any(flag.option.metavar == COLOR_METAVAR for flag in flags) else []
     run.__doc__ = "\n\n".join([operation.help, "\n".join([SOURCES, STANDARD_INPUT_HELP, *colors])])
     return run
 

@@ -74,9 +74,11 @@ class Invocation:
     def client(self) -> Client:
         """Return a connected client. Raises ServiceError for certificates that cannot be used."""
         from api_gpu.client import Client
+        from servicekit import secret_files
 
         # X_API_KEY of a gateway may hold several keys; any of them opens it.
-        key = self.key.split(",")[0].strip() if self.key else self.folder.key()
+        keys = self.key or secret_files.from_environment("X_API_KEY")
+        key = keys.split(",")[0].strip() if keys else self.folder.key()
         client = Client.connect(
             self.target,
             key,

@@ -34,7 +34,8 @@ def command() -> Callable[..., None]:
     flags = flags_of_operation(operation)
 
     def run(context: typer.Context, file: str, dry_run: bool = False, **values: Any) -> None:
-        from api_gpu.cli.run import JobRunner, print_warnings, with_standard_input
+        from api_gpu.assets import check_readable
+        from api_gpu.cli.run import JobRunner, print_warnings, source_list, with_standard_input
 
         options = options_from(flags, values)
 
@@ -42,6 +43,7 @@ def command() -> Callable[..., None]:
             return client.probe(uploaded["file"], **options)
 
         sources = with_standard_input({"file": file})
+        check_readable(source_list(sources))
         with context.obj.client() as client, context.obj.display() as display:
             runner = JobRunner(client.quoting() if dry_run else client, display, context.obj)
             job = runner.run(sources, submit).checked()

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import IO, Any, get_args, get_type_hints
 
 import typer
 
@@ -17,17 +17,27 @@ from api_gpu.assets import check_readable
 from api_gpu.cli.display import Display
 from api_gpu.cli.options import FAILED, Invocation
 from api_gpu.cli.quotes import print_quote
+from api_gpu.cli.targets import (
+    STANDARD,
+    check_targets,
+    clip_targets,
+    extra_targets,
+    file_target,
+    is_device,
+    is_standard,
+    make_folder,
+)
 from api_gpu.client import Client
-from api_gpu.jobs import Clip, Finished, Job, Progress
+from api_gpu.jobs import Job
+from api_gpu.outcomes import Clip, Finished, Progress
 from api_gpu.requests import local_file, stems
 from apigpu.options import OPERATIONS
-from servicekit.errors import ServiceError
+from servicekit.errors import FailedPrecondition, ServiceError
 
 ENDINGS = {"jpeg": "jpg"}
-# As an input standard input, as a target standard output.
-STANDARD = "-"
 STANDARD_INPUT = "/dev/stdin"
 Sources = Mapping[str, str | list[str]]
+Submit = Callable[[Client, Sources, Mapping[str, Any]], Job]
 
 
 class Interrupted(Exception):
@@ -44,10 +54,12 @@ def run_operation(
     *,
     force: bool,
     dry_run: bool,
+    submitted: Submit | None = None,
 ) -> None:
     """Run an operation on `sources`, write its results to `out`, or to names of their own, and print where they are.
 
-    `files` are what else the command reads. Raises BadParameter for an `out` that cannot be written to, ServiceError,
+    `files` are what else the command reads; `submitted` submits the job, where the client's method of the operation
+    takes something else. Raises BadParameter for an `out` that cannot be written to, ServiceError,
     and typer.Exit when one of several results failed.
     """
     sources = with_standard_input(sources)
@@ -59,9 +71,14 @@ def run_operation(
         clip_targets(out or Path(), ids) if ids else {name: file_target(out or named_after(inputs[0], name, options))}
     )
     check_readable(inputs)
-    check_targets(targets.values(), [*filter(None, map(local_file, inputs)), *files], force=force or dry_run)
+    files = [*filter(None, map(local_file, inputs)), *files]
+    replaced = check_targets(targets.values(), files, force=force or dry_run)
+    if ids and not dry_run:
+        make_folder(targets[ids[0]].parent)
 
     def submit(client: Client, uploaded: Sources) -> Job:
+        if submitted is not None:
+            return submitted(client, uploaded, options)
         values: dict[str, Any] = {**uploaded, **options}
         if ids:
             values[batch] = dict(zip(ids, uploaded[batch], strict=True))
@@ -73,10 +90,10 @@ def run_operation(
         job = runner.run(sources, submit).checked()
         assets = {clip.id: clip.asset for clip in job.clips if not clip.error} if ids else {name: job.asset}
         for key, asset in assets.items():
-            runner.fetch(asset, targets[key])
-        extra = {} if ids else extra_targets(job, targets[name], force=force)
+            runner.fetch(asset, targets[key], replaces=targets[key] in replaced)
+        extra = {} if ids else extra_targets(job, targets[name], files, force=force)
         for asset, target in extra.items():
-            runner.fetch(asset, target)
+            runner.fetch(asset, target, replaces=force)
     if ids:
         tell_clips(invocation, job, targets)
     else:
@@ -87,7 +104,14 @@ def tell_files(invocation: Invocation, job: Job, files: Sequence[Path]) -> None:
     """Print where the results of a job are, or all of the job as JSON; nothing on the way of a result to stdout."""
     print_warnings(job.warnings)
     if not is_standard(*files):
-        invocation.show(Written(job, tuple(files)), lambda written: print(*written.files, sep="\n"))
+        invocation.show(
+            Written(job, tuple(files)), lambda written: print("".join(f"{file}\n" for file in written.files), end="")
+        )
+
+
+def _print_lines(files: Iterable[Path]) -> None:
+    for file in files:
+        print(file)
 
 
 def tell_clips(invocation: Invocation, job: Job, targets: Mapping[str, Path]) -> None:
@@ -158,23 +182,32 @@ class JobRunner:
                 self._display.message(f"preview: {found.url}")
         return job
 
-    def fetch(self, asset: str, target: Path) -> None:
-        """Download a result. Raises ServiceError, and Interrupted on Ctrl-C."""
+    def fetch(self, asset: str, target: Path, *, replaces: bool = False) -> None:
+        """Download a result. What is at its target is kept unless it `replaces` that. Raises ServiceError, and
+        Interrupted on Ctrl-C."""
         try:
             if is_standard(target):
-                self._fetch_to_stdout(asset)
+                self._copy(asset, sys.stdout.buffer)
+            elif is_device(target):
+                with target.open("wb") as file:
+                    self._copy(asset, file)
+            elif os.path.lexists(target) and not replaces:
+                raise FailedPrecondition(f"{target} has come to exist meanwhile; --force replaces it")
             else:
-                self._client.download(asset, target, self._display.transfer(f"download {target.name}"))
+                # A link stays, and what it leads to is replaced.
+                self._client.download(asset, target.resolve(), self._display.transfer(f"download {target.name}"))
         except KeyboardInterrupt as error:
             raise Interrupted(f"stopped; {target} was not written, the result is {asset}") from error
+        except (ServiceError, OSError) as error:
+            raise FailedPrecondition(f"{str(error).rstrip('.')}; the result is {asset}") from error
 
-    def _fetch_to_stdout(self, asset: str) -> None:
+    def _copy(self, asset: str, file: IO[bytes]) -> None:
         """Download a result, and write it once all of it is there and its digest is right."""
         with tempfile.TemporaryDirectory(prefix="api-gpu-") as folder:
             path = self._client.download(asset, Path(folder) / "result", self._display.transfer("download"))
-            with path.open("rb") as file:
-                shutil.copyfileobj(file, sys.stdout.buffer)
-            sys.stdout.flush()
+            with path.open("rb") as made:
+                shutil.copyfileobj(made, file)
+            file.flush()
 
     def _upload(self, source: str) -> str:
         path = local_file(source)
@@ -199,11 +232,6 @@ class JobRunner:
                 self._client.delete(name)
             except ServiceError as error:
                 self._display.message(f"cannot delete {name}: {error.message}")
-
-
-def is_standard(*targets: Path) -> bool:
-    """Return True when one of the targets is standard output."""
-    return Path(STANDARD) in targets
 
 
 def with_standard_input(sources: Sources) -> Sources:
@@ -255,70 +283,6 @@ def named_after(source: str, operation: str, options: Mapping[str, Any]) -> Path
     known = format_option(operation)
     form = options.get("format") or (known[1] if known else "mp4")
     return Path(f"{stems([source])[0]}-{operation}.{ENDINGS.get(form, form)}")
-
-
-def extra_targets(job: Job, target: Path, *, force: bool) -> dict[str, Path]:
-    """Return the paths of further results by their assets: in a folder called like the first one, as they name each
-    other. One that exists is told of, and left out unless `force` is given."""
-    targets = {file.asset: target.with_suffix("") / file.name for file in job.files[1:]}
-    if is_standard(target):
-        for asset, path in targets.items():
-            print(f"api-gpu: {path.name} is not written, as the result goes to stdout; it is {asset}", file=sys.stderr)
-        return {}
-    kept = {asset: path for asset, path in targets.items() if force or not os.path.lexists(path)}
-    for asset, path in targets.items():
-        if asset not in kept:
-            print(f"api-gpu: {path} exists; --force replaces it, the result is {asset}", file=sys.stderr)
-    if kept:
-        target.with_suffix("").mkdir(exist_ok=True)
-    return kept
-
-
-def file_target(path: Path) -> Path:
-    """Return the path when a file can be there; "-" where a file or a program takes stdout. Raises BadParameter."""
-    if is_standard(path):
-        if sys.stdout.isatty():
-            raise typer.BadParameter("- is standard output, which is the terminal; redirect it", param_hint="--out")
-        return path
-    if path.is_dir() or not path.parent.is_dir():
-        raise typer.BadParameter(f"{path} is a folder, or in a folder that does not exist", param_hint="--out")
-    return path
-
-
-def clip_targets(out: Path, ids: list[str]) -> dict[str, Path]:
-    """Return the paths of clips by their ids: files in the folder `out`, or `out` itself. Raises BadParameter."""
-    if is_standard(out) or (out.suffix == ".mp4" and not out.is_dir()):
-        if len(ids) > 1:
-            raise typer.BadParameter(f"{len(ids)} images need a folder, not a file", param_hint="--out")
-        return {ids[0]: file_target(out)}
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise typer.BadParameter(f"{out} cannot be a folder: {error.strerror}", param_hint="--out") from error
-    return {each: out / f"{each}.mp4" for each in ids}
-
-
-def check_targets(targets: Iterable[Path], inputs: Sequence[Path], *, force: bool) -> None:
-    """Raise BadParameter for a target that is an input, and for one that exists, unless a person or `force` allows it.
-
-    A person is asked only on a terminal. Raises typer.Abort when the answer is no.
-    """
-    for target in targets:
-        if any(is_same_file(target, path) for path in inputs):
-            raise typer.BadParameter(f"{target} is an input, and would be lost; name another file", param_hint="--out")
-        if force or is_standard(target) or not os.path.lexists(target):
-            continue
-        if not (sys.stdin.isatty() and sys.stderr.isatty()):
-            raise typer.BadParameter(f"{target} exists; --force replaces it", param_hint="--out")
-        typer.confirm(f"{target} exists. Replace it?", abort=True, err=True)
-
-
-def is_same_file(path: Path, other: Path) -> bool:
-    """Return True when two paths lead to one file, by any spelling or link."""
-    try:
-        return path.samefile(other)
-    except OSError:
-        return path.resolve() == other.resolve()
 
 
 def print_clips(clips: Iterable[Clip], places: Mapping[str, Path | str]) -> bool:

@@ -10,6 +10,7 @@ import typer
 
 from api_gpu.cli.options import FAILED, Invocation
 
+BAD_SETTING = 2
 # Arguments of a service are its own to judge.
 FORWARDING = {"allow_extra_args": True, "ignore_unknown_options": True}
 # What the extras bring, and a client does without.
@@ -69,6 +70,22 @@ def doctor(context: typer.Context) -> None:
     show({**encoder, "gateway": gateway})
     if not is_well:
         raise typer.Exit(FAILED)
+
+
+def config(context: typer.Context) -> None:
+    """Show the settings that gateway and encoder would have here, as far as they are installed; secrets are masked.
+
+    Settings come from the environment, the settings file (API_GPU_SETTINGS, or api-gpu.toml here) and, of secrets, from
+    files that NAME_FILE names. Exits with 2 when one of them cannot be used.
+    """
+    require()
+    from api_gpu.local.settings_report import problems, settings_report, show
+
+    found = settings_report([service for service in MODULES if has(service)])
+    context.obj.show(found, show)
+    if wrong := problems(found):
+        print(*wrong, sep="\n", file=sys.stderr)
+        raise typer.Exit(BAD_SETTING)
 
 
 INSTALL = 'pip install "api-gpu[server]"'

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -84,7 +86,8 @@ def make_film(
 
     `options` go before those of the plan. Raises BadParameter for a plan, or an `out`, that cannot be; ServiceError.
     """
-    from api_gpu.cli.run import JobRunner, check_targets, file_target, tell_files
+    from api_gpu.cli.run import JobRunner, tell_files
+    from api_gpu.cli.targets import check_targets, file_target
     from api_gpu.requests import fill, local_file, stems
     from api_gpu.scenes import scenes_of
     from apigpu.v1 import video_pb2
@@ -96,25 +99,28 @@ def make_film(
     values: dict[str, Any] = read_plan(plan, operation.story.DESCRIPTOR, NAME) if plan else {"scenes": scenes}
     # Of groups of options, like the style, both have their say: the command's are filled in later.
     values = {name: value for name, value in values.items() if isinstance(options.get(name, {}), dict)}
-    with invocation.client() as client, invocation.display() as display:
+    with contextlib.ExitStack() as stack:
+        # Only asked for the types of assets before all else is checked.
+        connected = functools.cache(lambda: stack.enter_context(invocation.client()))
         values["scenes"] = [
             replace(each, seconds=seconds) if isinstance(each, Scene) and each.image else each
-            for each in scenes_of(values["scenes"], client.asset_type)
+            for each in scenes_of(values["scenes"], lambda name: connected().asset_type(name))
         ]
         planned = fill(operation.story, **values)
         inputs = (beside(plan, planned) if plan else planned) + fill(operation.story, **options)
         check_inputs(inputs)
         sources = {str(each.source): str(each.source) for each in inputs}
         files = [file for source in sources if (file := local_file(source))]
-        check_targets([target], [*files, plan] if plan else files, force=force or dry_run)
+        replaced = check_targets([target], [*files, plan] if plan else files, force=force or dry_run)
 
         def submit(client: Client, uploaded: Sources) -> Job:
             for each in inputs:
                 each.set(str(uploaded[str(each.source)]))
             return client.submit(operation)
 
+        client, display = connected(), stack.enter_context(invocation.display())
         submitting = client.previewing() if preview else client
         runner = JobRunner(submitting.quoting() if dry_run else submitting, display, invocation)
         job = runner.run(sources, submit).checked()
-        runner.fetch(job.asset, target)
+        runner.fetch(job.asset, target, replaces=target in replaced)
     tell_files(invocation, job, [target])

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from api_gpu.assets import Asset
 from api_gpu.fleet import DayCosts, Fleet, Machine
 from api_gpu.jobs import Job
 from api_gpu.keys import Key
@@ -42,7 +43,8 @@ COLORS = {
 }
 """Colors of what a cell says, on a terminal that has them."""
 
-HEADINGS = ("job", "status", "operation", "tasks", "queued", "encoding", "accepted")
+HEADINGS = ("job", "status", "operation", "tasks", "queued", "encoding", "accepted", "inputs")
+SHOWN_NAMES, NAME_LETTERS = 2, 30
 
 
 def print_jobs(jobs: Iterable[Job]) -> None:
@@ -60,7 +62,34 @@ def job_cells(job: Job) -> tuple[str, ...]:
         f"{job.queued_milliseconds / 1000:.1f} s",
         f"{job.encoding_milliseconds / 1000:.1f} s",
         _time(job.created),
+        input_names(job),
     )
+
+
+def input_names(job: Job) -> str:
+    """Return the names of the first inputs of a job, and how many more it has."""
+    names = [_shortened(found.name) for found in job.inputs if found.name]
+    more = job.request.input_count - SHOWN_NAMES
+    return ", ".join(names[:SHOWN_NAMES]) + (f" +{more}" if more > 0 else "")
+
+
+def _shortened(name: str) -> str:
+    """Return a name without its middle where it is long."""
+    half = NAME_LETTERS // 2
+    return name if len(name) <= NAME_LETTERS else f"{name[: half - 1]}…{name[-half:]}"
+
+
+ASSETS = ("asset", "name", "type", "bytes", "stored", "until")
+
+
+def print_assets(assets: Iterable[Asset]) -> None:
+    """Print a row for each asset."""
+    print_rows(ASSETS, (_asset(asset) for asset in assets))
+
+
+def _asset(asset: Asset) -> tuple[str, ...]:
+    times = (_time(asset.created), _time(asset.expires))
+    return (asset.name, asset.filename, asset.content_type, str(asset.size_bytes), *times)
 
 
 KEYS = ("key", "tenant", "name", "scopes", "made", "until")

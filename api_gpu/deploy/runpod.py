@@ -6,7 +6,7 @@ Source: the OpenAPI document of https://api.runpod.io, paths /v2/serverless and 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
 from pydantic import Field, SecretStr
@@ -47,6 +47,8 @@ Report = Callable[[str], None]
 
 class RunPodSettings(Settings):
     """Settings of the account: its key, and the URL of the API."""
+
+    tables: ClassVar[tuple[str, ...]] = ("gateway",)
 
     runpod_api_key: SecretStr = Field(min_length=1)
     runpod_rest_url: str = "https://api.runpod.io/v2"

@@ -20,6 +20,7 @@ ENCODER_SETTINGS = (
     "HOST",
     "IDLE_EXIT_SECONDS",
     "LOGS_DIR",
+    "LOG_FORMAT",
     "LOG_LEVEL",
     "MAX_DURATION_SECONDS",
     "MAX_INPUT_BYTES",
@@ -46,8 +47,9 @@ ENCODER_SETTINGS = (
     "WORK_DIR",
     "X264_PRESET",
 )
-# SESSION_TOKEN's name in the system that came before.
-OLD_NAMES = ("GPU_API_KEY",)
+# SESSION_TOKEN's name in the system that came before, files that hold its secrets, the settings file, and where it
+# sends traces.
+OTHER_NAMES = ("GPU_API_KEY", "GPU_API_KEY_FILE", "SESSION_TOKEN_FILE", "TLS_BUNDLE_FILE", "API_GPU_SETTINGS", "OTEL_*")
 
 
 def gateway_environment(folder: DataDir, **settings: str) -> dict[str, str]:
@@ -60,7 +62,10 @@ def gateway_environment(folder: DataDir, **settings: str) -> dict[str, str]:
         "TLS_CLIENT_CA": str(certificates / "client-ca.crt"),
         "ENCODER_CA": str(certificates / "ca.crt"),
     }
-    return {**os.environ, **own, **settings}
+    given = own | settings
+    # A secret that is set here, of whatever source, is not to be read of its file too.
+    inherited = {name: value for name, value in os.environ.items() if name.removesuffix("_FILE") not in given}
+    return inherited | given
 
 
 def encoder_environment(folder: DataDir, **settings: str) -> dict[str, str]:
@@ -76,4 +81,4 @@ def encoder_environment(folder: DataDir, **settings: str) -> dict[str, str]:
 
 def inherited_by_encoders() -> dict[str, str]:
     """Return what an encoder gets of our environment: its settings, and what every program needs."""
-    return child_environment(*ENCODER_SETTINGS, *OLD_NAMES, "GRPC_*")
+    return child_environment(*ENCODER_SETTINGS, *OTHER_NAMES, "GRPC_*")

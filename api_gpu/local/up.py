@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, SecretStr
 
@@ -38,6 +38,9 @@ PROBE_OPTIONS = (("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnec
 class UpSettings(Settings):
     """Settings of `up`. The environment is passed on to the gateway, and to the encoder what it reads of it;
     certificates and addresses between the two are set here."""
+
+    tables: ClassVar[tuple[str, ...]] = ("up", "gateway")
+    own_tables: ClassVar[tuple[str, ...]] = ("up",)
 
     data_dir: Path = Path(".api-gpu")
     host: str = "127.0.0.1"

@@ -79,7 +79,12 @@ def _on_canvas(stream: Any, video: VideoStream) -> Any:
 def hd_picture(source: Any, info: MediaInfo, video: VideoStream) -> Any:
     """Return what `normalize_picture` does, in the primaries of HD: for results that are tagged as that, or not at
     all."""
-    shown, tags = normalize_picture(source, info, video), video.color_tags
+    return narrow_colors(normalize_picture(source, info, video), video)
+
+
+def narrow_colors(shown: Any, video: VideoStream) -> Any:
+    """Return a picture that came of `normalize_picture` in the primaries of HD."""
+    tags = video.color_tags
     if not _is_wide(video):
         return shown
     told = {

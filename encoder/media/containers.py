@@ -6,6 +6,7 @@ that did, rather than to guess again.
 """
 
 import contextlib
+import io
 import os
 from collections.abc import Iterator
 
@@ -46,13 +47,14 @@ ACCEPTED = {
 
 
 @contextlib.contextmanager
-def open_container(source: Source, demuxers: tuple[str, ...]) -> Iterator[InputContainer]:
-    """Open a file by one of these demuxers until the block is left. Raises InvalidArgument, also for damage that the
-    block meets; OSError for a full disk."""
+def open_container(source: Source, demuxers: tuple[str, ...], head: bytes = b"") -> Iterator[InputContainer]:
+    """Open a file, or in its stead its `head`, by one of these demuxers until the block is left. Raises
+    InvalidArgument, also for damage that the block meets; OSError for a full disk."""
     options = {"format_whitelist": ",".join(demuxers), "protocol_whitelist": "file"}
     note_reading(source.field)
     try:
-        container = av.open(str(source.path), container_options=options, timeout=OPEN_SECONDS)
+        opened = io.BytesIO(head) if head else str(source.path)
+        container = av.open(opened, mode="r", container_options=options, timeout=OPEN_SECONDS)
     except MemoryError:
         raise
     except (av.FFmpegError, ValueError) as error:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 
-from encoder.media import heif, outlines, webp
+from encoder.media import heif, outlines, png, webp
 from encoder.media.containers import (
     AUDIO_DEMUXERS,
     DAMAGED,
@@ -34,8 +34,9 @@ def probe(source: Source, demuxers: tuple[str, ...]) -> MediaInfo:
     large."""
     if MP4_DEMUXER in demuxers:
         check_claims(source)
-    with open_container(source, demuxers) as container:
-        is_still = demuxers in (IMAGE_DEMUXERS, HEIF_DEMUXERS)
+    is_still = demuxers in (IMAGE_DEMUXERS, HEIF_DEMUXERS)
+    # FFmpeg unpacks the whole picture of a PNG for what its head tells.
+    with open_container(source, demuxers, png.read_head(source.path) if is_still else b"") as container:
         return describe(source, container, rotated=demuxers == VIDEO_DEMUXERS, is_still=is_still)
 
 

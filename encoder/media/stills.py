@@ -7,7 +7,6 @@ of AVIF out.
 
 import contextlib
 import importlib
-import struct
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -18,7 +17,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
 from apigpu.v1 import video_pb2
-from encoder.media import containers, heif, probe, signatures, still_colors, streams, wholeness
+from encoder.media import containers, heif, png, probe, signatures, still_colors, streams, wholeness
 from encoder.media.heif import HeifPicture
 from encoder.media.info import CUT_OFF_TEXT, ColorTags, MediaInfo, Source, VideoStream, bad_input
 from encoder.media.reading import note_reading
@@ -36,9 +35,6 @@ for _plugin in ("Avif", "Mpo", "Tiff", "WebP"):
 DECODED, TABLE = "still.raw", "colors.csp"
 STRIP_ROWS = 256
 
-PNG_HEAD = b"\x89PNG\r\n\x1a\n"
-PNG_HEAD_BYTES, MAX_CHUNKS = len(PNG_HEAD), 1000
-CHUNK = struct.Struct(">I4s")
 # PNG's gamma of 1 / 2.2, within 5 %, is written by programs that mean sRGB.
 USUAL_GAMMA, GAMMA_TOLERANCE = 1 / 2.2, 0.05
 # Exif 2.32, tag 1 of the interoperability IFD: "R03" is Adobe RGB.
@@ -189,8 +185,8 @@ def _conversion(source: Source, still: Still, picture: Any, described: HeifPictu
     """Return what turns the colors of a still into sRGB; None where nothing says what they are. Raises BadProfile."""
     if still.video.transfer:
         return None
-    is_png = probe.head(source).startswith(PNG_HEAD)
-    tags, has_profile = _png_tags(source.path) if is_png else (None, False)
+    is_png = probe.head(source).startswith(png.SIGNATURE)
+    tags, has_profile = _png_tags(source.path)
     if tags is not None:
         return still_colors.tagged_conversion(tags)
     data = described.profile if described is not None else picture.info.get("icc_profile") if picture else None
@@ -220,17 +216,12 @@ def _png_tags(path: Path) -> tuple[ColorTags | None, bool]:
     (iCCP). Source: PNG, third edition, 11.3.2 and 4.3."""
     has_profile = False
     with path.open("rb") as file:
-        file.seek(PNG_HEAD_BYTES)
-        for _ in range(MAX_CHUNKS):
-            head = file.read(CHUNK.size)
-            length, kind = CHUNK.unpack(head) if len(head) == CHUNK.size else (0, b"IDAT")
-            if kind == b"cICP" and length == 4:
+        for chunk in png.iter_chunks(file):
+            if chunk.kind == b"cICP" and chunk.size == 4:
+                file.seek(chunk.start)
                 primaries, transfer, matrix, full = file.read(4)
                 return ColorTags(primaries, transfer, matrix, bool(full)), has_profile
-            if kind == b"IDAT":
-                break
-            has_profile = has_profile or kind == b"iCCP"
-            file.seek(length + 4, 1)
+            has_profile = has_profile or chunk.kind == b"iCCP"
     return None, has_profile
 
 

@@ -6,6 +6,7 @@ from encoder.operations import (
     caption_join,
     caption_piece,
     concat,
+    frame,
     img2vid,
     probe,
     story,
@@ -24,6 +25,7 @@ OPERATIONS: dict[str, Operation] = {
     "thumbnail": thumbnail.plan,
     "story": story.plan,
     "probe": probe.plan,
+    "frame": frame.plan,
 }
 
 STORY_PARTS: dict[str, Operation] = {

@@ -1,9 +1,10 @@
 """caption: subtitles burned into a video, which keeps its size, frame rate, timestamps and sound."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from apigpu.v1 import video_pb2
 from encoder.audio import tracks
@@ -25,11 +26,28 @@ from servicekit.faults import Faults
 
 MOMENTS = "repeats.nut"
 IN_PIECES = "it is made in pieces, each by another encoder, as that promises to be sooner"
+WATCHED = "it is made in pieces, so that it plays while it is made"
 REPEATED = "pictures of it that stand for long are shown once more for its captions"
 
 
-def plan(request: video_pb2.CaptionRequest, context: PlanContext) -> Plan:
-    """Plan a caption task. An odd last row or column of pixels is cropped away: H.264 in yuv420p has none."""
+@dataclass(frozen=True)
+class CaptionedVideo:
+    """A video and the script of its captions, which lies in the task's folder, with what is to be told of both."""
+
+    source: Source
+    info: MediaInfo
+    video: VideoStream
+    script: str
+    wrap_unicode: bool
+    warnings: Sequence[video_pb2.Warning]
+
+    def draw(self, picture: Any) -> Any:
+        """Return a picture by the clock of the video with the captions drawn in."""
+        return filters.draw_captions(picture, SCRIPT, FONTS, wrap_unicode=self.wrap_unicode)
+
+
+def read(request: video_pb2.CaptionRequest, context: PlanContext) -> CaptionedVideo:
+    """Read the video of a request, and lay its captions out. Raises InvalidArgument."""
     options = CaptionOptions.of(request)
     faults = Faults()
     with faults.gathering():
@@ -43,40 +61,45 @@ def plan(request: video_pb2.CaptionRequest, context: PlanContext) -> Plan:
         info, video = _probe(source, context)
     faults.check()
     times_warnings = _check_times(captions, options, source, info, video)
-    canvas = subtitles.Canvas(*_square_pixel_size(video), video.frame_rate, context.folder / FONTS)
+    canvas = subtitles.Canvas(*square_pixel_size(video), video.frame_rate, context.folder / FONTS)
     script, warnings = subtitles.lay_out(captions, options, context, own_faces, canvas)
     (context.folder / SCRIPT).write_text(script, encoding="utf-8")
     warnings = [*read_warnings, *times_warnings, *warnings]
-    wrap_unicode = subtitles.wraps_unicode(captions, script)
-    split = partial(caption_split.split, source, info, video, script, context.workers)
-    pieces = partial(_plan_pieces, request, context, wrap_unicode, [*warnings, *gather(_notes(source, info))])
+    return CaptionedVideo(source, info, video, script, subtitles.wraps_unicode(captions, script), warnings)
+
+
+def plan(request: video_pb2.CaptionRequest, context: PlanContext) -> Plan:
+    """Plan a caption task. An odd last row or column of pixels is cropped away: H.264 in yuv420p has none."""
+    film = read(request, context)
+    source, info, video, script, warnings = film.source, film.info, film.video, film.script, film.warnings
+    split = partial(caption_split.split, source, info, video, script, context)
+    pieces = partial(_plan_pieces, request, context, film.wrap_unicode, [*warnings, *gather(_notes(source, info))])
     why_whole = _refusal(request)
     is_sparse = not why_whole and caption_splice.is_promising(script, info, video, context)
-    if not is_sparse and (film := split()) is not None:
-        return pieces(film, why_whole or IN_PIECES)
+    in_pieces = IN_PIECES if context.workers > 1 else WATCHED
+    if not is_sparse and (parts := split()) is not None:
+        return pieces(parts, why_whole or in_pieces)
     if source.is_outline and not context.plan_only:
         raise outline_too_small(source)
     video_input = filters.open_input(source.path.name, info)
     picture = filters.normalize_picture(video_input, info, video)
     repeats = write_repeats(script, source, info, video, context.folder / MOMENTS)
     picture = repeat_pictures(picture, repeats, MOMENTS)
-    draw = partial(filters.draw_captions, script=SCRIPT, fonts=FONTS, wrap_unicode=wrap_unicode)
-    captioned = draw(picture)
-    frames = filters.filtered_frames(captioned, video_input, video, info.audio)
+    frames = filters.filtered_frames(film.draw(picture), video_input, video, info.audio)
     frames = replace(frames, last=repeats.last)
     audio = [video_input[str(stream.index)] for stream in info.audio]
     output = context.output(audio, {**tracks.keep(info.audio), **container(request)}, source, source)
-    whole = CaptionedFilm(source, info, video, script, draw, output, context.codec.make_run(frames, output))
+    whole = CaptionedFilm(source, info, video, script, film.draw, output, context.codec.make_run(frames, output))
     made = caption_splice.plan_runs(whole, context, why_whole or (REPEATED if repeats.count else ""))
-    if is_sparse and made.is_whole and (film := split()) is not None:
-        return pieces(film, made.extent().whole_reason if made.extent else IN_PIECES)
+    if is_sparse and made.is_whole and (parts := split()) is not None:
+        return pieces(parts, made.extent().whole_reason if made.extent else in_pieces)
     return Plan(
         runs=made.runs,
         field=source.field,
         codec=made.codec,
         duration_seconds=info.duration_seconds,
         frames_total=video.frames + repeats.count,
-        warnings=(*warnings, *gather([*_notes(source, info), *late_notes(repeats, options.field)])),
+        warnings=(*warnings, *gather([*_notes(source, info), *late_notes(repeats, CaptionOptions.of(request).field)])),
         streamable=is_streamable(request),
         size=frames.size,
         progress=made.progress,
@@ -145,7 +168,7 @@ def _check_times(
     return subtitles.check_times(captions, options, video.duration_seconds, end_seconds)
 
 
-def _square_pixel_size(video: VideoStream) -> tuple[int, int]:
+def square_pixel_size(video: VideoStream) -> tuple[int, int]:
     """Return the width and height that a player shows, in square pixels."""
     width, height = (side // 2 * 2 for side in video.rotated_size)
     return round(width * video.rotated_aspect), height

@@ -1,18 +1,15 @@
 """The end of a captioned video that was made in pieces: they are put together by copying, picture and sound."""
 
-from collections.abc import Hashable, Sequence
-
 import ffmpeg
 
 from apigpu.encoder.v1 import story_pb2
 from encoder.ffmpeg.command import COPY
 from encoder.media import probe
-from encoder.media.containers import MP4_DEMUXER, VIDEO_DEMUXERS, open_container
-from encoder.media.info import MediaInfo, Source
+from encoder.media.containers import MP4_DEMUXER, VIDEO_DEMUXERS
+from encoder.media.info import Source
 from encoder.media.pieces import CLOCK_SECONDS
-from encoder.operations.caption_split import PIECES
+from encoder.operations.joining import PIECES, check_alike
 from encoder.operations.plan import Extent, Plan, PlanContext, container, copy_video, is_streamable
-from encoder.operations.story_join import unfit
 from servicekit.errors import InvalidArgument
 
 
@@ -21,7 +18,8 @@ def plan(part: story_pb2.CaptionJoin, context: PlanContext) -> Plan:
     if not part.piece_count:
         raise InvalidArgument("The video has no pieces.", reason="BAD_PART")
     pieces = context.listed(PIECES, part.piece_count)
-    info = _check_alike(pieces)
+    check_alike(pieces)
+    info = probe.probe(pieces[0], VIDEO_DEMUXERS)
     assert info.video is not None
     # Fragments tell their times: files of them, one after the other, are one file.
     name = "concat:" + "|".join(piece.path.name for piece in pieces)
@@ -39,21 +37,3 @@ def plan(part: story_pb2.CaptionJoin, context: PlanContext) -> Plan:
         streamable=is_streamable(part),
         extent=lambda: Extent(whole_reason=part.whole_reason),
     )
-
-
-def _check_alike(pieces: Sequence[Source]) -> MediaInfo:
-    """Return what the first piece is. Raises FailedPrecondition where another one has other streams, or other parameter
-    sets."""
-    expected = _format(pieces[0])
-    for piece in pieces[1:]:
-        if _format(piece) != expected:
-            raise unfit(piece, "it was encoded otherwise than the first one")
-    return probe.probe(pieces[0], VIDEO_DEMUXERS)
-
-
-def _format(piece: Source) -> tuple[Hashable, ...]:
-    with open_container(piece, (MP4_DEMUXER,)) as opened:
-        return tuple(
-            (stream.type, stream.time_base, stream.codec_context.name, stream.codec_context.extradata)
-            for stream in opened.streams
-        )

@@ -4,10 +4,10 @@ It is cut by its index, at keyframes, without a picture of it being decoded; so 
 Each piece comes with the ranges of the file that it is made of.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from math import ceil
 
 import numpy as np
@@ -24,12 +24,14 @@ from encoder.media.info import MediaInfo, Source, VideoStream
 from encoder.media.packet_index import FilmIndex, StreamIndex
 from encoder.media.packets import LONG_SECONDS
 from encoder.operations import story_codec
+from encoder.operations.joining import PIECES
+from encoder.operations.plan import PlanContext
+from encoder.story.piece_lengths import piece_seconds
 from servicekit.process import usable_cores
 
-VIDEO, CAPTIONS, PIECES = "url_video", "captions", "pieces"
+VIDEO, CAPTIONS = "url_video", "captions"
 # What is shorter is made in less time than it takes to share it out.
 MIN_SPLIT_SECONDS = 60.0
-MIN_PIECE_SECONDS, MAX_PIECE_SECONDS = 20.0, 60.0
 MAX_PIECES = 500
 # Keyframes that are tried for each cut, the nearest first.
 TRIED_KEYFRAMES = 5
@@ -60,26 +62,20 @@ class SplitFilm:
     seconds: float
 
 
-def count_pieces(seconds: float, workers: int) -> int:
-    """Return how many pieces a video is best made in: as many as all workers are done with at once, where these are
-    neither too long nor too short; 1 where it is not worth it."""
-    if workers < 2 or seconds < MIN_SPLIT_SECONDS:
-        return 1
-    rounds = max(ceil(seconds / (MAX_PIECE_SECONDS * workers)), 1)
-    return max(min(rounds * workers, int(seconds / MIN_PIECE_SECONDS), MAX_PIECES), 2)
-
-
-def split(source: Source, info: MediaInfo, video: VideoStream, script: str, workers: int) -> SplitFilm | None:
+def split(source: Source, info: MediaInfo, video: VideoStream, script: str, context: PlanContext) -> SplitFilm | None:
     """Return a video in pieces, with the captions of a script; None where it is made as a whole."""
-    count = count_pieces(video.duration_seconds, workers)
-    if count < 2 or info.is_cut_off or source.allow_partial or video.sizes or not video.decodes:
+    if (context.workers < 2 and not context.is_watched) or video.duration_seconds < MIN_SPLIT_SECONDS:
+        return None
+    if info.is_cut_off or source.allow_partial or video.sizes or not video.decodes:
         return None
     if not all(tracks.is_copied(stream) and stream.codec in WHOLE_PACKETS for stream in info.audio):
         return None
     index = packet_index.read_index(source, info)
     if index is None or not _is_steady(index.picture) or not keyframes.are_true(source, index):
         return None
-    cuts = _cuts(source, index, video, script, count)
+    workers = max(context.workers, 1)
+    lengths = piece_seconds(video.duration_seconds, workers, MAX_PIECES, is_watched=context.is_watched)
+    cuts = _cuts(source, index, video, script, list(accumulate(lengths))[:-1])
     if not cuts:
         return None
     pieces = tuple(_pieces(index, cuts))
@@ -94,29 +90,29 @@ def _is_steady(picture: StreamIndex) -> bool:
     )
 
 
-def _cuts(source: Source, index: FilmIndex, video: VideoStream, script: str, count: int) -> dict[int, int]:
+def _cuts(source: Source, index: FilmIndex, video: VideoStream, script: str, wanted: Sequence[float]) -> dict[int, int]:
     """Return the keyframes at which a video is cut, by their place in the index when they are shown: the nearest to
-    equal pieces, as far as they can be cut at."""
+    the seconds that are wanted, as far as they can be cut at."""
     keys = np.flatnonzero(index.picture.keys)[1:]
     times = index.picture.times[keys] * float(index.picture.time_base) - float(index.start)
-    wanted = [number * video.duration_seconds / count for number in range(1, count)]
     near = [keys[np.argsort(np.abs(times - time), kind="stable")[:TRIED_KEYFRAMES]].tolist() for time in wanted]
     tried = sorted({place for places in near for place in places})
     shown = packet_index.closed_keyframes(source, index, tried)
+    spans = collisions.collision_spans(script)
     found: dict[int, int] = {}
     for places in near:
         place = next(
-            (place for place in places if place in shown and _is_calm(index, video, script, shown[place])), None
+            (place for place in places if place in shown and _is_calm(index, video, spans, shown[place])), None
         )
         if place is not None:
             found[place] = shown[place]
     return dict(sorted(found.items()))
 
 
-def _is_calm(index: FilmIndex, video: VideoStream, script: str, time: int) -> bool:
+def _is_calm(index: FilmIndex, video: VideoStream, spans: Sequence[tuple[int, int]], time: int) -> bool:
     """Return True where captions are drawn from a time on as they would be in a drawing of the whole."""
-    seconds = time * index.picture.time_base - index.start
-    return not collisions.frames_before(script, round(seconds * video.frame_rate), video.frame_rate)
+    frame = round((time * index.picture.time_base - index.start) * video.frame_rate)
+    return not collisions.is_within(spans, int(frame * 1000 / video.frame_rate))
 
 
 def _pieces(index: FilmIndex, cuts: dict[int, int]) -> Iterator[FilmPiece]:

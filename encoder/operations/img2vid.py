@@ -8,7 +8,7 @@ from apigpu.v1.motion_pb2 import Motion
 from encoder.ffmpeg.command import RawFrames
 from encoder.kenburns import sampling
 from encoder.kenburns.sampling import StillFrames
-from encoder.media.info import Size
+from encoder.media.info import Size, Source
 from encoder.operations import still_levels
 from encoder.operations.deviations import cut_off_notes, gather
 from encoder.operations.plan import Plan, PlanContext, container, is_streamable
@@ -27,11 +27,11 @@ def plan(request: video_pb2.Img2VidRequest, context: PlanContext) -> Plan:
     """Plan an img2vid task. The clip has round(duration · frame_rate) frames. One run makes the still in the sizes that
     the camera needs; the other encodes what the camera sees."""
     container_options = container(request)
-    source = context.source("images.image_url" if request.images else "url_image")
-    count, rate = _frame_count(request)
-    clip, motion, background = _clip_size(request), _motion(request), check_background(request.background)
-    prepared = still_levels.prepare(source, context.folder, StillView(clip, motion, request.fit, background))
-    frames = StillFrames(prepared.levels, clip, motion, count, source.field)
+    source = read_source(request, context)
+    count, rate = frame_count(request)
+    view = read_view(request)
+    clip, prepared = view.clip, still_levels.prepare(source, context.folder, view)
+    frames = StillFrames(prepared.levels, clip, view.motion, count, source.field)
     return Plan(
         runs=(
             prepared.run,
@@ -47,7 +47,17 @@ def plan(request: video_pb2.Img2VidRequest, context: PlanContext) -> Plan:
     )
 
 
-def _frame_count(request: video_pb2.Img2VidRequest) -> tuple[int, Fraction]:
+def read_source(request: video_pb2.Img2VidRequest, context: PlanContext) -> Source:
+    """Return the still of a request. Raises InvalidArgument."""
+    return context.source("images.image_url" if request.images else "url_image")
+
+
+def read_view(request: video_pb2.Img2VidRequest) -> StillView:
+    """Return how the still of a request is seen. Raises InvalidArgument."""
+    return StillView(_clip_size(request), _motion(request), request.fit, check_background(request.background))
+
+
+def frame_count(request: video_pb2.Img2VidRequest) -> tuple[int, Fraction]:
     """Return the number of frames, and frames a second."""
     if request.images:
         seconds = request.images[0].duracao

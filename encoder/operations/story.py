@@ -14,6 +14,7 @@ from encoder.operations.deviations import gather
 from encoder.operations.plan import Plan, PlanContext
 from encoder.operations.story_reading import StoryReading
 from encoder.operations.story_tasks import TaskWriter
+from encoder.story import pieces
 from encoder.story.timeline import SceneLength, Timeline, find_faults, lay_out
 from encoder.story.transitions import CUT
 from servicekit.errors import InvalidArgument
@@ -58,7 +59,9 @@ def plan(request: video_pb2.StoryRequest, context: PlanContext) -> Plan:
         rate_seconds=timeline.rate.denominator,
         frames=timeline.frames,
     )
-    writer = TaskWriter(request, reading, transitions, timeline, film, background, captions is not None, context.codec)
+    stills = [not scene.is_video for scene in reading.scenes]
+    cut = pieces.cut(timeline, stills, context.workers, is_watched=context.is_watched)
+    given = (request, reading, transitions, timeline, film, background, captions is not None, context.codec, cut)
     return Plan(
         runs=(),
         field="scenes",
@@ -67,7 +70,7 @@ def plan(request: video_pb2.StoryRequest, context: PlanContext) -> Plan:
         frames_total=timeline.frames,
         warnings=(*(captions or ()), *gather(story_notes.notes(request, reading, timeline))),
         content_type=story_captions.TYPE if captions is not None else "",
-        further=tuple(writer.tasks()),
+        further=tuple(TaskWriter(*given).tasks()),
         size=size,
         scenes=tuple(
             story_pb2.SceneSpan(

@@ -11,7 +11,9 @@ from apigpu.v1 import story_pb2, video_pb2
 from encoder.codecs.base import Codec
 from encoder.media.fragments import SEGMENT_SECONDS
 from encoder.operations import story_captions, story_codec, story_join
+from encoder.operations.joining import PIECES
 from encoder.operations.story_reading import StoryReading
+from encoder.story.pieces import ScenePiece
 from encoder.story.timeline import Timeline
 
 
@@ -32,14 +34,15 @@ class TaskWriter:
     background: str
     has_captions: bool
     codec: Codec
+    pieces: Sequence[ScenePiece]
 
     def tasks(self) -> Iterator[encoder_pb2.FurtherTask]:
-        """Yield the tasks: the first scene, the sound where there is any, so that whoever watches soon hears it too,
-        the other scenes, the joining."""
-        scenes = [self._scene_task(number) for number in range(len(self.reading.scenes))]
+        """Yield the tasks: the first piece, the sound where there is any, so that whoever watches soon hears it too,
+        the other pieces, the joining."""
+        pieces = [self._scene_task(piece) for piece in self.pieces]
         sound = self._sound_tasks()
-        yield from (*scenes[:1], *sound, *scenes[1:])
-        yield self._join_task(len(scenes), has_sound=bool(sound))
+        yield from (*pieces[:1], *sound, *pieces[1:])
+        yield self._join_task(len(pieces), has_sound=bool(sound))
 
     def _sound_tasks(self) -> list[encoder_pb2.FurtherTask]:
         """Return the task of the sound; none for a silent film."""
@@ -57,12 +60,17 @@ class TaskWriter:
         return [task] if fields else []
 
     @cached_property
+    def names(self) -> list[str]:
+        """The id of each scene."""
+        return names(self.request)
+
+    @cached_property
     def only_stills(self) -> bool:
         """True where the whole film is made of stills."""
         return not any(scene.is_video for scene in self.reading.scenes)
 
-    def _scene_task(self, number: int) -> encoder_pb2.FurtherTask:
-        scene = self._scene_part(number)
+    def _scene_task(self, piece: ScenePiece) -> encoder_pb2.FurtherTask:
+        scene = self._scene_part(piece)
         fields = [scene.picture.field, *([scene.next.field] if scene.transition_frames else [])]
         inputs = [_source_input(name) for name in fields]
         if self.has_captions:
@@ -70,7 +78,7 @@ class TaskWriter:
         return encoder_pb2.FurtherTask(
             part=parts_pb2.StoryPart(scene=scene).SerializeToString(),
             inputs=inputs,
-            item=f"scene {names(self.request)[number]}",
+            item=f"scene {self.names[piece.scene]}" + (f", part {piece.number + 1}" if piece.number else ""),
             kind="story.scene",
             codec=self.codec.name,
             frames=scene.frames,
@@ -78,19 +86,20 @@ class TaskWriter:
             target_seconds=max(SEGMENT_SECONDS, math.ceil(1 / self.timeline.rate)),
         )
 
-    def _scene_part(self, number: int) -> parts_pb2.ScenePart:
-        first, frames = self.timeline.piece(number)
+    def _scene_part(self, piece: ScenePiece) -> parts_pb2.ScenePart:
+        number = piece.scene
         part = parts_pb2.ScenePart(
             film=self.film,
-            first_frame=first,
-            frames=frames,
-            picture=self._picture(number, first - self.timeline.places[number].begin),
+            first_frame=piece.first,
+            frames=piece.frames,
+            picture=self._picture(number, piece.first - self.timeline.places[number].begin),
             has_captions=self.has_captions,
             allow_partial=self.request.allow_partial,
             only_stills=self.only_stills,
         )
         story_codec.write(self.codec, part)
-        if transition_frames := self.timeline.transition_frames(number):
+        transition_frames = self.timeline.transition_frames(number)
+        if piece.is_last and transition_frames:
             part.transition.CopyFrom(self.transitions[number])
             part.transition_frames = transition_frames
             part.next.CopyFrom(self._picture(number + 1, 0))
@@ -149,12 +158,12 @@ class TaskWriter:
             seconds=self.reading.scenes[number].video_seconds,
         )
 
-    def _join_task(self, scenes: int, *, has_sound: bool) -> encoder_pb2.FurtherTask:
+    def _join_task(self, pieces: int, *, has_sound: bool) -> encoder_pb2.FurtherTask:
         part = parts_pb2.JoinPart(film=self.film, has_sound=has_sound, container=self.request.container)
-        part.pieces.extend(frames for _, frames in self.timeline.pieces())
+        part.pieces.extend(piece.frames for piece in self.pieces)
         inputs = [
-            encoder_pb2.FurtherInput(field=f"{story_join.PIECES}[{number}]", task=number + (has_sound and number > 0))
-            for number in range(scenes)
+            encoder_pb2.FurtherInput(field=f"{PIECES}[{number}]", task=number + (has_sound and number > 0))
+            for number in range(pieces)
         ]
         if has_sound:
             inputs.append(encoder_pb2.FurtherInput(field=story_join.SOUND, task=1))

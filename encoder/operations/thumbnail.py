@@ -1,8 +1,8 @@
 """thumbnail: one picture of a video, and if wanted a sheet of small ones with their places (WebVTT)."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,27 +16,16 @@ from encoder.ffmpeg import filters
 from encoder.ffmpeg.command import ExtraFile, FfmpegRun
 from encoder.media import packets, probe
 from encoder.media.info import MediaInfo, Source, VideoStream
+from encoder.operations import pictures
 from encoder.operations.deviations import gather, video_notes
+from encoder.operations.pictures import JPEG, MILLISECONDS, UNSEEKABLE, Moment
 from encoder.operations.plan import Plan, PlanContext
 from servicekit.errors import InvalidArgument
 
-# Of each image format: its MIME type, and the options that make it. Source of qscale 3: as good as JPEG looks at 90 %.
-FORMATS: Mapping[int, tuple[str, Mapping[str, str]]] = {
-    video_pb2.IMAGE_FORMAT_UNSPECIFIED: ("image/jpeg", {"c:v": "mjpeg", "q:v": "3"}),
-    video_pb2.IMAGE_FORMAT_JPEG: ("image/jpeg", {"c:v": "mjpeg", "q:v": "3"}),
-    video_pb2.IMAGE_FORMAT_PNG: ("image/png", {"c:v": "png"}),
-    video_pb2.IMAGE_FORMAT_WEBP: ("image/webp", {"c:v": "libwebp", "quality": "88"}),
-}
-JPEG = FORMATS[video_pb2.IMAGE_FORMAT_JPEG][1]
-
 CANDIDATES = 12
-# FFmpeg reads these from their beginning alone.
-UNSEEKABLE = ("webp_anim",)
 # A video so short is decoded as a whole for its candidates; of a longer one a picture is sought near each time.
 DECODED_SECONDS = 60.0
 CANDIDATE_WIDTH = 192
-MILLISECONDS = 1000
-
 SHEET, CUES = ExtraFile("sprites.jpg", "image/jpeg"), ExtraFile("sprites.vtt", "text/vtt")
 SPRITES, COLUMNS, SPRITE_WIDTH = 100, 10, 160
 MAX_SPRITES = 400
@@ -55,16 +44,6 @@ RICH_SPREAD, SHARP_DETAIL = 56.0, 24.0
 
 
 @dataclass(frozen=True)
-class Moment:
-    """Where a picture is: seconds from the start, and options by which FFmpeg seeks it; or it `is_far`, and all before
-    it is decoded."""
-
-    seconds: float
-    options: Mapping[str, Any] = field(default_factory=dict)
-    is_far: bool = False
-
-
-@dataclass(frozen=True)
 class Sheet:
     """Hold `count` sprites of a size, every `interval` seconds, in rows of `columns`."""
 
@@ -80,11 +59,11 @@ def plan(request: video_pb2.ThumbnailRequest, context: PlanContext) -> Plan:
     source = context.source("url_video")
     info, video = probe.probe_video(source)
     seconds = packets.end_seconds(source, info, video)
-    content_type, options = FORMATS[request.format]
     sheet = _plan_sheet(request.sprites, video, seconds) if request.HasField("sprites") else None
     runs: list[FfmpegRun | Callable[[], FfmpegRun]] = []
     if request.HasField("at_seconds"):
-        moments = [_moment_at(request.at_seconds, source, info, video, seconds)]
+        pictures.check_within(request.at_seconds, seconds)
+        moments = [pictures.moment_at(request.at_seconds, source, info, video)]
     else:
         moments = _sample_moments(seconds, is_seekable=info.demuxer not in UNSEEKABLE)
         runs.append(_candidates_run(moments, context, source, info, video))
@@ -93,13 +72,9 @@ def plan(request: video_pb2.ThumbnailRequest, context: PlanContext) -> Plan:
 
     def picture_run() -> FfmpegRun:
         moment = moments[0] if len(moments) == 1 else _best_moment(moments, context.folder)
-        is_sought = info.demuxer not in UNSEEKABLE
-        given = filters.open_input(source.path.name, info, **(moment.options if is_sought else {}))
-        shown = _full_picture(given, info, video, request.width)
-        if moment.is_far or not is_sought:
-            shown = shown.filter("trim", start=f"{max(moment.seconds - 0.5 / MILLISECONDS, 0):.6f}")
-        output = {**options, "frames:v": "1", "f": "image2", "update": "1"}
-        return context.output((), output).run(shown, {})
+        given = pictures.open_at(moment, source, info)
+        shown = pictures.begin_at(moment, filters.hd_picture(given, info, video), info)
+        return pictures.write(pictures.as_image(shown, video, *_size(video, request.width)), request.format, context)
 
     return Plan(
         runs=(*runs, picture_run),
@@ -108,24 +83,9 @@ def plan(request: video_pb2.ThumbnailRequest, context: PlanContext) -> Plan:
         duration_seconds=0.0,
         frames_total=1,
         warnings=gather(video_notes(source, info)),
-        content_type=content_type,
+        content_type=pictures.FORMATS[request.format][0],
         files=(SHEET, CUES) if sheet else (),
     )
-
-
-def _moment_at(at: float, source: Source, info: MediaInfo, video: VideoStream, seconds: float) -> Moment:
-    """Return the moment of the picture that is shown at a time. Raises InvalidArgument for a time past the end."""
-    if at >= seconds:
-        text = f"{at:g} s is past the end; the video lasts {seconds:.3f} s."
-        raise InvalidArgument(f"at_seconds: {text}", reason="PAST_END", fields={"at_seconds": text})
-    if info.other_videos:  # whose key frames are those that FFmpeg seeks
-        return Moment(at, is_far=True)
-    return _seek_exactly(packets.shown_at(source, info, video, at))
-
-
-def _seek_exactly(seconds: float) -> Moment:
-    """Return the first picture at a time or after it; FFmpeg decodes from the key frame before."""
-    return Moment(seconds, {"ss": f"{max(seconds - 0.5 / MILLISECONDS, 0):.6f}"})
 
 
 def _sample_moments(seconds: float, *, is_seekable: bool) -> list[Moment]:
@@ -173,24 +133,8 @@ def _best_moment(moments: Sequence[Moment], folder: Path) -> Moment:
     if milliseconds is None:
         return Moment(0.0)
     if not moments[0].options:
-        return _seek_exactly(milliseconds / MILLISECONDS)
+        return pictures.seek_exactly(milliseconds / MILLISECONDS)
     return min(moments, key=lambda moment: abs(moment.seconds * MILLISECONDS - milliseconds))
-
-
-def _full_picture(given: Any, info: MediaInfo, video: VideoStream, width: int) -> Any:
-    """Return the picture as images have it: square pixels, RGB or what JPEG has."""
-    across, down = _size(video, width)
-    shown = filters.hd_picture(given, info, video)
-    scaled = shown.filter(
-        "scale",
-        across,
-        down,
-        in_color_matrix=filters.color_matrix(video),
-        out_color_matrix="bt601",
-        out_range="pc",
-        flags="lanczos+accurate_rnd+full_chroma_int",
-    )
-    return scaled.filter("setsar", 1).filter("setparams", range="pc", colorspace="smpte170m")
 
 
 def _size(video: VideoStream, width: int) -> tuple[int, int]:

@@ -2,12 +2,14 @@
 
 import asyncio
 import contextlib
+import contextvars
 import socket
 from collections.abc import Callable, Mapping
 
 import structlog
 
 from encoder.planning.protocol import MAX_PACKET_BYTES, ServerReply
+from servicekit.child_logs import relay
 from servicekit.codec import from_json, to_json
 from servicekit.errors import Unavailable
 from servicekit.process import child_environment, kill_group, module_command, spawn
@@ -98,14 +100,15 @@ class ForkingProgram:
                     pass_fds=(far.fileno(),),
                 )
             on_failure.callback(kill_group, process)
-            watcher = asyncio.create_task(_log_messages(process, self._name))
+            watcher = asyncio.create_task(relay(process, self._name, log), context=contextvars.Context())
             self._watchers.add(watcher)
             watcher.add_done_callback(self._watchers.discard)
             await _await_ready(near, self._name)
             on_failure.pop_all()
         self._channel, self._process = near, process
         self._on_start()
-        asyncio.get_running_loop().add_reader(near.fileno(), self._receive)
+        # Not in the context of the task that happened to need it first.
+        contextvars.Context().run(asyncio.get_running_loop().add_reader, near.fileno(), self._receive)
 
     def _receive(self) -> None:
         assert self._channel is not None
@@ -148,11 +151,3 @@ async def _await_ready(near: socket.socket, name: str) -> None:
     if not data:
         text = f"The encoder's {name} has ended; try again. The encoder's log says why."
         raise Unavailable(text, reason="PLANNING_LOST")
-
-
-async def _log_messages(process: asyncio.subprocess.Process, name: str) -> None:
-    """Log what a process prints, until it ends."""
-    assert process.stderr is not None
-    async for line in process.stderr:
-        log.warning(name, message=line.decode(errors="replace").strip())
-    await process.wait()

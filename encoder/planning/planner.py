@@ -140,6 +140,7 @@ class Planner:
             charsets={field: source.charset for field, source in sources.items() if source.charset},
             part=task.part,
             workers=task.workers,
+            is_watched=task.is_watched,
             plan_only=task.plan_only,
             outlines=tuple(field for field, source in sources.items() if source.is_outline),
         )

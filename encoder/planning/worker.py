@@ -89,7 +89,9 @@ class PlanningSession:
         codec = self._codec(request.codec)
         check_options(message)
         given = (sources, folder, request.result, codec, request.threads, self.fonts)
-        context = PlanContext(*given, workers=request.workers, plan_only=request.plan_only)
+        context = PlanContext(
+            *given, workers=request.workers, is_watched=request.is_watched, plan_only=request.plan_only
+        )
         plan = make(message, context)
         self._plans.append((plan, Path(request.result)))
         return PlanData(

@@ -22,7 +22,7 @@ from encoder.media.info import Source
 from encoder.tasks.executor import Report, TaskExecutor, Work
 from encoder.tasks.inputs import InputSpool, by_field, check_size
 from encoder.tasks.results import ResultStream
-from servicekit import errors, media_types
+from servicekit import errors, media_types, tracing
 from servicekit.backoff import Backoff
 from servicekit.chunks import BESIDE_FURTHER, CHUNK_BYTES, HOLE, ChunkPlacement, parse_holes
 from servicekit.errors import Cancelled, DeadlineExceeded, InvalidArgument, ServiceError, Unavailable
@@ -207,7 +207,8 @@ class RemoteTasks:
     async def _run(self, remote: encoder_pb2.RemoteTask, report: Report) -> encoder_pb2.RemoteResult:
         async with self.executor.reserve(remote.task) as reservation:
             folder = reservation.folder
-            sources = await self._fetch_inputs(remote, folder.path)
+            with tracing.span("receive inputs", inputs=len(remote.input_urls)):
+                sources = await self._fetch_inputs(remote, folder.path)
             # The results are counted and digested only; they are sent from their files, so that they can be resent.
             stream = ResultStream(_discard, _discard, is_live=False)
             summary = await self.executor.run(Work(remote.task, sources, reservation, report, stream))

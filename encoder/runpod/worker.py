@@ -23,8 +23,9 @@ from google.protobuf import json_format
 from apigpu.encoder.v1 import encoder_pb2
 from encoder.config import EncoderSettings
 from encoder.runpod.task import TIMEOUT, Links, RemoteTasks
+from encoder.tasks.capabilities import VERSION
 from encoder.tasks.executor import open_executor
-from servicekit import logs
+from servicekit import log_context, logs, tracing
 from servicekit.config import ConfigError
 from servicekit.errors import Internal, InvalidArgument, ServiceError
 from servicekit.tasks import cancel_and_wait
@@ -96,9 +97,11 @@ class RunpodWorker:
 
     async def _run(self, tasks: RemoteTasks, job: Job, progress: ProgressReporter) -> dict[str, Any]:
         started, code = time.monotonic(), "OK"
-        with structlog.contextvars.bound_contextvars(job=job["id"]):
+        with log_context.about(run=job["id"]):
             try:
-                return json_format.MessageToDict(await tasks.run(parse_task(job["input"]), progress))
+                remote = parse_task(job["input"])
+                with tracing.border("RemoteTask", remote.task.traceparent):
+                    return json_format.MessageToDict(await tasks.run(remote, progress))
             except ServiceError as error:
                 code = error.code.name
                 return {"error": to_fault(error)}
@@ -108,10 +111,10 @@ class RunpodWorker:
             except Exception:
                 code = "INTERNAL"
                 log.exception("unexpected error")
-                text = f"Something went wrong inside the encoder; its log has more under job {job['id']}."
+                text = f"Something went wrong inside the encoder; its log has more under run {job['id']}."
                 return {"error": to_fault(Internal(text))}
             finally:
-                log.info("job", code=code, milliseconds=round((time.monotonic() - started) * 1000, 1))
+                log.info("run", code=code, milliseconds=round((time.monotonic() - started) * 1000, 1))
 
     def _begin(self) -> asyncio.Future[RemoteTasks]:
         if self._tasks is None:
@@ -173,7 +176,7 @@ def main() -> int:
     """Take jobs until a signal; return the exit code. 2: a setting is wrong, or the SDK is not there."""
     try:
         settings = EncoderSettings.load()
-        logs.configure("encoder", settings.log_level, settings.logs_dir)
+        logs.configure("encoder", settings.log_level, settings.logs_dir, settings.log_format)
         import runpod
     except ConfigError as error:
         print(error, file=sys.stderr)
@@ -183,7 +186,7 @@ def main() -> int:
         return 2
     worker = RunpodWorker(settings, runpod.serverless.progress_update)
     # The loop ends by being cancelled.
-    with contextlib.suppress(asyncio.CancelledError):
+    with tracing.configured("encoder", VERSION), contextlib.suppress(asyncio.CancelledError):
         runpod.serverless.start({"handler": worker.handle, "concurrency_modifier": worker.concurrency})
     return worker.exit_code
 

@@ -23,6 +23,7 @@ from encoder.tasks.capabilities import VERSION, Capabilities
 from encoder.tasks.executor import Slots, TaskExecutor, Work, open_executor
 from encoder.tasks.metrics import SLOTS
 from encoder.tasks.results import ResultStream
+from servicekit import tracing
 from servicekit.addresses import client_network, peer_address
 from servicekit.admission import CallClass, Classify, admission, open_class
 from servicekit.chunks import ACCEPTED
@@ -68,7 +69,8 @@ class EncoderServicer(encoder_pb2_grpc.EncoderServiceServicer):
             await context.send_initial_metadata(((ACCEPTED, "1"),))
             max_bytes = self.executor.settings.max_input_bytes
             folder = reservation.folder
-            sources = await inputs.receive(request_iterator, task.inputs, folder.path, max_bytes, folder.check_room)
+            with tracing.span("receive inputs", inputs=len(task.inputs)):
+                sources = await inputs.receive(request_iterator, task.inputs, folder.path, max_bytes, folder.check_room)
             stream = ResultStream(lambda data: write(chunk=data), lambda file: write(file=file))
             work = Work(task, sources, reservation, lambda progress: write(progress=progress), stream)
             await write(summary=await self.executor.run(work))

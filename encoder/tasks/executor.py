@@ -13,6 +13,7 @@ from apigpu.encoder.v1 import encoder_pb2
 from encoder.codecs.base import CodecChoice, CodecFault, SizeFault
 from encoder.config import EncoderSettings
 from encoder.ffmpeg.command import COPY
+from encoder.ffmpeg.process import FfmpegProcess
 from encoder.media.info import Source
 from encoder.planning.planner import USUAL_LIMITS, PlannedTask, Planner, PlanningLimits, open_planner
 from encoder.planning.processes import ProcessSource, process_source
@@ -22,7 +23,9 @@ from encoder.tasks import capabilities, inputs
 from encoder.tasks.capabilities import Capabilities
 from encoder.tasks.metrics import count_result, counted
 from encoder.tasks.results import ResultStream
+from encoder.tasks.task_log import TaskFacts, logged
 from encoder.tasks.workspace import TaskFolder, Workspace
+from servicekit import tracing
 from servicekit.errors import FailedPrecondition, InvalidArgument, ResourceExhausted, ServiceError, Unavailable
 from servicekit.process import usable_cores
 from servicekit.tasks import run_to_completion
@@ -91,10 +94,11 @@ class Slots:
 
 @dataclass(frozen=True)
 class Reservation:
-    """What a task has of the encoder: a folder of its own, and a process that plans it."""
+    """What a task has of the encoder: a folder of its own, and a process that plans it; and what is told of its end."""
 
     folder: TaskFolder
     planner: Planner
+    facts: TaskFacts
 
 
 @dataclass(frozen=True)
@@ -135,11 +139,11 @@ class TaskExecutor:
         fields = [field for item in task.inputs for field in (item.field, *item.also)]
         if len(set(fields)) != len(fields):
             raise InvalidArgument("The task names a field twice in `inputs`.")
-        with self.slots.hold():
+        with self.slots.hold(), logged(task) as facts:
             for item in task.inputs:
                 inputs.check_size(item.field, item.size_bytes, self.settings.max_input_bytes)
             async with self.workspace.task_folder() as folder, self._planner(folder) as planner:
-                yield Reservation(folder, planner)
+                yield Reservation(folder, planner, facts)
 
     @contextlib.asynccontextmanager
     async def _planner(self, folder: TaskFolder) -> AsyncIterator[Planner]:
@@ -155,9 +159,11 @@ class TaskExecutor:
     async def run(self, work: Work) -> encoder_pb2.Summary:
         """Do the work, and send the results out; they lie in the folder then. Raises ServiceError, also when part of a
         result is out; leaves nothing running when it is cancelled."""
+        work.reservation.facts.note_inputs(work.sources.values())
         with counted(work.task):
             summary = await self._run_with_any(work)
         count_result(work.task, summary)
+        work.reservation.facts.note_result(summary)
         return summary
 
     async def _run_with_any(self, work: Work) -> encoder_pb2.Summary:
@@ -188,7 +194,8 @@ class TaskExecutor:
     async def _run_with(self, choice: CodecChoice, work: Work) -> encoder_pb2.Summary:
         planner, stream, result = work.reservation.planner, work.stream, work.reservation.folder.result
         task = work.task
-        plan = await planner.plan(task, work.sources, choice.codec, self.slots.threads)
+        with tracing.span("plan", codec=choice.codec.name):
+            plan = await planner.plan(task, work.sources, choice.codec, self.slots.threads)
         self._check_length(plan)
         if any(plan.size) and (error := choice.codec.size_error(*plan.size)):
             raise SizeFault(f"{choice.codec.name}: {error}.", reason="SIZE_UNSUPPORTED")
@@ -198,23 +205,19 @@ class TaskExecutor:
         access = SandboxAccess((work.reservation.folder.path, result.parent), ())
         for number, planned in enumerate(plan.runs):
             run = planned or await planner.run(number, choice.codec)
-            async with self.capabilities.ffmpeg.start(run, access, self.slots.take_out) as running:
-                async for progress in running.progress():
-                    work.reservation.folder.check_room()
-                    if number == len(plan.runs) - 1 and plan.streamable and stream.is_live:
-                        await stream.pump(result)
-                    if (before := plan.frames_before(number)) is not None:
-                        await work.report(_complete(progress, before, plan.frames_total))
-                await running.finish()
+            with tracing.span("ffmpeg", run=number + 1, runs=len(plan.runs), codec=plan.codec):
+                async with self.capabilities.ffmpeg.start(run, access, self.slots.take_out) as running:
+                    await self._follow(running, number, plan, work)
         summary = await planner.check() if plan.has_result or plan.reports else encoder_pb2.Summary()
         if plan.further:  # of what is to come
             summary.duration_seconds, summary.frames = plan.duration_seconds, plan.frames_total
         planner.end()
         summary.encode_seconds = time.monotonic() - work.started_at
-        if plan.has_result:
-            await stream.pump(result)
-        for file in plan.files:
-            await stream.send_file(file, file.path(result))
+        with tracing.span("send results"):
+            if plan.has_result:
+                await stream.pump(result)
+            for file in plan.files:
+                await stream.send_file(file, file.path(result))
         reason = COPIED if plan.codec == COPY else choice.reason
         summary.MergeFrom(
             encoder_pb2.Summary(
@@ -230,6 +233,17 @@ class TaskExecutor:
             )
         )
         return summary
+
+    async def _follow(self, running: FfmpegProcess, number: int, plan: PlannedTask, work: Work) -> None:
+        """Tell of the progress of a run until its end, and send what there is of the result."""
+        stream, folder = work.stream, work.reservation.folder
+        async for progress in running.progress():
+            folder.check_room()
+            if number == len(plan.runs) - 1 and plan.streamable and stream.is_live:
+                await stream.pump(folder.result)
+            if (before := plan.frames_before(number)) is not None:
+                await work.report(_complete(progress, before, plan.frames_total))
+        await running.finish()
 
     def _check_length(self, plan: PlannedTask) -> None:
         most = self.settings.max_duration_seconds

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from apigpu.encoder.v1 import encoder_pb2
 from encoder.media.info import Source
+from encoder.tasks.metrics import count_received
 from servicekit import media_types
 from servicekit.chunks import Checksum
 from servicekit.errors import DataLoss, InvalidArgument, ResourceExhausted, ServiceError
@@ -34,6 +35,7 @@ class InputSpool:
         Raises ResourceExhausted over the limit, and what `check_room` raises, which is called before each write;
         OSError."""
         self._checksum.add(data)
+        count_received(len(data))
         if offset > self._file.tell():
             self.has_hole = True
             self._file.seek(offset)

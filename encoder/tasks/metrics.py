@@ -18,6 +18,8 @@ TASK_SECONDS = Histogram(
     buckets=SECONDS,
 )
 FRAMES = Counter("api_gpu_encoder_frames", "Frames of results.", ("operation", "codec"))
+TRANSFER_BYTES = Counter("api_gpu_encoder_transfer_bytes", "Bytes of inputs (in) and results (out).", ("direction",))
+count_received, count_sent = TRANSFER_BYTES.labels("in").inc, TRANSFER_BYTES.labels("out").inc
 SLOTS = Gauge("api_gpu_encoder_own_slots", "Slots, by what becomes of them.", ("state",))
 # A part of a larger operation, as gateways send them.
 PART = "part"
@@ -39,15 +41,16 @@ def counted(task: encoder_pb2.Task) -> Iterator[None]:
         code = "INTERNAL"
         raise
     finally:
-        TASKS.labels(_operation(task), code).inc()
+        TASKS.labels(operation_label(task), code).inc()
 
 
 def count_result(task: encoder_pb2.Task, summary: encoder_pb2.Summary) -> None:
     """Count what a task made."""
-    labels = (_operation(task), codec_label(summary.codec))
+    labels = (operation_label(task), codec_label(summary.codec))
     TASK_SECONDS.labels(*labels).observe(summary.encode_seconds)
     FRAMES.labels(*labels).inc(summary.frames)
 
 
-def _operation(task: encoder_pb2.Task) -> str:
+def operation_label(task: encoder_pb2.Task) -> str:
+    """Return the name of a task's operation."""
     return task.operation.WhichOneof("kind") or PART

@@ -8,6 +8,7 @@ from typing import BinaryIO
 from apigpu.encoder.v1 import encoder_pb2
 from encoder.ffmpeg.command import ExtraFile
 from encoder.media.files import open_regular
+from encoder.tasks.metrics import count_sent
 from servicekit.chunks import CHUNK_BYTES, Checksum
 
 Send = Callable[[bytes], Awaitable[None]]
@@ -55,4 +56,5 @@ class ResultStream:
     def _read(self, file: BinaryIO) -> bytes:
         data = file.read(CHUNK_BYTES)
         self.checksum.add(data)
+        count_sent(len(data))
         return data

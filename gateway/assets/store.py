@@ -171,10 +171,15 @@ class AssetStore:
 
     async def sizes(self) -> AsyncGenerator[tuple[str, str, int], None]:
         """Yield id, tenant and size of each file, by a look at each record."""
-        for name in await self.bucket.list_objects("records"):
+        for asset_id in await self.record_times():
             with contextlib.suppress(NotFound, DataLoss):  # deleted meanwhile, or damaged
-                asset = await self._record(name.removesuffix(".json"))
+                asset = await self._record(asset_id)
                 yield asset.id, asset.tenant, asset.size_bytes
+
+    async def record_times(self) -> dict[str, datetime]:
+        """Map the ids of all files to the times when their records were written (UTC)."""
+        listed = await self.bucket.list_objects("records")
+        return {name.removesuffix(".json"): written_at for name, written_at in listed.items()}
 
     async def remove_parts(self, asset_id: str, parts: Collection[AssetPart]) -> None:
         """Delete parts that no record has any more; what cannot be deleted now the sweep deletes later."""
@@ -199,8 +204,7 @@ class AssetStore:
         # Contents first, uploads next: what becomes an asset between the listings must not look like a leftover.
         contents = await self.bucket.list_objects(PREFIX)
         unfinished = await self.unfinished()
-        listed = await self.bucket.list_objects("records")
-        records = {name.removesuffix(".json"): written_at for name, written_at in listed.items()}
+        records = await self.record_times()
         deleted = 0
         for asset_id, written_at in records.items():
             # A record is as old as its file: only those old enough to have expired need to be read.

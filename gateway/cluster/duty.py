@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from gateway.cluster.leader import LeaderLease
 from gateway.cluster.schedule import Schedule
+from servicekit import log_context
 from servicekit.errors import ServiceError
 from servicekit.tasks import cancel_and_wait, log_and_continue
 
@@ -175,7 +176,7 @@ class LeaderDuty:
 
     async def _serve(self, job_id: str) -> None:
         again_at: float | None = time.time() + self.limits.failed_seconds
-        with log_and_continue(f"cannot {self.name} of a job; trying again", job=job_id):
+        with log_context.about(job=job_id), log_and_continue(f"cannot {self.name} of a job; trying again"):
             again_at = await self.serve(job_id)
         if again_at is not None:
             self._schedule.add(job_id, again_at)

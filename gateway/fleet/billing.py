@@ -28,6 +28,11 @@ class UsageInterval:
         return max(0.0, min(self.ended_at or until, until) - self.started_at)
 
 
+def ended_usage(usage: Iterable[UsageInterval], now: float) -> tuple[UsageInterval, ...]:
+    """Return run time without an open interval."""
+    return tuple(replace(one, ended_at=now) if one.ended_at is None else one for one in usage)
+
+
 @dataclass(frozen=True, slots=True)
 class Cost:
     """US dollars and run time in seconds; `is_final` once no instance can add to it."""

@@ -1,7 +1,7 @@
 """Settings of the fleet: limits of rented encoders, and the settings of every provider."""
 
 from functools import cached_property
-from typing import Annotated, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import AfterValidator, Field, model_validator
 from pydantic.fields import FieldInfo
@@ -26,6 +26,8 @@ def _known(name: str) -> str:
 
 class FleetSettings(Settings):
     """Read the settings of the fleet; docs/reference/settings.md tells of each, as a test holds."""
+
+    tables: ClassVar[tuple[str, ...]] = ("gateway",)
 
     fleet_name: Annotated[str, Field(pattern=FLEET_NAME)] = "api-gpu"
     fleet_providers: CommaList[Annotated[str, AfterValidator(_known)]] = tuple(PROVIDERS)
@@ -55,6 +57,13 @@ class FleetSettings(Settings):
         return super().variables() | {
             name: field for settings in PROVIDERS.values() for name, field in settings.variables().items()
         }
+
+    def values_by_variable(self) -> dict[str, Any]:
+        """Return the values by the names of variables, those of the providers included."""
+        found = super().values_by_variable()
+        for settings in self.providers.values():
+            found |= settings.values_by_variable()
+        return found
 
     @property
     def policy(self) -> Policy:

@@ -52,6 +52,11 @@ class Delivery:
         """How often the message was delivered, this time included."""
         return int(self.message.metadata.num_delivered)
 
+    @property
+    def queued_at(self) -> float:
+        """When the message was put into the queue, Unix seconds."""
+        return float(self.message.metadata.timestamp.timestamp())
+
     async def ack(self) -> None:
         """Acknowledge the message, confirmed by the server: it is gone for good. A second time does nothing."""
         if self.message.is_acked:

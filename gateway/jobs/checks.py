@@ -67,6 +67,8 @@ def _check_field(one: Field, value: Any, name: str, faults: Faults) -> None:
         return
     for place, element in operation.elements_of(one, value, name):
         if one.message_type is not None:
+            if rules.partial:
+                _check_part(element, place, faults)
             _check(element, f"{place}.", faults)
         elif one.enum_type is not None:
             _check_choice(one.enum_type, element, place, faults)
@@ -77,6 +79,14 @@ def _check_field(one: Field, value: Any, name: str, faults: Faults) -> None:
             faults.add(_fault(text, [place], "required", "MISSING_FIELD"))
     if rules.unique:
         _check_unique(rules.unique, value, name, faults)
+
+
+def _check_part(request: Message, place: str, faults: Faults) -> None:
+    """Hold a request, of whose result a part is made, to a batch of one."""
+    name, elements = operation.batch_of(request)
+    if len(elements) > 1:
+        text = f"{place}.{name} has {len(elements)} elements and one is allowed here; send a request for each."
+        faults.add(_fault(text, [f"{place}.{name}"], "at most one element", "TOO_MANY_ITEMS"))
 
 
 def _check_unique(name: str, elements: Any, where: str, faults: Faults) -> None:

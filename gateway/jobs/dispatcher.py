@@ -26,18 +26,20 @@ from gateway.jobs.cost_guard import CostGuard
 from gateway.jobs.executor import TaskExecutor, TaskTimedOut, reap_orphaned_runs
 from gateway.jobs.input_failures import all_failures
 from gateway.jobs.intermediates import IntermediateCleanup
+from gateway.jobs.job_log import log_end
 from gateway.jobs.model import Failure, Job, LostEncoder, Task
 from gateway.jobs.policy import JobPolicy
 from gateway.jobs.preparation import Preparation, SlotLease
 from gateway.jobs.queue import Attempt, TaskQueue, TaskRef
 from gateway.jobs.second_tries import SecondTries
 from gateway.jobs.store import JobStore
-from gateway.metrics import ATTEMPTS
+from gateway.metrics import ATTEMPTS, ENCODER_ATTEMPTS, GONE
 from gateway.sources.fetch import final_error, is_of_origin
 from gateway.sources.guard import OriginBusy
-from gateway.workers.base import EncoderBusy, EncoderCutOff, EncoderLost, InputFailed
+from gateway.workers.base import EncodeJob, EncoderBusy, EncoderCutOff, EncoderLost, InputFailed
 from gateway.workers.faults import passes
 from gateway.workers.pool import Pool
+from servicekit import tracing
 from servicekit.errors import Aborted, DataLoss, Internal, NotFound, ServiceError, Unavailable
 from servicekit.tasks import cancel_and_wait, log_and_continue, repeat
 
@@ -152,7 +154,8 @@ class Dispatcher:
         error = None if task.cancelled() else task.exception()
         slot.release(busy=not task.cancelled() and error is None and task.result())
         if error:
-            log.error("cannot record the end of a task; it will be redelivered", task=attempt.ref.key, exc_info=error)
+            with attempt.logged():
+                log.error("cannot record the end of a task; it will be redelivered", exc_info=error)
 
     def _cancel_tasks_of(self, job_id: str) -> None:
         """Cancel what still runs of a job that has ended: it was cancelled, or another gateway completed it. A task
@@ -174,17 +177,18 @@ class Dispatcher:
 
     async def _handle(self, attempt: Attempt, slot: SlotLease) -> bool:
         """See an attempt through until its slot is free; return True if the encoder was busy."""
-        try:
-            return await self._see_through(attempt, slot)
-        finally:
-            attempt.is_over = True
-            await slot.until_ended(attempt.ref.key)
+        with attempt.logged():
+            try:
+                return await self._see_through(attempt, slot)
+            finally:
+                attempt.is_over = True
+                await slot.until_ended(attempt.ref.key)
 
     async def _see_through(self, attempt: Attempt, slot: SlotLease) -> bool:
         try:
             async with attempt.delivery.keep_alive():
                 error = await self._run(attempt, slot)
-                ATTEMPTS.labels(self.store.index.operation(attempt.ref.job_id), _outcome(error)).inc()
+                self._count(attempt, _outcome(error))
                 await self._settle(attempt, error, slot)
                 return isinstance(error, EncoderBusy)
         except asyncio.CancelledError:
@@ -194,6 +198,11 @@ class Dispatcher:
                 await attempt.delivery.ack()
             raise
 
+    def _count(self, attempt: Attempt, outcome: str) -> None:
+        ATTEMPTS.labels(self.store.index.operation(attempt.ref.job_id), outcome).inc()
+        if name := attempt.encoder:
+            ENCODER_ATTEMPTS.labels(name if name in self.pool else GONE, outcome).inc()
+
     async def _run(self, attempt: Attempt, slot: SlotLease) -> ServiceError | None:
         """Execute the task; return the error that it ended with, or None."""
         try:
@@ -201,7 +210,7 @@ class Dispatcher:
         except ServiceError as error:
             return error
         except Exception:
-            log.exception("unexpected error in a task", task=attempt.ref.key)
+            log.exception("unexpected error in a task")
             # A fault of the gateway itself: retried like a lost encoder.
             return Unavailable("Something went wrong inside the gateway; its log has more.", reason="UNEXPECTED")
         return None
@@ -215,8 +224,17 @@ class Dispatcher:
         if self._lacks_codec(work.codec):
             text = f"No encoder is left with the codec {work.codec!r} of the job's other parts; submit it again."
             raise Internal(text, reason="CODEC_GONE")
+        with tracing.border("task", work.traceparent):
+            with tracing.span("queue", started_at=attempt.delivery.queued_at, deliveries=attempt.delivery.count):
+                pass  # it has waited until now
+            await self._execute_on(attempt, work, slot)
+
+    async def _execute_on(self, attempt: Attempt, work: EncodeJob, slot: SlotLease) -> None:
+        ref = attempt.ref
         try:
-            async with self.preparation.inputs(work.inputs, slot) as inputs:
+            async with contextlib.AsyncExitStack() as stack:
+                with tracing.span("prepare inputs", inputs=len(work.inputs)):
+                    inputs = await stack.enter_async_context(self.preparation.inputs(work.inputs, slot))
                 member = await slot.hold(self._slot_wait_seconds(slot))
                 attempt.boot_id, attempt.encoder = member.boot_id, member.encoder.name
                 with self.assignments.assign(ref.key, member.instance_id):
@@ -246,7 +264,7 @@ class Dispatcher:
             await self._return(attempt, counted=False, delay_seconds=pause_seconds)
         # Aborted: another gateway changed a record first.
         elif isinstance(error, EncoderBusy | Aborted) or self._is_anothers(attempt):
-            log.info("task returned to the queue", task=attempt.ref.key, error=error.message)
+            log.info("task returned to the queue", error=error.message)
             await self._return(attempt, counted=False, delay_seconds=self.policy.busy_seconds)
         elif isinstance(error, Unavailable | DataLoss | UnreadableRecord) or passes(error):
             await self._try_again(attempt, error, slot)
@@ -273,7 +291,7 @@ class Dispatcher:
     async def _try_again(self, attempt: Attempt, error: ServiceError, slot: SlotLease) -> None:
         ref = attempt.ref
         task = (await self.store.get(ref.job_id)).tasks[ref.index]
-        log.warning("task interrupted", task=ref.key, attempts=task.attempts, error=error.message)
+        log.warning("task interrupted", attempts=task.attempts, error=error.message)
         unfit = slot.encoder_name if isinstance(error, EncoderLost) and error.is_unfit else ""
         if passes(error):
             lost = await self._lost_encoder(attempt, error, slot)
@@ -320,7 +338,7 @@ class Dispatcher:
         fields = tuple(error.fields.items())[:MAX_FAILURE_FIELDS]
         failure = Failure(error.number, error.message[:MAX_FAILURE_CHARACTERS], error.reason, fields)
         timed_out = isinstance(error, TaskTimedOut)
-        log.info("task failed", task=ref.key, code=error.code.name, error=error.message)
+        log.info("task failed", encoder=attempt.encoder, code=error.code.name, error=error.message)
 
         def step(job: Job) -> Job:
             now = time.time()
@@ -329,6 +347,7 @@ class Dispatcher:
         with self.executor.ending(ref):
             job = await self.store.update(ref.job_id, step)
             if attempt.is_current_attempt(job):
+                log_end(job)
                 await self.executor.delete_orphaned_results(ref, job)
                 await attempt.delivery.ack()
 

@@ -94,6 +94,12 @@ def input_paths(wanted: video_pb2.Operation) -> Iterator[tuple[str, str]]:
         yield from operation.inputs(element, f"{batch}[{index}].")
 
 
+def files(wanted: video_pb2.Operation) -> Iterator[tuple[str, str]]:
+    """Yield path and text of the sources of a request, but for results of its own steps."""
+    is_graph = graph.is_graph(wanted)
+    return (found for found in input_paths(wanted) if not (is_graph and graph.is_reference(found[1])))
+
+
 def clear(message: Message, path: str) -> None:
     """Clear the field of a path ("style.size", "images[3].motion.zoom", "url_videos[2]"); nothing where it leads
     nowhere."""

@@ -6,15 +6,16 @@ import functools
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+import structlog
 from google.protobuf.message import Message
 
 from apigpu.encoder.v1 import encoder_pb2
 from gateway.assets.store import AssetStore
 from gateway.fleet.estimates import EstimateStore
 from gateway.jetstream.records import UnreadableRecord
-from gateway.jobs import attempts, further, graph, model, names, operation
+from gateway.jobs import attempts, further, graph, job_log, model, names, operation
 from gateway.jobs.attempts import BootIds
 from gateway.jobs.further import Expansion
 from gateway.jobs.model import Job, Status
@@ -27,8 +28,11 @@ from gateway.metrics import WAIT_SECONDS, count_result
 from gateway.sources import Sources
 from gateway.sources.outline import MIN_BYTES, MIN_DIVISIBLE_BYTES
 from gateway.workers.base import EncodeJob, Encoder, EncoderBusy, Input, ResumableEncoder
+from servicekit import tracing
 from servicekit.errors import Aborted, Cancelled, DeadlineExceeded, NotFound, ServiceError, Unavailable
 from servicekit.tasks import run_to_completion
+
+log = structlog.get_logger("gateway.jobs")
 
 
 class TaskTimedOut(DeadlineExceeded, reason="TASK_TIMEOUT"):
@@ -71,19 +75,21 @@ class TaskExecutor:
     async def load(self, ref: TaskRef) -> EncodeJob | None:
         """Return the task for an encoder; None for one that has ended. Raises what attempts.check raises."""
         job = await self.store.get(ref.job_id)
+        job_log.learn(job)
         task = job.tasks[ref.index]
         if task.status.is_terminal:
             await self.delete_orphaned_results(ref, job)  # its gateway was killed before it came to that
             return None
         attempts.check(task, self.boot_ids, self.policy, time.time())
-        return self._encode_job(ref, job)
+        return replace(self._encode_job(ref, job), traceparent=job.traceparent)
 
     async def execute(self, attempt: Attempt, work: EncodeJob, encoder: Encoder) -> None:
         """Execute the task; on return its result is stored and its record says COMPLETED."""
         ref = attempt.ref
         if not attempt.is_second:
             encoder = await self._resuming(ref) or encoder
-        made = await self._encode(attempt, work, encoder)
+        with tracing.span("encode", tracing.CLIENT, encoder=encoder.name):
+            made = await self._encode(attempt, work, encoder)
         with self.ending(ref):
             await run_to_completion(self._commit(attempt, encoder, made))
 
@@ -137,7 +143,8 @@ class TaskExecutor:
             if outcome.asset_id:
                 result = stored_result(outcome.summary, outcome.asset_id, outcome.file_ids)
             else:
-                result = await results.commit(outcome.summary)
+                with tracing.span("store results", bytes=outcome.summary.size_bytes):
+                    result = await results.commit(outcome.summary)
             return MadeResult(result, expansion, bool(outcome.asset_id), work.max_files)
 
     async def _expansion(self, ref: TaskRef, summary: encoder_pb2.Summary) -> Expansion | None:
@@ -159,6 +166,7 @@ class TaskExecutor:
         job = await self.store.update(ref.job_id, lambda job: started(job, attempt))
         if job.tasks[ref.index].status.is_terminal:
             raise Cancelled("The job was cancelled.")
+        log.info("task started", encoder=attempt.encoder, attempts=job.tasks[ref.index].attempts)
         attempt.started_at, attempt.piece = job.tasks[ref.index].started_at, further.piece(job, ref.index)
         if job.started_at == attempt.started_at:  # it is the first of the job
             WAIT_SECONDS.labels(job.operation).observe(job.delay_ms(time.time()) / 1000)
@@ -187,19 +195,28 @@ class TaskExecutor:
         if not operation.is_known(wanted):
             raise EncoderBusy(f"Job {job.id} is of an operation that only a gateway of a later version knows.")
         _, message = operation.kind(wanted)
-        outlines, workers = self._outlines(task, message), self.workers()
+        outlines, workers = self._outlines(task, message, is_watched=job.preview), self.workers()
         inputs = [
             self._input(job, source, fields, min(outlines.get(field, 0) for field in fields))
             for source, fields in operation.distinct_inputs(message)
         ]
         files = operation.rules(message).files
-        return EncodeJob(ref.key, wanted, inputs, filename, files, tenant=job.tenant, workers=workers)
+        return EncodeJob(
+            ref.key,
+            wanted,
+            inputs,
+            filename,
+            files,
+            tenant=job.tenant,
+            workers=workers,
+            is_watched=job.preview,
+        )
 
-    def _outlines(self, task: model.Task, message: Message) -> dict[str, int]:
+    def _outlines(self, task: model.Task, message: Message, *, is_watched: bool) -> dict[str, int]:
         """Return the fields of which an outline is to come, with the size of file from which on it is worth it."""
         if task.whole_inputs:
             return {}
-        divisible = operation.divisible_inputs(message) if self.workers() > 1 else ()
+        divisible = operation.divisible_inputs(message) if is_watched or self.workers() > 1 else ()
         return {
             **dict.fromkeys(operation.outlines(message), MIN_BYTES),
             **dict.fromkeys(divisible, MIN_DIVISIBLE_BYTES),
@@ -227,6 +244,8 @@ class TaskExecutor:
         try:
             task = await self._record(attempt, made)
             is_kept = task.asset == made.result.asset
+            if is_kept:
+                _log_completed(attempt, encoder.name, task)
         except ServiceError as error:
             # The next attempt finds a result that came by link. After a lost answer the record may name the assets:
             # they expire.
@@ -260,6 +279,7 @@ class TaskExecutor:
                 continue
             if not attempt.is_second:  # the record has the start of the other
                 self._learn(job, ref.index)
+            job_log.log_end(job)
             return job.tasks[ref.index]
 
     def _learn(self, job: Job, index: int) -> None:
@@ -270,6 +290,12 @@ class TaskExecutor:
             frames = task.frames - task.frames_copied if task.answer is None else 0
             is_rented = bool(task.usage) and (task.usage[-1].ended_at or math.inf) > task.started_at
             self.estimates.task_ended(job.kind(index), time.time() - task.started_at, frames, is_rented=is_rented)
+
+
+def _log_completed(attempt: Attempt, encoder: str, task: model.Task) -> None:
+    seconds = round(time.time() - (attempt.started_at or time.time()), 3)
+    facts = {"encoder": encoder, "codec": task.codec, "seconds": seconds, "frames": task.frames}
+    log.info("task completed", bytes=task.size_bytes, **facts)
 
 
 async def reap_orphaned_runs(store: JobStore, encoder: ResumableEncoder) -> None:

@@ -119,6 +119,7 @@ def _task(job: Job, index: int, found: encoder_pb2.FurtherTask) -> Task:
         kind=found.kind,
         needs=tuple(dict.fromkeys(_needs(found))),
         output_name=name if found.is_result else "",
+        stem=planner.stem if found.is_result else "",
         needs_codec=found.codec,
         frames_planned=max(0, found.frames),
         is_kept=False,

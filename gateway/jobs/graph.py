@@ -49,6 +49,32 @@ def request_of(wanted: video_pb2.Operation) -> bytes:
     return kept.SerializeToString()
 
 
+def submitted(job: Job) -> video_pb2.Operation:
+    """Return the operation that a job was made of; of a graph its steps are put together again from its tasks."""
+    wanted = video_pb2.Operation.FromString(job.request)
+    if operation.is_known(wanted) and is_graph(wanted):
+        _add_steps(operation.kind(wanted)[1], [task for task in job.tasks if task.planner is None])
+    return wanted
+
+
+def _add_steps(chain: Any, tasks: Sequence[Task]) -> None:
+    """Add the steps of a chain: each has one task, or one for each element of its batch."""
+
+    def reference(source: str) -> Sequence[str]:
+        is_result = source.startswith(TASK)
+        return (STEP + tasks[int(source.removeprefix(TASK))].item if is_result else source,)
+
+    for task in tasks:
+        name, message = operation.kind(video_pb2.Operation.FromString(task.operation))
+        operation.replace_inputs(message, reference)
+        step_id = task.item.partition("[")[0]
+        if chain.steps and chain.steps[-1].id == step_id:
+            batch, elements = operation.batch_of(message)
+            getattr(getattr(chain.steps[-1], name), batch).extend(elements)
+        else:
+            chain.steps.add(id=step_id, **{name: message})
+
+
 def task_operation(job: Job, index: int) -> video_pb2.Operation:
     """Return what a task is to do, with the assets of those that it needs, which are done; an operation that only a
     later version knows as it is."""

@@ -12,9 +12,11 @@ import structlog
 
 from apigpu.v1 import jobs_pb2, video_pb2
 from gateway.callers import caller
-from gateway.jobs import checks, graph, model, operation, options
+from gateway.jobs import checks, graph, model, names, operation, options
 from gateway.jobs.claims import IdempotencyKey
+from gateway.jobs.filenames import read_filenames
 from gateway.jobs.hooks import Webhook
+from gateway.jobs.job_log import of_request
 from gateway.jobs.listing import JobFilter
 from gateway.jobs.model import Failure, Job, Status
 from gateway.jobs.options import CheckedOptions
@@ -24,6 +26,7 @@ from gateway.jobs.queue import TaskQueue
 from gateway.jobs.store import JobStore
 from gateway.sources import Sources
 from gateway.sources.inline import is_inline
+from servicekit import log_context
 from servicekit.errors import (
     Aborted,
     Cancelled,
@@ -118,19 +121,27 @@ class JobManager:
         wanted = operation.inline_texts(wanted)
         self._check_sources(wanted)
         checked = await self.checked_options(said, base_url)
-        if key is not None and (made := await self._stored(lambda: self._made_before(key))) is not None:
+        if (made := await self.made_before(key)) is not None:
             return made
         async with self._stored_inline(wanted) as stored:
-            job = self.new_job(stored, checked)
+            sources = (source for _, source in operation.inputs(operation.kind(stored)[1]))
+            filenames = await read_filenames(self.sources.assets, sources, caller.get().tenant)
+            job = self.new_job(stored, checked, filenames)
             if self.place_output is not None:
                 job = await self.place_output(job, said.output)
-            self.check_cost(job)
-            self.check_room()
-            self._check_queue(job)
-            async with self.admit(job):
-                job = await (self._add(job) if key is None else self._stored(lambda: self._add_once(job, key)))
-            log.info("job queued", job=job.id, operation=job.operation, tasks=len(job.tasks))
-            return job
+            return await self.enter(job, key)
+
+    async def enter(self, job: Job, key: IdempotencyKey | None) -> Job:
+        """Queue a new job; return it, or that which an earlier request with the key made meanwhile."""
+        job = of_request(job)
+        self.check_cost(job)
+        self.check_room()
+        self._check_queue(job)
+        async with self.admit(job):
+            job = await (self._add(job) if key is None else self._stored(lambda: self._add_once(job, key)))
+        log_context.learn(job=job.id)
+        log.info("job queued", operation=job.operation, tasks=len(job.tasks))
+        return job
 
     async def checked_options(self, said: jobs_pb2.JobOptions, base_url: str) -> CheckedOptions:
         """Return what a caller says of a job as the job has it. Raises InvalidArgument."""
@@ -156,15 +167,19 @@ class JobManager:
             await asyncio.sleep(self.policy.record_retry_seconds)
             self.check_room()
 
-    def new_job(self, wanted: video_pb2.Operation, checked: CheckedOptions) -> Job:
-        """Return the job of a checked operation. Raises InvalidArgument for a chain that cannot be one."""
+    def new_job(
+        self, wanted: video_pb2.Operation, checked: CheckedOptions, filenames: tuple[tuple[str, str], ...] = ()
+    ) -> Job:
+        """Return the job of a checked operation, the inputs of which have these names. Raises InvalidArgument for a
+        chain that cannot be one."""
         now = time.time()
+        tasks = graph.tasks_of(wanted, self.policy.max_items)
         return Job(
             id=model.new_id(now),
             operation=operation.kind(wanted)[0],
             request=graph.request_of(wanted),
             batch=operation.is_batch(wanted),
-            tasks=graph.tasks_of(wanted, self.policy.max_items),
+            tasks=names.with_stems(wanted, tasks, dict(filenames)),
             created_at=now,
             graph=graph.is_graph(wanted),
             webhook=checked.webhook,
@@ -173,8 +188,13 @@ class JobManager:
             priority=checked.priority,
             deadline=now + checked.deadline_seconds if checked.deadline_seconds else 0.0,
             preview=checked.preview,
+            filenames=filenames,
             counted=None,
         )
+
+    async def made_before(self, key: IdempotencyKey | None) -> Job | None:
+        """Return the job that an earlier request with a key made. Raises AlreadyExists for one of another request."""
+        return await self._stored(lambda: self._made_before(key)) if key is not None else None
 
     async def _made_before(self, key: IdempotencyKey) -> Job | None:
         claim = await self.store.claims.find(key)
@@ -296,7 +316,7 @@ class JobManager:
 
         await self.store.visible(job_id)
         job = await self.store.update(job_id, step)
-        log.info("job cancelled", job=job_id)
+        log.info("job cancelled")
         return job
 
     async def get(self, job_id: str, wait_seconds: float = 0.0) -> Job:

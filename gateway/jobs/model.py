@@ -4,13 +4,12 @@ Every transition takes a job and returns the job that follows. One that no longe
 completed, cancelled) returns the job unchanged, so that a message delivered twice does no harm.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any
 
 from gateway.callers import DEFAULT_TENANT
-from gateway.fleet.billing import Cost, UsageInterval
+from gateway.fleet.billing import Cost, UsageInterval, ended_usage
 from gateway.jobs.fairness import NORMAL
 from gateway.jobs.hooks import Webhook
 from gateway.jobs.ids import ID as ID
@@ -21,6 +20,10 @@ from gateway.jobs.interruptions import MAX_LOST as MAX_LOST
 from gateway.jobs.interruptions import Interruptions as Interruptions
 from gateway.jobs.interruptions import LostEncoder as LostEncoder
 from gateway.jobs.interruptions import UnfitEncoder as UnfitEncoder
+from gateway.jobs.outcome import Failure as Failure
+from gateway.jobs.outcome import Result as Result
+from gateway.jobs.outcome import ResultFile as ResultFile
+from gateway.jobs.outcome import ResultWarning as ResultWarning
 from gateway.jobs.outputs import OutputTarget
 from servicekit.codec import SPARSE, STORED
 
@@ -44,58 +47,6 @@ class Status(StrEnum):
     def is_terminal(self) -> bool:
         """Return True if no transition leads out of the state."""
         return self not in (Status.IN_QUEUE, Status.IN_PROGRESS)
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """Why a task failed: number of the gRPC code, text for the caller, reason for programs ("": none), and what is
-    wrong with which fields of the request."""
-
-    code: int
-    message: str
-    reason: str = ""
-    fields: tuple[tuple[str, str], ...] = field(default=(), metadata=SPARSE)
-
-
-@dataclass(frozen=True, slots=True)
-class ResultWarning:
-    """A deviation of a result from the request: Warning in video.proto."""
-
-    reason: str
-    message: str
-    metadata: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class ResultFile:
-    """A further result of a task: its file name, its asset ("assets/…"), its MIME type."""
-
-    name: str
-    asset: str
-    content_type: str
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """A stored result: the asset, its frames, what made the video and why that ("" where it is not known), its MIME
-    type (in records of before there were others "" for MP4), the further results, its seconds, and the bytes of all (0
-    where they are not known). A task that answers with further tasks may have no asset (""); one whose result is a
-    `report`, a serialized apigpu.v1.MediaReport, has none. `frames_copied` of its frames were not encoded, or there is
-    a `whole_reason`. `playback`, a serialized apigpu.encoder.v1.Playback, tells how it plays."""
-
-    asset: str
-    frames: int
-    codec: str = ""
-    codec_reason: str = ""
-    warnings: tuple[ResultWarning, ...] = ()
-    content_type: str = ""
-    files: tuple[ResultFile, ...] = ()
-    duration_seconds: float = 0.0
-    report: bytes = b""
-    playback: bytes = b""
-    frames_copied: int = 0
-    whole_reason: str = ""
-    size_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +90,9 @@ class Task:
     operation: bytes = field(default=b"", metadata=SPARSE)
     needs: tuple[int, ...] = field(default=(), metadata=SPARSE)
     is_kept: bool = field(default=True, metadata=SPARSE)
-    # The caller's name for the result, without a suffix.
+    # The caller's name for the result, without a suffix; else that which follows from its input.
     output_name: str = field(default="", metadata=SPARSE)
+    stem: str = field(default="", metadata=SPARSE)
     # Of one that answered with further tasks: what it answered (see further.py), the first of them, and the one whose
     # result takes the place of its own.
     plan: bytes = field(default=b"", metadata=SPARSE)
@@ -183,8 +135,14 @@ class Job:
     tenant: str = field(default=DEFAULT_TENANT, metadata=SPARSE)
     priority: str = field(default=NORMAL, metadata=SPARSE)
     deadline: float = field(default=0.0, metadata=SPARSE)
+    # Id of the request that made it, by which logs know it, and its place in a trace (W3C traceparent).
+    request_id: str = field(default="", metadata=SPARSE)
+    traceparent: str = field(default="", metadata=SPARSE)
     # Its film is to play while it is made, and after.
     preview: bool = field(default=False, metadata=SPARSE)
+    # The names of its inputs that are assets, by these; and the job whose request it has anew, if there was one.
+    filenames: tuple[tuple[str, str], ...] = field(default=(), metadata=SPARSE)
+    retry_of: str = field(default="", metadata=SPARSE)
     # What it cost as it was counted with its tenant's usage; None until it is.
     counted: Cost | None = field(default=COUNTED, metadata=SPARSE)
 
@@ -274,11 +232,6 @@ def _milliseconds(start: float, end: float) -> int:
 
 
 CANCELLED_CODE = 1  # of gRPC
-
-
-def ended_usage(usage: Iterable[UsageInterval], now: float) -> tuple[UsageInterval, ...]:
-    """Return run time without an open interval."""
-    return tuple(replace(one, ended_at=now) if one.ended_at is None else one for one in usage)
 
 
 def start_task(job: Job, index: int, now: float, attempt_id: str = "") -> Job:

@@ -66,14 +66,21 @@ def items(operation: video_pb2.Operation) -> list[str]:
 
 def budget(operation: video_pb2.Operation) -> float | None:
     """The most that the job may cost, in dollars; None where nothing is said."""
-    fields = kind(operation)[1].ListFields() if is_known(operation) else ()
-    return next((float(value) for field, value in fields if field_rules(field).budget), None)
+    said = _said(kind(operation)[1]) if is_known(operation) else ()
+    return next((float(value) for rules, value in said if rules.budget), None)
 
 
 def output_filename(operation: video_pb2.Operation) -> str:
     """Return the name that the caller gives the result; "" where nothing is said."""
-    fields = kind(operation)[1].ListFields()
-    return next((str(value) for field, value in fields if field_rules(field).filename), "")
+    return next((str(value) for rules, value in _said(kind(operation)[1]) if rules.filename), "")
+
+
+def _said(message: Message) -> Iterator[tuple[options_pb2.FieldRules, Any]]:
+    """Yield what a message says, field by field: with the rules of each, and what a request says that stands in it."""
+    for field, value in message.ListFields():
+        yield field_rules(field), value
+        if field_rules(field).partial:
+            yield from _said(value)
 
 
 def task_operation(operation: video_pb2.Operation, index: int) -> video_pb2.Operation:
@@ -147,6 +154,17 @@ def _inline_texts(message: Message) -> None:
         elif field.message_type is not None and _has_inputs(field.message_type):
             for _, element in elements_of(field, value, ""):
                 _inline_texts(element)
+
+
+def name_text_files(message: Message) -> None:
+    """Have each text that became an asset named in the field that takes a file, in place of the text."""
+    for field, value in message.ListFields():
+        if field_rules(field).text_of:
+            setattr(message, field_rules(field).text_of, value)
+            message.ClearField(field.name)
+        elif field.message_type is not None and _has_inputs(field.message_type):
+            for _, element in elements_of(field, value, ""):
+                name_text_files(element)
 
 
 def replace_inputs(message: Message, replacement: Callable[[str], Sequence[str]]) -> None:

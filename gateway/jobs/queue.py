@@ -4,6 +4,7 @@ import contextlib
 import secrets
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 import structlog
@@ -14,6 +15,7 @@ from gateway.jetstream.records import UnreadableRecord
 from gateway.jobs.fairness import FairOrder, Lane
 from gateway.jobs.model import Job, Status
 from gateway.jobs.store import JobIndex, JobStore
+from servicekit import log_context
 from servicekit.errors import Internal, NotFound
 
 log = structlog.get_logger("gateway.jobs")
@@ -60,6 +62,10 @@ class Attempt:
     def is_current_attempt(self, job: Job) -> bool:
         """Return True if no other attempt was started since."""
         return job.tasks[self.ref.index].is_current(self.started_at)
+
+    def logged(self) -> AbstractContextManager[None]:
+        """Have the lines of a block say that they are about it."""
+        return log_context.about(job=self.ref.job_id, task=self.ref.key, attempt=self.id)
 
 
 def lane_name(lane: Lane) -> str:

@@ -22,6 +22,7 @@ from gateway.jobs.queue import Attempt, TaskRef
 from gateway.jobs.store import JobStore
 from gateway.workers.base import InputFailed, ResumableEncoder
 from gateway.workers.pool import Pool, PoolMember
+from servicekit import tracing
 from servicekit.errors import ServiceError
 from servicekit.tasks import cancel_and_wait
 
@@ -112,7 +113,8 @@ class SecondTries:
         name = member.encoder.name
         second = replace(attempt, id=secrets.token_hex(16), started_at=None, is_second=True, encoder=name)
         self._tried.add(attempt.ref)
-        log.info("a task lags, and is tried on another encoder too", task=attempt.ref.key, encoder=second.encoder)
+        with attempt.logged():
+            log.info("a task lags, and is tried on another encoder too", encoder=name, second_attempt=second.id)
         trying = asyncio.create_task(self._try(attempt, second, member))
         self.running[attempt.ref] = trying
         trying.add_done_callback(lambda _: self._done(attempt.ref, member))
@@ -123,13 +125,18 @@ class SecondTries:
         self.pool.release(member)
 
     async def _try(self, first: Attempt, second: Attempt, member: PoolMember) -> None:
+        with second.logged():
+            await self._see_through(first, second, member)
+
+    async def _see_through(self, first: Attempt, second: Attempt, member: PoolMember) -> None:
         try:
             work = await self.executor.load(second.ref)
             if work is None:
                 return
-            await self.executor.execute(second, work, member.encoder)
+            with tracing.border("second try", work.traceparent):
+                await self.executor.execute(second, work, member.encoder)
         except (ServiceError, InputFailed) as error:
-            log.info("a second try of a task failed", task=second.ref.key, error=str(error))
+            log.info("a second try of a task failed", error=str(error))
         else:
             self._first.add(second.ref)
             await self.on_first(first)

@@ -18,6 +18,7 @@ from gateway.jobs.followers import Followers
 from gateway.jobs.listing import MAX_LOOKED, JobFilter, marks
 from gateway.jobs.model import COUNTED, Job, Status, UnfitEncoder
 from gateway.jobs.open_work import OpenWork
+from servicekit import log_context
 from servicekit.codec import to_json
 from servicekit.errors import InvalidArgument, NotFound
 
@@ -342,6 +343,7 @@ class JobStore(Records[Job]):
         job = await (self.get(key) if max_age_seconds is None else self.latest(key, max_age_seconds))
         if not caller.get().may_see(job.tenant):
             raise self.not_found(key)
+        log_context.learn(job=job.id)
         return job
 
     async def page(self, wanted: JobFilter, size: int, before: str) -> tuple[list[Job], str]:

@@ -1,6 +1,6 @@
 """Which rented instances had the tasks of a job, and when: steps of its record. Pure."""
 
-from gateway.fleet.billing import UsageInterval, merge
+from gateway.fleet.billing import UsageInterval, ended_usage, merge
 from gateway.jobs import model
 from gateway.jobs.model import Job
 
@@ -10,7 +10,7 @@ def begin_usage(job: Job, index: int, interval: UsageInterval) -> Job:
     task = job.tasks[index]
     if task.status.is_terminal:
         return job
-    return model.with_task(job, index, usage=merge((*model.ended_usage(task.usage, interval.started_at), interval)))
+    return model.with_task(job, index, usage=merge((*ended_usage(task.usage, interval.started_at), interval)))
 
 
 def drop_usage(job: Job, index: int, instance: str) -> Job:
@@ -24,7 +24,7 @@ def end_usage(job: Job, index: int, instance: str, now: float) -> Job:
     """The instance no longer has the task."""
     if not _has_usage(job, index, instance):
         return job
-    return model.with_task(job, index, usage=model.ended_usage(job.tasks[index].usage, now))
+    return model.with_task(job, index, usage=ended_usage(job.tasks[index].usage, now))
 
 
 def _has_usage(job: Job, index: int, instance: str) -> bool:

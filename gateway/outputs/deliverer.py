@@ -13,11 +13,13 @@ from gateway.assets.record import parse_name
 from gateway.cluster.duty import LeaderDuty
 from gateway.cluster.leader import LeaderLease
 from gateway.jetstream.records import UnreadableRecord
+from gateway.jobs import job_log
 from gateway.jobs.model import Job
 from gateway.jobs.outputs import ResultDelivery
 from gateway.jobs.store import JobStore
 from gateway.outputs.plan import OutputPolicy, PutOutcome, WantedResult, attempted, next_at, noted, planned, wanted
 from gateway.outputs.putting import OutputPutter
+from servicekit import tracing
 from servicekit.errors import NotFound, ServiceError
 
 log = structlog.get_logger("gateway.outputs")
@@ -65,13 +67,14 @@ class OutputDeliverer:
         except (NotFound, UnreadableRecord):  # it is gone, or a gateway of a later version puts
             return None
         except ServiceError as error:
-            log.warning("cannot record what was put; it is put again", job=job_id, error=error.message)
+            log.warning("cannot record what was put; it is put again", error=error.message)
             return time.time() + self.policy.backoff.first_seconds
 
     async def _deliver_all(self, job_id: str) -> float | None:
         job = await self.store.get(job_id)
         if not job.is_delivering:
             return None
+        job_log.learn(job)
         now = time.time()
         places = {(one.task, one.file): one for one in wanted(job)}
         notes: dict[tuple[int, int], ResultDelivery] = {}
@@ -90,8 +93,10 @@ class OutputDeliverer:
 
     async def _put(self, job: Job, delivery: ResultDelivery, wanted: WantedResult) -> PutOutcome:
         headers = dict(job.output.headers) if job.output else {}
-        outcome = await self.putter.put(job.tenant, wanted.url, parse_name(wanted.result.asset), headers)
-        facts = {"job": job.id, "place": delivery.place, "attempt": delivery.attempt_count + 1}
+        with tracing.border("put result", job.traceparent, tracing.CLIENT, place=delivery.place) as note:
+            outcome = await self.putter.put(job.tenant, wanted.url, parse_name(wanted.result.asset), headers)
+            note(error=outcome.error)
+        facts = {"place": delivery.place, "attempt": delivery.attempt_count + 1}
         if outcome.error:
             log.warning("result could not be put", error=outcome.error, is_final=outcome.is_final, **facts)
         else:
@@ -106,4 +111,6 @@ class OutputDeliverer:
             found = tuple(notes.get(delivery.key, delivery) for delivery in planned(job, now))
             return noted(job, found, now)
 
-        return await self.store.update(job_id, step)
+        job = await self.store.update(job_id, step)
+        job_log.log_end(job)
+        return job

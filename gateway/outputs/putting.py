@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from gateway.assets.presigned import MAX_PUT_BYTES, presigned_headers, with_default
 from gateway.assets.store import AssetStore, StoredAsset
 from gateway.jobs.outputs import S3
+from gateway.metrics import OUT, OUTPUT, transferred
 from gateway.outputs.destinations import Destination, Destinations
 from gateway.outputs.plan import PutOutcome
 from gateway.outputs.receipt import outcome
@@ -20,6 +21,9 @@ MIN_BYTES_PER_SECOND = 32 * 1024
 BASE_SECONDS = 60.0
 EMPTY = hashlib.sha256(b"").hexdigest()
 TEST_KEY, TEST_TEXT = "api-gpu-test.txt", b"Put by api-gpu to see whether it may. This file is of no use any more.\n"
+
+
+_count_put = transferred(OUT, OUTPUT)
 
 
 @dataclass(eq=False)
@@ -35,6 +39,7 @@ class _Reading:
         async with aclosing(self.assets.read(self.asset)) as chunks:
             async for chunk in chunks:
                 self.size_bytes += len(chunk)
+                _count_put(len(chunk))
                 self.digest.update(chunk)
                 yield chunk
 

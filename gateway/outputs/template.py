@@ -71,11 +71,10 @@ def is_bucket(text: str) -> bool:
 
 
 def _values(job: Job, index: int, place: int, name: str) -> dict[str, str]:
-    first = names.result_name(job, index)
     return {
         "job": job.id,
         "operation": job.operation,
-        "item": first.removesuffix(PurePosixPath(first).suffix),
+        "item": names.result_stem(job, index),
         "index": str(place + 1),
         "name": name,
         "ext": PurePosixPath(name).suffix.removeprefix("."),

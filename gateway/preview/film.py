@@ -14,8 +14,8 @@ from gateway.jobs.further import PlayedTask
 from gateway.jobs.model import Job, ResultWarning, Status
 
 MISSING = (
-    "No preview could be made: the result does not consist of pieces that play. Ask for one of a story, or of a long "
-    "video with captions and several encoders, all of this version."
+    "No preview could be made: the result does not consist of pieces that play. Ask for one of a story, or of a video "
+    "of a minute or more with captions most of the time, and have encoders of this version alone."
 )
 CUT_SHORT = "The preview ends early: a piece of the film, of an encoder of another version, does not play as planned."
 

@@ -7,7 +7,6 @@ Out: x-request-id as X-Request-Id, the rest as Grpc-Metadata-* (initial) and Grp
 import base64
 import binascii
 import re
-import secrets
 from collections.abc import Iterable
 
 from starlette.datastructures import Headers
@@ -15,7 +14,7 @@ from starlette.datastructures import Headers
 from gateway.rest.status import HeadTooLarge
 from servicekit.chunks import ACCEPTED
 from servicekit.errors import DETAILS_KEY, InvalidArgument
-from servicekit.interceptors import REQUEST_ID
+from servicekit.interceptors import REQUEST_ID, valid_request_id
 
 Pair = tuple[str, str | bytes]
 
@@ -42,7 +41,6 @@ _UNIT_SECONDS = {"H": 3600.0, "M": 60.0, "S": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e
 MAX_FORWARDED_BYTES = 6 * 1024
 _ENTRY_BYTES = 32
 _HOST = re.compile(r"[A-Za-z0-9.\-_]{1,255}(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:[0-9]{1,5})?")
-_REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 
 
 def request_metadata(headers: Headers, request_id: str, base_url: str) -> tuple[Pair, ...]:
@@ -104,8 +102,7 @@ def timeout_seconds(headers: Headers) -> float | None:
 
 def request_id(headers: Headers) -> str:
     """Return the client's X-Request-Id if it is valid, else a new id."""
-    value = headers.get("x-request-id", "")
-    return value if _REQUEST_ID.fullmatch(value) else secrets.token_hex(8)
+    return valid_request_id(headers.get("x-request-id", ""))
 
 
 def base_url(headers: Headers, scheme: str, server: tuple[str, int | None] | None) -> str:

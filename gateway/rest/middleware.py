@@ -5,6 +5,7 @@ It alone turns exceptions into responses. Text of an exception that is not a Ser
 
 import asyncio
 import time
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,6 +19,7 @@ from gateway.rest.connections import ABORT
 from gateway.rest.protojson.encode import dumps
 from gateway.rest.request import ClientGone, end_response, send_body, start_response
 from gateway.rest.status import HttpError, from_call, from_error
+from servicekit import log_context, tracing
 from servicekit.echo import brief
 from servicekit.errors import Internal, ServiceError, Unavailable
 
@@ -56,7 +58,7 @@ class ErrorBoundary:
             await self.app(scope, receive, send)
             return
         exchange = Exchange(scope, receive, send)
-        with structlog.contextvars.bound_contextvars(request_id=exchange.request_id):
+        with log_context.about(request_id=exchange.request_id), exchange.traced() as note:
             try:
                 await self.app(scope, exchange.receive, exchange.send)
             except ClientGone:
@@ -71,6 +73,7 @@ class ErrorBoundary:
             finally:
                 exchange.break_off()
                 exchange.log()
+                note(status=exchange.status)
 
 
 def _http_error(error: ServiceError | grpc.aio.AioRpcError) -> HttpError:
@@ -94,6 +97,14 @@ class Exchange:
         self._is_complete = False
         self._started = time.monotonic()
         self._body_is_open = "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
+
+    def traced(self) -> AbstractContextManager[tracing.Note]:
+        """Have the request be a span, which is named by its method alone, as there are paths without number."""
+        path, method = self._scope["path"], self._scope["method"]
+        if path in QUIET:
+            return tracing.nothing()
+        given = Headers(scope=self._scope).get(tracing.HEADER, "")
+        return tracing.border(f"HTTP {method}", given, method=method, path=brief(path))
 
     async def receive(self) -> Message:
         message = await self._receive()

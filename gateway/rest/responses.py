@@ -91,11 +91,17 @@ async def _encode(body: JsonBody, request: Headers) -> tuple[bytes, list[tuple[s
 
 def accepts_gzip(request: Headers) -> bool:
     """Return True if Accept-Encoding takes gzip (RFC 9110, section 12.5.3)."""
-    weights: dict[str, float] = {}
-    for entry in ",".join(request.getlist("accept-encoding")).lower().split(","):
-        coding, _, parameter = entry.partition(";")
-        weights[coding.strip()] = _weight(parameter)
-    return next((weights[name] > 0 for name in (*CODINGS, "*") if name in weights), False)
+    known = weights(request.getlist("accept-encoding"))
+    return next((known[name] > 0 for name in (*CODINGS, "*") if name in known), False)
+
+
+def weights(values: Iterable[str]) -> dict[str, float]:
+    """Return how much each of what an Accept header lists is wanted, in lower case (RFC 9110, section 12.4.2)."""
+    found: dict[str, float] = {}
+    for entry in ",".join(values).lower().split(","):
+        name, *parameters = entry.split(";")
+        found[name.strip()] = min(map(_weight, parameters), default=1.0)
+    return found
 
 
 def _weight(parameter: str) -> float:

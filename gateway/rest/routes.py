@@ -198,6 +198,7 @@ OPERATIONS = list(KIND_NAMES)
 # Endpoints of HTTP that are not RPCs.
 HTTP_ONLY = (
     *("PATCH /uploads/{upload}", "GET /files/{id}/{filename}", "GET /job/{id}/preview.m3u8", "GET /openapi.json"),
+    *("GET /docs", "GET /docs/{page}", "GET /llms.txt"),
 )
 WHOLE = "*"
 

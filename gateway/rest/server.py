@@ -25,6 +25,7 @@ from starlette.routing import Match, Mount, Route
 from starlette.types import ASGIApp, Scope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
+from gateway import console
 from gateway.assets.direct import DirectLinks
 from gateway.assets.links import LinkSigner
 from gateway.assets.store import AssetStore
@@ -34,10 +35,12 @@ from gateway.jobs.store import JobStore
 from gateway.rest import previews
 from gateway.rest.bodies import Bodies
 from gateway.rest.connections import FairProtocol
+from gateway.rest.docs import site
 from gateway.rest.files import SignedFiles
 from gateway.rest.heads import HeadMeter
 from gateway.rest.middleware import ErrorBoundary
 from gateway.rest.openapi.document import OpenApi
+from gateway.rest.pages import FrontPage, Pages
 from gateway.rest.previews import SignedPreviews
 from gateway.rest.protojson.encode import dumps
 from gateway.rest.proxy import Proxy, RestSettings
@@ -110,6 +113,7 @@ def build_app(
     table = RouteTable()
     openapi = OpenApi(table, settings.public_url)
     proxy = Proxy(channel, keys, table, settings, Bodies(settings.max_body_bytes))
+    pages = Pages.load(console.FOLDER)
     cors = Middleware(
         Cors,
         allow_origins=list(settings.cors_allow_origins),
@@ -125,7 +129,10 @@ def build_app(
             *_worker_routes(worker_links, settings.stall_seconds),
             *(Route(path, SignedPreviews(jobs, links)) for path in (previews.MASTER, previews.TRACK) if jobs),
             *(Route(path, openapi) for path in ("/openapi.json", "/openapi.json/")),
+            *site.routes(openapi.document, proxy.base_url),
             *(Route(path, TusUploads(proxy, assets)) for path in UPLOAD_PATHS),
+            Route("/console/{path:path}", pages),
+            Route("/", FrontPage(pages, proxy)),
             AnyPath("/", proxy),
         ],
         middleware=[cors, Middleware(ErrorBoundary)],

@@ -2,21 +2,26 @@
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from apigpu.v1 import assets_pb2 as pb2
 from apigpu.v1 import assets_pb2_grpc
 from gateway.assets.direct import DirectLinks
+from gateway.assets.listing import AssetFilter, AssetLister, AssetPlace
 from gateway.assets.record import parse_name
 from gateway.assets.store import AssetStore, AssetWriter, StoredAsset
 from gateway.assets.transfers import TransferSlots
 from gateway.callers import caller
+from gateway.services.jobs import created_between
 from gateway.services.presenters import Presenter, proxy_metadata
+from gateway.services.tokens import PageTokens
 from gateway.services.transferring import IDLE_SECONDS, STALL_SECONDS, send, while_sending
 from servicekit import media_types
 from servicekit.chunks import ACCEPTED
 from servicekit.errors import DataLoss, InvalidArgument
 from servicekit.interceptors import Context
+
+DEFAULT_PAGE, MAX_PAGE = 50, 1000
 
 Requests = AsyncIterator[pb2.UploadAssetRequest]
 
@@ -31,6 +36,10 @@ class AssetService(assets_pb2_grpc.AssetServiceServicer):
     direct: DirectLinks
     idle_seconds: float = IDLE_SECONDS
     stall_seconds: float = STALL_SECONDS
+    lister: AssetLister = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.lister = AssetLister(self.assets)
 
     async def UploadAsset(self, request_iterator: Requests, context: Context) -> pb2.UploadAssetResponse:
         async with self.transfers.acquire(caller.get().key_id) as transfer:
@@ -68,6 +77,20 @@ class AssetService(assets_pb2_grpc.AssetServiceServicer):
     async def GetAsset(self, request: pb2.GetAssetRequest, context: Context) -> pb2.GetAssetResponse:
         asset = await self.assets.describe(parse_name(request.name), caller.get().sight)
         return pb2.GetAssetResponse(asset=self.presenter.to(context).asset(asset))
+
+    async def ListAssets(self, request: pb2.ListAssetsRequest, context: Context) -> pb2.ListAssetsResponse:
+        size = request.page_size or DEFAULT_PAGE
+        if not 0 < size <= MAX_PAGE:
+            raise InvalidArgument.field("page_size", f"is {size}; give 1 to {MAX_PAGE}.")
+        wanted = AssetFilter(
+            caller.get().sight_of(request.tenant), request.content_type.strip().lower(), *created_between(request)
+        )
+        tokens, presenter = PageTokens(self.presenter.links), self.presenter.to(context)
+        token = tokens.read(request.page_token, repr(wanted))
+        found, last = await self.lister.page(wanted, size, AssetPlace.parse(token) if token else None)
+        return pb2.ListAssetsResponse(
+            assets=map(presenter.asset, found), next_page_token=tokens.make(str(last) if last else "", repr(wanted))
+        )
 
     async def DeleteAsset(self, request: pb2.DeleteAssetRequest, context: Context) -> pb2.DeleteAssetResponse:
         await self.assets.delete(parse_name(request.name), caller.get().sight)

@@ -1,9 +1,10 @@
 """JobService, and the events of a job that it streams."""
 
 import math
-import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
+
+from google.protobuf.message import Message
 
 from apigpu.v1 import jobs_pb2 as pb2
 from apigpu.v1 import jobs_pb2_grpc
@@ -12,11 +13,12 @@ from gateway.fleet.fleet import Fleet
 from gateway.jobs.listing import JobFilter
 from gateway.jobs.manager import JobManager, check_wait
 from gateway.jobs.model import Job, Status
-from gateway.jobs.progress import Phase, TaskProgress
+from gateway.jobs.progress import TaskProgress
 from gateway.jobs.quote import Quoter
+from gateway.jobs.retries import retry
 from gateway.services.presenters import Presenter, idempotency_key, job_options
-from gateway.services.progress import furthest_phase, limit_reason, total_progress, waiting_reason
 from gateway.services.quotes import quoted_job
+from gateway.services.standing import Standing
 from gateway.services.tokens import EventId, PageTokens
 from gateway.services.webhooks import webhook_deliveries
 from gateway.webhooks.log import WebhookLog
@@ -42,6 +44,9 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
     def tokens(self) -> PageTokens:
         return PageTokens(self.presenter.links)
 
+    def _standing(self, context: Context) -> Standing:
+        return Standing(self.jobs, self.presenter.to(context), self.fleet)
+
     async def SubmitJob(self, request: pb2.SubmitJobRequest, context: Context) -> pb2.SubmitJobResponse:
         check_wait(request.wait_seconds)
         options, presenter = job_options(context), self.presenter.to(context)
@@ -53,17 +58,17 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
         job = await self.jobs.submit(request.operation, key, options, presenter.base_url)
         if request.wait_seconds:
             job = await self.jobs.get(job.id, request.wait_seconds)
-        return pb2.SubmitJobResponse(job=presenter.job(job))
+        return pb2.SubmitJobResponse(job=self._standing(context).told(job))
 
     async def GetJob(self, request: pb2.GetJobRequest, context: Context) -> pb2.GetJobResponse:
         job = await self.jobs.get(request.id, request.wait_seconds)
-        return pb2.GetJobResponse(job=self.presenter.to(context).job(job))
+        return pb2.GetJobResponse(job=self._standing(context).told(job))
 
     async def ListJobs(self, request: pb2.ListJobsRequest, context: Context) -> pb2.ListJobsResponse:
         wanted = job_filter(request)
         before = self.tokens.read(request.page_token, wanted)
         jobs, last = await self.jobs.page(wanted, request.page_size, before)
-        page = self.presenter.to(context).page(jobs, last)
+        page = self.presenter.to(context).page(jobs, last, self._standing(context).add)
         page.next_page_token = self.tokens.make(page.next_page_token, wanted)
         page.counts.update({status.value: count for status, count in self.jobs.counts(wanted.tenant).items()})
         return page
@@ -71,6 +76,11 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
     async def CancelJob(self, request: pb2.CancelJobRequest, context: Context) -> pb2.CancelJobResponse:
         job = await self.jobs.cancel(request.id)
         return pb2.CancelJobResponse(message="Job cancelled successfully", job_id=job.id)
+
+    async def RetryJob(self, request: pb2.RetryJobRequest, context: Context) -> pb2.RetryJobResponse:
+        key = request.idempotency_key or idempotency_key(context)
+        job = await retry(self.jobs, request.id, key)
+        return pb2.RetryJobResponse(job=self._standing(context).told(job))
 
     async def ListWebhooks(self, request: pb2.ListWebhooksRequest, context: Context) -> pb2.ListWebhooksResponse:
         job, told = await self.webhooks.read(request.id)
@@ -105,21 +115,24 @@ def job_filter(request: pb2.ListJobsRequest) -> JobFilter:
         if "=" not in entry:
             raise InvalidArgument.field("metadata", f"{brief(entry)!r} is no entry; give name=value.")
     notes = (entry.partition("=") for entry in request.metadata)
-    after, before = (
-        getattr(request, name).ToMilliseconds() / 1000 if request.HasField(name) else default  # type: ignore[arg-type]
-        for name, default in (("created_after", 0.0), ("created_before", math.inf))
-    )
-    tenant: str | None = request.tenant or caller.get().sight
-    if tenant is not None and not caller.get().may_see(tenant):
-        tenant = ""  # which nobody has: what is another tenant's is not there
+    after, before = created_between(request)
     return JobFilter(
         status=Status(pb2.Job.Status.Name(request.status)) if request.status else None,
         operation=request.operation,
-        tenant=tenant,
+        tenant=caller.get().sight_of(request.tenant),
         metadata=tuple(sorted((name, value) for name, _, value in notes)),
         created_after=after,
         created_before=before,
     )
+
+
+def created_between(request: Message) -> tuple[float, float]:
+    """Return the bounds of a list in time, as a request for it has them (Unix seconds)."""
+    after, before = (
+        getattr(request, name).ToMilliseconds() / 1000 if request.HasField(name) else default
+        for name, default in (("created_after", 0.0), ("created_before", math.inf))
+    )
+    return after, before
 
 
 @dataclass
@@ -133,6 +146,10 @@ class JobWatch:
     sent_items: set[int] = field(default_factory=set)
     _running: dict[int, TaskProgress] = field(default_factory=dict)
     _last: pb2.WatchJobResponse | None = None
+
+    @property
+    def standing(self) -> Standing:
+        return Standing(self.jobs, self.presenter, self.fleet)
 
     async def events(self, job_id: str) -> AsyncIterator[pb2.WatchJobResponse]:
         """Yield the events until the job has ended. Raises NotFound, Unavailable."""
@@ -157,21 +174,9 @@ class JobWatch:
         if job.status.is_terminal:
             event = pb2.WatchJobResponse(finished=self.presenter.job(job))
         elif job.status is Status.IN_QUEUE:
-            phase = furthest_phase(job, self._running)
-            reason = waiting_reason(self._running) or limit_reason(self.jobs.store.index.order, job.tenant)
-            reason = reason if phase is Phase.WAITING_FOR_WORKER else None
-            if phase is Phase.WAITING_FOR_WORKER and not reason and self.fleet.is_starting():
-                phase = Phase.COLD_START
-            place = self.jobs.store.index.place(job.id)
-            queued = pb2.Queued(place=place, phase=pb2.Phase.Value(phase), reason=reason)
-            event = pb2.WatchJobResponse(queued=queued)
+            event = pb2.WatchJobResponse(queued=self.standing.queued(job, self._running))
         else:
-            progress = total_progress(job, self._running)
-            if cost := self.presenter.cost(job, time.time()):
-                progress.cost_usd = cost.usd
-            if preview := self.presenter.preview(job):
-                progress.preview.CopyFrom(preview)
-            event = pb2.WatchJobResponse(progress=progress)
+            event = pb2.WatchJobResponse(progress=self.standing.progress(job, self._running))
         if event != self._last:
             self._last = event
             yield event

@@ -19,6 +19,7 @@ from gateway.jobs import further, model, names, operation
 from gateway.jobs.fairness import NORMAL
 from gateway.jobs.model import Failure, Job, Status
 from gateway.preview import film
+from gateway.services.requests import BRIEF, WHOLE, Extent, told_request
 from servicekit.chunks import MAX_MESSAGE_BYTES
 from servicekit.errors import CODES, InvalidArgument
 from servicekit.interceptors import Context, metadata
@@ -89,8 +90,10 @@ class Presenter:
         """Return the presenter for a caller: the JSON proxy sends the base URL that its client used."""
         return replace(self, base_url=proxy_metadata(context).get(BASE_URL, self.base_url).rstrip("/"))
 
-    def job(self, job: Job) -> jobs_pb2.Job:
+    def job(self, job: Job, extent: Extent = WHOLE) -> jobs_pb2.Job:
+        """Return the job; of a long request only what `extent` says."""
         now = time.time()
+        request, inputs = told_request(job, extent)
         return jobs_pb2.Job(
             id=job.id,
             status=jobs_pb2.Job.Status.Value(job.status.value),
@@ -111,6 +114,9 @@ class Presenter:
             priority="" if job.priority == NORMAL else job.priority,
             deadline=timestamp(job.deadline or None),
             preview=self.preview(job),
+            request_id=job.request_id,
+            inputs=inputs,
+            request=request,
         )
 
     def preview(self, job: Job) -> jobs_pb2.Preview | None:
@@ -125,12 +131,16 @@ class Presenter:
             complete=playing.is_over,
         )
 
-    def page(self, jobs: Sequence[Job], next_token: str) -> jobs_pb2.ListJobsResponse:
-        """Return a page of jobs; it ends early, after at least one, where a message would become too large."""
+    def page(
+        self, jobs: Sequence[Job], next_token: str, add: Callable[[jobs_pb2.Job, Job], None] = lambda message, job: None
+    ) -> jobs_pb2.ListJobsResponse:
+        """Return a page of jobs, to each of which `add` adds; it ends early, after at least one, where a message would
+        become too large."""
         page = jobs_pb2.ListJobsResponse(next_page_token=next_token)
         free_bytes = MAX_MESSAGE_BYTES - MARGIN_BYTES
         for job in jobs:
-            message = self.job(job)
+            message = self.job(job, BRIEF)
+            add(message, job)
             free_bytes -= message.ByteSize()
             if page.jobs and free_bytes < 0:
                 page.next_page_token = page.jobs[-1].id

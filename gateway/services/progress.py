@@ -1,12 +1,14 @@
 """How far a job is, over all its tasks."""
 
+from collections.abc import Mapping
+
 from apigpu.v1 import jobs_pb2 as pb2
 from gateway.jobs.fairness import FairOrder
 from gateway.jobs.model import Job, Status, Task
 from gateway.jobs.progress import Phase, TaskProgress
 
 
-def total_progress(job: Job, running: dict[int, TaskProgress]) -> pb2.Progress:
+def total_progress(job: Job, running: Mapping[int, TaskProgress]) -> pb2.Progress:
     """Return the progress of all tasks. One whose number of frames is not known counts as the average of the others."""
     counted = [index for index, task in enumerate(job.tasks) if _makes_frames(task)]
     begun = {
@@ -43,7 +45,7 @@ def _frames_total(task: Task, latest: TaskProgress | None) -> int | None:
     return task.frames_planned or (latest.frames_total if latest else 0) or None
 
 
-def furthest_phase(job: Job, running: dict[int, TaskProgress]) -> Phase:
+def furthest_phase(job: Job, running: Mapping[int, TaskProgress]) -> Phase:
     """Return the phase of the most advanced task of those that have not ended."""
     found = {
         _phase(task.status, running.get(index)) for index, task in enumerate(job.tasks) if not task.status.is_terminal
@@ -51,7 +53,7 @@ def furthest_phase(job: Job, running: dict[int, TaskProgress]) -> Phase:
     return next((phase for phase in (Phase.ENCODING, Phase.COLD_START) if phase in found), Phase.WAITING_FOR_WORKER)
 
 
-def waiting_reason(running: dict[int, TaskProgress]) -> str | None:
+def waiting_reason(running: Mapping[int, TaskProgress]) -> str | None:
     """Return why a job that runs nowhere yet waits; None where that is not known."""
     return next((progress.reason for progress in running.values() if progress.reason), None)
 

@@ -9,6 +9,7 @@ from gateway.jobs.model import Job
 from gateway.jobs.progress import TaskProgress
 from gateway.services.presenters import Presenter, timestamp
 from gateway.services.progress import total_progress
+from gateway.services.requests import BRIEF
 from gateway.webhooks.deliveries import Deliveries, WebhookDelivery, webhook_id
 
 State = pb2.WebhookDelivery.State
@@ -20,7 +21,7 @@ def payload(
     """Return what is sent of an occurrence. Results are in the last one alone, and an image's in its own."""
     base_url = job.webhook.base_url if job.webhook else ""
     presenter = replace(presenter, base_url=base_url or presenter.base_url)
-    found = pb2.WebhookPayload(type=what.event, timestamp=timestamp(since), data=presenter.job(job))
+    found = pb2.WebhookPayload(type=what.event, timestamp=timestamp(since), data=presenter.job(job, BRIEF))
     if what.event != ENDED:
         found.data.ClearField("output")
     if what.event == ITEM:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import httpx
 
 from gateway.assets.record import clean_filename
+from gateway.metrics import IN, SOURCE, transferred
 from gateway.sources import coding, disposition, http_get, urls
 from gateway.sources.guard import AddressGuard, Endpoint, OriginBusy, OwnEndpoints, Resolve, resolve_by_system
 from gateway.sources.http_get import OriginResponse, SpeedLimit, Target
@@ -76,6 +77,7 @@ STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e]{0,200}"')
 ORIGIN_REASONS = ("FETCH_FAILED", "FETCH_REFUSED", "FETCH_TOO_SLOW")
 # A download must be so fast, on average, that it would end within this many times the time that it has.
 HOPELESS = 2
+_count_fetched = transferred(IN, SOURCE)
 
 
 @dataclass(frozen=True)
@@ -200,6 +202,7 @@ class Fetcher:
                 if part is None:
                     return
                 received += len(part)
+                _count_fetched(len(part))
                 self._check_size(url, received)
                 needed = max(size_bytes or 0, received) / (HOPELESS * limits.total_seconds)
                 speed.bytes_per_second = max(limits.min_bytes_per_second, needed)

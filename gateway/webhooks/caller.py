@@ -10,6 +10,7 @@ from gateway.jobs.progress import TaskProgress
 from gateway.sources.send import Sender
 from gateway.webhooks.deliveries import MAX_ERROR_CHARACTERS, WebhookAttempt, webhook_id
 from gateway.webhooks.signing import WebhookSigner
+from servicekit import tracing
 from servicekit.errors import ServiceError
 
 # Returns the body: the job, what happened, when that was (Unix seconds), and the progress of the tasks that run.
@@ -35,7 +36,7 @@ class WebhookCaller:
         try:
             body = self.compose(job, what, since, running)
             headers = self.signer_of(job.tenant).headers(webhook_id(job.id, name or what.name), began, body)
-            answer = await self.sender.send(job.webhook.url, headers, body)
+            answer = await self.sender.send(job.webhook.url, {**headers, **dict(tracing.headers())}, body)
             status, after_seconds = answer.status, answer.retry_after_seconds
             error = "" if 200 <= status < 300 else f"answered with the HTTP status {status}"
         except ServiceError as raised:

@@ -13,6 +13,7 @@ import structlog
 from gateway.cluster.duty import LeaderDuty
 from gateway.cluster.leader import LeaderLease
 from gateway.jetstream.records import Records, UnreadableRecord
+from gateway.jobs import job_log
 from gateway.jobs.hooks import PROGRESS, Occurrence, occurrences
 from gateway.jobs.model import Job, Status
 from gateway.jobs.progress import ProgressBus, TaskProgress
@@ -20,6 +21,7 @@ from gateway.jobs.store import JobStore
 from gateway.webhooks import settling
 from gateway.webhooks.caller import WebhookCaller
 from gateway.webhooks.deliveries import Deliveries, DeliveryPolicy, WebhookAttempt, attempted, planned
+from servicekit import tracing
 from servicekit.errors import NotFound, ServiceError
 from servicekit.tasks import cancel_and_wait, log_and_continue
 
@@ -84,7 +86,7 @@ class WebhookDeliverer:
         except (NotFound, UnreadableRecord):  # there is nobody to tell, or a gateway of a later version does
             return None
         except ServiceError as error:
-            log.warning("cannot record the calls of a webhook; they are repeated", job=job_id, error=error.message)
+            log.warning("cannot record the calls of a webhook; they are repeated", error=error.message)
             return time.time() + self.policy.backoff.first_seconds
 
     async def _tell_all(self, job_id: str) -> float | None:
@@ -92,14 +94,17 @@ class WebhookDeliverer:
         job = await self.store.get(job_id)
         if job.webhook is None or job.webhook.is_settled:
             return None
+        job_log.learn(job)
         self._follow(job)
         told = planned(await self.records.get(job_id) or Deliveries(), job, time.time())
         notes: list[tuple[str, WebhookAttempt]] = []
         noted_at = time.monotonic()
         for name in told.due(time.time()):
             one = told.by_name[name]
-            attempt = await self.caller.call(job, one.occurrence, one.since, NO_PROGRESS)
-            self._log(job, name, attempt)
+            with tracing.border("webhook", job.traceparent, tracing.CLIENT, what=name) as note:
+                attempt = await self.caller.call(job, one.occurrence, one.since, NO_PROGRESS)
+                note(status=attempt.status, error=attempt.error)
+            _log(name, attempt)
             notes.append((name, attempt))
             if time.monotonic() - noted_at > self.policy.record_seconds:
                 await self._note(job, notes)
@@ -124,10 +129,6 @@ class WebhookDeliverer:
         notes.clear()
         return told
 
-    def _log(self, job: Job, name: str, attempt: WebhookAttempt) -> None:
-        if attempt.error:
-            log.warning("webhook call failed", job=job.id, what=name, status=attempt.status, error=attempt.error)
-
     def _follow(self, job: Job) -> None:
         """Tell of the progress of a job that runs, where that is asked for, unless it is told already."""
         is_asked = job.webhook is not None and PROGRESS in job.webhook.events
@@ -144,7 +145,7 @@ class WebhookDeliverer:
             running[index] = progress
             changed.set()
 
-        with log_and_continue("cannot tell a webhook of progress", job=job_id):
+        with log_and_continue("cannot tell a webhook of progress"):
             async with self.progress.subscribe(job_id, note):
                 while self.duty.is_leading:
                     await asyncio.sleep(self.policy.progress_seconds)
@@ -156,3 +157,10 @@ class WebhookDeliverer:
                         now = time.time()
                         name = f"progress-{int(now * 1000)}"
                         await self.caller.call(job, Occurrence(PROGRESS), now, running, name)
+
+
+def _log(name: str, attempt: WebhookAttempt) -> None:
+    if attempt.error:
+        log.warning("webhook call failed", what=name, status=attempt.status, error=attempt.error)
+    else:
+        log.info("webhook called", what=name, status=attempt.status)

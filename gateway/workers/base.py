@@ -14,6 +14,7 @@ from apigpu.v1 import video_pb2
 from gateway.callers import DEFAULT_TENANT
 from gateway.sources import ByteRanges, Source
 from gateway.sources.outline import MIN_BYTES
+from servicekit import log_context, tracing
 from servicekit.errors import InvalidArgument, ServiceError, Unavailable
 
 Opened = AbstractAsyncContextManager[Source]
@@ -79,12 +80,17 @@ class EncodeJob:
     plan_only: bool = False
     # Machines that could work side by side, 0 where that is not known.
     workers: int = 0
+    # The place of its job in a trace.
+    traceparent: str = ""
+    # Its job's result is watched while it is made.
+    is_watched: bool = False
 
     def message(self) -> encoder_pb2.Task:
         """Return the task as encoders are sent it."""
         inputs = [
             encoder_pb2.Input(field=entry.field, also=entry.also, is_outline=entry.has_holes) for entry in self.inputs
         ]
+        ids = log_context.current()
         return encoder_pb2.Task(
             id=self.id,
             operation=self.operation,
@@ -93,6 +99,10 @@ class EncodeJob:
             codec=self.codec,
             plan_only=self.plan_only,
             workers=self.workers,
+            attempt=ids.get("attempt", ""),
+            request_id=ids.get("request_id", ""),
+            traceparent=tracing.traceparent(),
+            is_watched=self.is_watched,
         )
 
 

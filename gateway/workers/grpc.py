@@ -8,6 +8,7 @@ import grpc
 import structlog
 
 from apigpu.encoder.v1 import encoder_pb2, encoder_pb2_grpc
+from gateway.metrics import ENCODER, IN, OUT, transferred
 from gateway.sources.outline import placed
 from gateway.workers.base import (
     EncodeJob,
@@ -22,8 +23,10 @@ from gateway.workers.base import (
 )
 from gateway.workers.faults import reported
 from gateway.workers.pool import Pool
+from servicekit import log_context, tracing
 from servicekit.chunks import ACCEPTED, MAX_MESSAGE_BYTES, Checksum
 from servicekit.errors import DataLoss, ServiceError, from_rpc
+from servicekit.interceptors import REQUEST_ID
 from servicekit.tasks import cancel_and_wait
 
 log = structlog.get_logger("gateway.workers")
@@ -43,6 +46,7 @@ OPTIONS = (
     ("grpc.keepalive_time_ms", 20_000),
     ("grpc.keepalive_timeout_ms", 10_000),
 )
+_count_sent, _count_received = transferred(OUT, ENCODER), transferred(IN, ENCODER)
 Stream = grpc.aio.StreamStreamCall[encoder_pb2.EncodeRequest, encoder_pb2.EncodeResponse]
 
 
@@ -99,7 +103,7 @@ class GrpcEncoder:
     async def run(self, job: EncodeJob, events: Events) -> Outcome:
         """Run a task; see base.Encoder."""
         await self._connect()
-        call: Stream = self._stub.Encode(metadata=self._metadata)
+        call: Stream = self._stub.Encode(metadata=(*self._metadata, *_request_id(), *tracing.headers()))
         is_accepted = False
         try:
             async with asyncio.timeout(ACCEPT_SECONDS):
@@ -147,6 +151,12 @@ def grpc_endpoints(pool: Pool) -> list[tuple[str, int]]:
     encoders = [member.encoder for member in pool.members]
     split = [encoder.address.rpartition(":") for encoder in encoders if isinstance(encoder, GrpcEncoder)]
     return [(host.strip("[]"), int(port)) for host, _, port in split]
+
+
+def _request_id() -> tuple[tuple[str, str], ...]:
+    """Return the metadata by which the encoder calls a request as it is called here."""
+    value = log_context.current().get("request_id", "")
+    return ((REQUEST_ID, value),) if value else ()
 
 
 async def _start(call: Stream, job: EncodeJob) -> None:
@@ -211,6 +221,7 @@ async def _input_requests(index: int, entry: Input) -> AsyncIterator[encoder_pb2
         charset = source.charset
         async for offset, data in placed(source):
             checksum.add(data)
+            _count_sent(len(data))
             chunk = encoder_pb2.InputChunk(input=index, data=data, offset=offset if entry.has_holes else 0)
             yield encoder_pb2.EncodeRequest(chunk=chunk)
     if not checksum.size_bytes:
@@ -228,6 +239,7 @@ async def _receive(call: Stream, events: Events) -> encoder_pb2.Summary:
         elif part == "chunk":
             data = response.chunk  # a copy, each time
             checksums[-1].add(data)
+            _count_received(len(data))
             await events.chunk(data)
         elif part == "file":
             checksums.append(Checksum())

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from gateway.metrics import forget_encoder
 from gateway.workers.base import Encoder, EncoderBusy, ResumableEncoder
 from servicekit.tasks import cancel_and_wait, log_and_continue
 
@@ -95,6 +96,7 @@ class Pool:
         if member is None:
             return
         member.removed = True
+        forget_encoder(name)
         if member.polling is not None:
             member.polling.cancel()
         self._close_unused(member)

@@ -908,6 +908,32 @@ class ProbeOptions(TypedDict, total=False):
     ]
 
 
+class FrameOptions(TypedDict, total=False):
+    """Options of an operation: Render one picture of what another operation would make.
+
+    Attributes:
+        at_seconds: Seconds from the start of the result; when not given, the middle of the first caption, or of the
+            clip. From 0 to 1000000.
+        format: The kind of image. Default: jpeg.
+        width: Pixels across; those of the result when not given. The shape stays. From 16 to 3840.
+    """
+
+    at_seconds: Annotated[
+        float | None,
+        Option(
+            "Seconds from the start of the result; when not given, the middle of the first caption, or of the clip.",
+            "at-seconds",
+            minimum=0,
+            maximum=1000000,
+        ),
+    ]
+    format: Annotated[ImageFormat | None, Option("The kind of image.", "format", default="jpeg")]
+    width: Annotated[
+        int | None,
+        Option("Pixels across; those of the result when not given.", "picture-width", minimum=16, maximum=3840),
+    ]
+
+
 class Status(StrEnum):
     """The status of a job, by the names of the JSON surface."""
 
@@ -977,5 +1003,10 @@ OPERATIONS: dict[str, Operation] = {
             "file": Input("Source of the file: a video, sound, an image or subtitles; told by the content."),
         },
         ProbeOptions,
+    ),
+    "frame": Operation(
+        "Render one picture of what another operation would make.",
+        {},
+        FrameOptions,
     ),
 }

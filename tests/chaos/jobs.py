@@ -44,6 +44,7 @@ def operations(assets):
         {"concat": {"url_videos": [video, video]}},
         {"thumbnail": {"url_video": video}},
         {"probe": {"url": video}},
+        {"frame": {"caption": {"url_video": video, "srt_text": "1\n00:00:00,000 --> 00:00:01,000\nHello\n"}}},
         {
             "chain": {
                 "steps": [{"id": "clips", "img2vid": clips}, {"id": "film", "concat": {"url_videos": ["step:clips"]}}]

@@ -103,11 +103,12 @@ def test_encoders_that_are_killed_at_random_change_nothing(tmp_path):
         name = gateway.upload(film)
         job_id = submit(gateway, name, seconds)
         undisturbed = hashlib.sha256(result(gateway, job_id, 600)).hexdigest()
-        assert gateway.job(job_id)["total"] == 42
+        total = gateway.job(job_id)["total"]
+        assert total >= 42
         for _ in range(ROUNDS):
             job_id = submit(gateway, name, seconds)
             for _ in range(3):
-                done = chance.randrange(1, 38)
+                done = chance.randrange(1, total - 4)
                 gateway.until(lambda job_id=job_id, done=done: gateway.job(job_id)["processed"] >= done, 600)
                 number = chance.randrange(2)
                 encoders.kill(number)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from google.api import annotations_pb2, http_pb2
 from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
-from google.rpc import error_details_pb2
+from google.rpc import error_details_pb2, status_pb2
 
 from tests.support.paths import ROOT
 
@@ -70,7 +70,7 @@ def test_what_is_exported_is_a_complete_root(sh):
     sh(f"{EXPORT}\nbuf build dist/protos")
 
 
-@pytest.mark.parametrize("module", [annotations_pb2, http_pb2, error_details_pb2])
+@pytest.mark.parametrize("module", [annotations_pb2, http_pb2, error_details_pb2, status_pb2])
 def test_googles_messages_are_those_of_googles_own_package(module, tmp_path):
     """Else who has both could not load the one beside the other."""
     name, target = module.DESCRIPTOR.name, tmp_path / "set.binpb"

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.interop.toolchain import SOURCES, run, sdk, workplace
+from tests.interop.toolchain import SOURCES, npm_ci, run, sdk, workplace
 from tests.support.lone_gateway import KEY, LoneGateway
-from tests.support.missing import need, without
+from tests.support.missing import need
 from tests.support.relay import Relay
 from tests.support.until import until_sync
 
@@ -43,12 +43,8 @@ def relay(gateway: LoneGateway) -> Iterator[Relay]:
 
 @pytest.fixture(scope="module")
 def node() -> Path:
-    need("node", "npm")
     folder = workplace("tus")
-    command = ["npm", "ci", "--prefer-offline", "--ignore-scripts", "--no-audit", "--no-fund"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-    if done.returncode:
-        without(f"npm cannot install tus-js-client: {done.stderr[-300:]}")
+    npm_ci(folder)
     return folder / "client.js"
 
 

@@ -61,12 +61,18 @@ async def plan(client: Client, scenes: Sequence[Mapping[str, Any]], **options: A
 
 
 async def film(
-    client: Client, folder: Path, scenes: Sequence[Mapping[str, Any]], others: Sequence[Client] = (), **options: Any
+    client: Client,
+    folder: Path,
+    scenes: Sequence[Mapping[str, Any]],
+    others: Sequence[Client] = (),
+    told: Mapping[str, Any] | None = None,
+    **options: Any,
 ) -> Film:
     """Make a story, its tasks one after the other; where there are `others` its encoders take turns, from the one on
-    that plans."""
+    that plans. `told` is more of the task that plans."""
     request, files = request_of(scenes, **options)
-    planned = await client.encode(video_pb2.Operation(story=request), files)
+    task = encoder_pb2.Task(id="plan", operation=video_pb2.Operation(story=request), **(told or {}))
+    planned = await client.encode(task, files)
     assert planned.summary is not None
     folder.mkdir(exist_ok=True)
     made = Film(folder / "film.mp4", planned.summary)

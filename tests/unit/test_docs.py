@@ -21,7 +21,7 @@ from tools.gpu_check.checks import CHECKS
 from tools.gpu_check.report import COLUMNS
 
 DOCS = ROOT / "docs"
-PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md"), *ROOT.glob("clients/*/README.md")])
 SETTINGS = (DOCS / "reference" / "settings.md").read_text()
 PROGRAM = typer.main.get_command(app)
 COMMANDS = PROGRAM.commands
@@ -193,7 +193,8 @@ def test_the_settings_that_a_page_names_exist(page):
     }
     known |= {"GATEWAY_MEMORY", "ENCODER_MEMORY"}  # of the compose file alone
     named = set(re.findall(r"`([A-Z][A-Z0-9]*_[A-Z0-9_]+)[`=]", page.read_text()))
-    assert {name for name in named if not name.startswith("PRESET_")} <= known
+    known |= {f"{name}_FILE" for name in (*known, "NAME")}
+    assert {name for name in named if not name.startswith(("PRESET_", "OTEL_"))} <= known
 
 
 def test_the_docs_of_the_check_of_cards_name_its_checks_and_columns():

@@ -7,7 +7,7 @@ understand (version 2.2.4), and nothing else reaches it.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 from encoder.codecs.card import Card, SizeLimits, size_error
@@ -124,6 +124,8 @@ class EncodeRequest:
     gpu: int = 0
     limits: SizeLimits = ((0, 0), (0, 0))
     in_order: bool = False
+    # What the log says that it is about.
+    log_ids: dict[str, str] = field(default_factory=dict)
 
     @property
     def settings(self) -> Parameters:

@@ -4,6 +4,7 @@ Its first message describes the cards. Then each message to it is a request (req
 frames in and bitstream out, and is answered when the session has ended. The worker ends when the socket does.
 """
 
+import json
 import os
 import select
 import signal
@@ -88,7 +89,7 @@ class SessionServer:
         except (DeviceError, ValueError) as error:
             is_limit = isinstance(error, SessionLimitError)
             if isinstance(error, DeviceError) and not is_limit:
-                print(error.words, file=sys.stderr)
+                print(json.dumps({"event": error.words, **request.log_ids}), file=sys.stderr)
             return EncodeResult(number, LIMIT if is_limit else DEVICE, 0, str(error))
 
     def _open_session(self, request: EncodeRequest, source: FrameSource, bitstream: int) -> Session:

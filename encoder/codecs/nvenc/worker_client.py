@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import contextvars
 import socket
 from collections import Counter
 from dataclasses import replace
@@ -11,6 +12,8 @@ import structlog
 from encoder.codecs.base import CodecFault
 from encoder.codecs.card import Card, CardReport
 from encoder.codecs.nvenc.request import DEVICE, MAX_MESSAGE_BYTES, EncodeRequest, EncodeResult, Parameters
+from servicekit import log_context
+from servicekit.child_logs import relay
 from servicekit.codec import from_json, to_json
 from servicekit.process import kill_group, module_command, spawn
 
@@ -94,7 +97,8 @@ class WorkerClient:
         if card is None or fault:
             raise CodecFault(f"nvenc: {fault}.", reason="CODEC_FAILED")
         limits = card.formats[request.parameters.format]
-        request = replace(request, number=self._requests, limits=limits)
+        ids = dict(log_context.current())
+        request = replace(request, number=self._requests, limits=limits, log_ids=ids)
         future: asyncio.Future[EncodeResult] = asyncio.get_running_loop().create_future()
         assert self._channel is not None
         try:
@@ -132,7 +136,8 @@ class WorkerClient:
             await self._find_cards(near)
             on_failure.pop_all()
         self._channel, self._process = near, process
-        asyncio.get_running_loop().add_reader(near.fileno(), self._receive)
+        # Not in the context of the task that happened to need it first.
+        contextvars.Context().run(asyncio.get_running_loop().add_reader, near.fileno(), self._receive)
 
     async def _spawn(self, channel: int) -> asyncio.subprocess.Process:
         settings = to_json(self.parameters).decode()
@@ -143,7 +148,7 @@ class WorkerClient:
             stderr=asyncio.subprocess.PIPE,
             pass_fds=(channel,),
         )
-        watcher = asyncio.create_task(_log_messages(process))
+        watcher = asyncio.create_task(relay(process, "nvenc worker", log), context=contextvars.Context())
         self._watchers[watcher] = process
         watcher.add_done_callback(self._watchers.pop)
         return process
@@ -195,11 +200,3 @@ class WorkerClient:
             if not future.done():
                 future.set_result(EncodeResult(number, DEVICE, 0, GONE))
         self._pending.clear()
-
-
-async def _log_messages(process: asyncio.subprocess.Process) -> None:
-    """Log what the worker and the libraries in it print, until it ends."""
-    assert process.stderr is not None
-    async for line in process.stderr:
-        log.warning("nvenc worker", message=line.decode(errors="replace").strip())
-    await process.wait()

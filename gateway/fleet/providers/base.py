@@ -6,7 +6,7 @@ A provider's folder has its settings, which open it, and its client; `registry.P
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 from gateway.assets.links import LinkSigner
 from gateway.assets.store import AssetStore
@@ -145,6 +145,8 @@ class ProviderContext:
 
 class ProviderSettings(Settings):
     """Settings of one provider; the environment variables of its fields begin with the provider's prefix."""
+
+    tables: ClassVar[tuple[str, ...]] = ("gateway",)
 
     @property
     @abstractmethod

@@ -127,4 +127,5 @@ TABLES: dict[str, Table] = {
     "AddAudioRequest": ADDAUDIO,
     "ConcatRequest": CONCAT,
     "ThumbnailRequest": COMMON,
+    "FrameRequest": COMMON,
 }

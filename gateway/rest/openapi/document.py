@@ -31,7 +31,8 @@ class OpenApi:
     """ASGI application that responds with the document."""
 
     def __init__(self, table: RouteTable, public_url: str | None) -> None:
-        self._body = JsonBody(dumps(document(table, public_url)))
+        self.document = document(table, public_url)
+        self._body = JsonBody(dumps(self.document))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] not in ("GET", "HEAD"):
@@ -95,9 +96,9 @@ class OperationWriter:
 
     def __init__(self, table: RouteTable) -> None:
         self._table = table
-        self._responses = Schemas(is_request=False)
         taken = reachable(route.method.output_type for route in table.routes)
         self._requests = Schemas(is_request=True, taken=taken)
+        self._responses = Schemas(is_request=False, as_given=self._requests)
         self._ids = _operation_ids(table.routes)
 
     @property

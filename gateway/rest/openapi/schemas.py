@@ -11,7 +11,7 @@ from google.protobuf.descriptor import FieldDescriptor
 from apigpu.v1 import jobs_pb2, options_pb2
 from gateway.rest.job_options import takes_options
 from gateway.rest.protojson.decode import Descriptor, Field
-from gateway.rest.protojson.encode import OWN_FORM, WRAPPERS
+from gateway.rest.protojson.encode import OWN_FORM, WRAPPERS, is_as_given
 from gateway.rest.protojson.scalars import LIMITS, NULL_VALUE
 from servicekit import enums
 
@@ -50,10 +50,12 @@ class Schemas:
     full name is in `taken` is named "NAME.Input".
     """
 
-    def __init__(self, *, is_request: bool, taken: Collection[str] = ()) -> None:
+    def __init__(self, *, is_request: bool, taken: Collection[str] = (), as_given: "Schemas | None" = None) -> None:
+        """`as_given` has the schemas of messages that are written as they were given."""
         self.components: dict[str, Schema] = {}
         self._is_request = is_request
         self._taken = taken
+        self._as_given = as_given
 
     def reference(self, descriptor: Descriptor) -> Schema:
         """Return a reference to the message's schema, which is added if missing."""
@@ -62,6 +64,8 @@ class Schemas:
             return {"type": [value.pop("type"), "null"], **value}
         if descriptor.full_name in OWN_FORM:
             return dict(_OWN_FORMS[descriptor.full_name])
+        if self._as_given is not None and is_as_given(descriptor):
+            return self._as_given.reference(descriptor)
         name = _name(descriptor)
         if descriptor.full_name in self._taken:
             name += ".Input"
@@ -153,12 +157,13 @@ def pattern_of(field: Field) -> str:
 
 
 def reachable(descriptors: Iterable[Descriptor]) -> set[str]:
-    """Return the names of these messages and of all messages within them."""
+    """Return the names of these messages and of all messages within them, but for those that are written as they were
+    given."""
     found: set[str] = set()
     waiting = list(descriptors)
     while waiting:
         descriptor = waiting.pop()
-        if descriptor.full_name not in found:
+        if descriptor.full_name not in found and not is_as_given(descriptor):
             found.add(descriptor.full_name)
             waiting += [field.message_type for field in descriptor.fields if field.message_type is not None]
     return found

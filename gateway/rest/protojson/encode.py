@@ -5,6 +5,7 @@ have at least milliseconds. Source: protobuf.dev/programming-guides/json.
 """
 
 import base64
+import functools
 import json
 import math
 import re
@@ -36,18 +37,27 @@ def dumps(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
-def to_json(message: Message) -> Any:
-    """Return the message as a JSON value: a dict, except for messages of google.protobuf with their own form."""
+def to_json(message: Message, *, as_given: bool = False) -> Any:
+    """Return the message as a JSON value: a dict, except for messages of google.protobuf with their own form. It has
+    only what is set where it is written `as_given`."""
     name = message.DESCRIPTOR.full_name
     if name in WRAPPERS:
         return field_json(message, message.DESCRIPTOR.fields_by_name["value"])
     if name in OWN_FORM:
         return SPECIAL[name](message) if name in SPECIAL else json_format.MessageToDict(message)
+    if as_given or is_as_given(message.DESCRIPTOR):
+        return {field.json_name: field_json(message, field, as_given=True) for field, _ in message.ListFields()}
     return {
         field.json_name: field_json(message, field)
         for field in message.DESCRIPTOR.fields
         if _is_present(message, field)
     }
+
+
+@functools.cache
+def is_as_given(descriptor: Any) -> bool:
+    """Return True for a message that is written with what is set alone."""
+    return bool(descriptor.GetOptions().Extensions[options_pb2.rules].as_given)
 
 
 def _is_present(message: Message, field: Any) -> bool:
@@ -56,26 +66,26 @@ def _is_present(message: Message, field: Any) -> bool:
     return bool(getattr(message, field.name)) or not field.GetOptions().Extensions[options_pb2.field].sparse
 
 
-def field_json(message: Message, field: Any) -> Any:
+def field_json(message: Message, field: Any, *, as_given: bool = False) -> Any:
     """Return one field of the message as a JSON value: its default where it is not given, null where it is absent."""
     if field.has_presence and not message.HasField(field.name):
         return None
     value = getattr(message, field.name)
     if not field.is_repeated:
-        return _single(field, value)
+        return _single(field, value, as_given=as_given)
     if field.message_type is not None and field.message_type.GetOptions().map_entry:
         of = field.message_type.fields_by_name["value"]
-        return {_key(key): _single(of, value[key]) for key in value}
-    return [_single(field, element) for element in value]
+        return {_key(key): _single(of, value[key], as_given=as_given) for key in value}
+    return [_single(field, element, as_given=as_given) for element in value]
 
 
 def _key(key: Any) -> str:
     return str(key).lower() if isinstance(key, bool) else str(key)
 
 
-def _single(field: Any, value: Any) -> Any:
+def _single(field: Any, value: Any, *, as_given: bool) -> Any:
     if field.message_type is not None:
-        return to_json(value)
+        return to_json(value, as_given=as_given)
     if field.type == FieldDescriptor.TYPE_BYTES:
         return base64.b64encode(value).decode()
     if field.enum_type is not None:

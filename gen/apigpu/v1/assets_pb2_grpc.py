@@ -52,6 +52,11 @@ class AssetServiceStub:
                 request_serializer=apigpu_dot_v1_dot_assets__pb2.GetAssetRequest.SerializeToString,
                 response_deserializer=apigpu_dot_v1_dot_assets__pb2.GetAssetResponse.FromString,
                 _registered_method=True)
+        self.ListAssets = channel.unary_unary(
+                '/apigpu.v1.AssetService/ListAssets',
+                request_serializer=apigpu_dot_v1_dot_assets__pb2.ListAssetsRequest.SerializeToString,
+                response_deserializer=apigpu_dot_v1_dot_assets__pb2.ListAssetsResponse.FromString,
+                _registered_method=True)
         self.SignUpload = channel.unary_unary(
                 '/apigpu.v1.AssetService/SignUpload',
                 request_serializer=apigpu_dot_v1_dot_assets__pb2.SignUploadRequest.SerializeToString,
@@ -101,6 +106,13 @@ class AssetServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListAssets(self, request, context):
+        """Lists files, the newest first, a page at a time.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def SignUpload(self, request, context):
         """Makes a link by which a file is uploaded to the bucket of the assets, past the gateway: by PUT, with `headers`, within
         six hours. CommitUpload makes an asset of it. FAILED_PRECONDITION where the operator has no such links (BUCKET_LINKS).
@@ -141,6 +153,11 @@ def add_AssetServiceServicer_to_server(servicer, server):
                     servicer.GetAsset,
                     request_deserializer=apigpu_dot_v1_dot_assets__pb2.GetAssetRequest.FromString,
                     response_serializer=apigpu_dot_v1_dot_assets__pb2.GetAssetResponse.SerializeToString,
+            ),
+            'ListAssets': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAssets,
+                    request_deserializer=apigpu_dot_v1_dot_assets__pb2.ListAssetsRequest.FromString,
+                    response_serializer=apigpu_dot_v1_dot_assets__pb2.ListAssetsResponse.SerializeToString,
             ),
             'SignUpload': grpc.unary_unary_rpc_method_handler(
                     servicer.SignUpload,
@@ -242,6 +259,33 @@ class AssetService:
             '/apigpu.v1.AssetService/GetAsset',
             apigpu_dot_v1_dot_assets__pb2.GetAssetRequest.SerializeToString,
             apigpu_dot_v1_dot_assets__pb2.GetAssetResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAssets(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/apigpu.v1.AssetService/ListAssets',
+            apigpu_dot_v1_dot_assets__pb2.ListAssetsRequest.SerializeToString,
+            apigpu_dot_v1_dot_assets__pb2.ListAssetsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -141,6 +141,11 @@ class Job(_message.Message):
     DELIVERIES_FIELD_NUMBER: _builtins.int
     DEADLINE_FIELD_NUMBER: _builtins.int
     PREVIEW_FIELD_NUMBER: _builtins.int
+    INPUTS_FIELD_NUMBER: _builtins.int
+    REQUEST_FIELD_NUMBER: _builtins.int
+    QUEUED_FIELD_NUMBER: _builtins.int
+    PROGRESS_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Identity; ids sort by the time of submission."""
     status: Global___Job.Status.ValueType
@@ -163,6 +168,8 @@ class Job(_message.Message):
     """Whose it is: the tenant of the key that submitted it; left out for the tenant "default"."""
     priority: _builtins.str
     """Its priority; left out where it is "normal"."""
+    request_id: _builtins.str
+    """Id of the request that made it, by which the logs of all services know it; absent for jobs of before there was one."""
     @_builtins.property
     def output(self) -> Global___Output:
         """The result; present when COMPLETED, and while it is put where the request wants it."""
@@ -211,6 +218,24 @@ class Job(_message.Message):
     def preview(self) -> Global___Preview:
         """Where its film can be played while it is made, and after; absent where `preview` was not asked for."""
 
+    @_builtins.property
+    def inputs(self) -> _containers.RepeatedCompositeFieldContainer[Global___JobInput]:
+        """Its inputs with their names, in the order of the request: 1000 at most, in lists and webhooks 10; `request` has the
+        number of all.
+        """
+
+    @_builtins.property
+    def request(self) -> Global___JobRequest:
+        """What was asked for."""
+
+    @_builtins.property
+    def queued(self) -> Global___Queued:
+        """Its place, while it is IN_QUEUE."""
+
+    @_builtins.property
+    def progress(self) -> Global___Progress:
+        """How far it is, while it is IN_PROGRESS; not in webhooks, which have it beside the job."""
+
     def __init__(
         self,
         *,
@@ -234,14 +259,87 @@ class Job(_message.Message):
         deliveries: _abc.Iterable[Global___ResultDelivery] | None = ...,
         deadline: _timestamp_pb2.Timestamp | None = ...,
         preview: Global___Preview | None = ...,
+        inputs: _abc.Iterable[Global___JobInput] | None = ...,
+        request: Global___JobRequest | None = ...,
+        queued: Global___Queued | None = ...,
+        progress: Global___Progress | None = ...,
+        request_id: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "create_time", b"create_time", "deadline", b"deadline", "end_time", b"end_time", "error", b"error", "output", b"output", "preview", b"preview", "quote", b"quote", "start_time", b"start_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "create_time", b"create_time", "deadline", b"deadline", "end_time", b"end_time", "error", b"error", "output", b"output", "preview", b"preview", "progress", b"progress", "queued", b"queued", "quote", b"quote", "request", b"request", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "create_time", b"create_time", "deadline", b"deadline", "delay_time", b"delay_time", "deliveries", b"deliveries", "end_time", b"end_time", "error", b"error", "execution_time", b"execution_time", "id", b"id", "metadata", b"metadata", "operation", b"operation", "output", b"output", "preview", b"preview", "priority", b"priority", "processed", b"processed", "quote", b"quote", "start_time", b"start_time", "status", b"status", "tenant", b"tenant", "total", b"total"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "create_time", b"create_time", "deadline", b"deadline", "delay_time", b"delay_time", "deliveries", b"deliveries", "end_time", b"end_time", "error", b"error", "execution_time", b"execution_time", "id", b"id", "inputs", b"inputs", "metadata", b"metadata", "operation", b"operation", "output", b"output", "preview", b"preview", "priority", b"priority", "processed", b"processed", "progress", b"progress", "queued", b"queued", "quote", b"quote", "request", b"request", "request_id", b"request_id", "start_time", b"start_time", "status", b"status", "tenant", b"tenant", "total", b"total"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Job: _TypeAlias = Job  # noqa: Y015
+
+@_typing.final
+class JobInput(_message.Message):
+    """An input of a job."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIELD_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    field: _builtins.str
+    """Where the request names it: "url_video", "images[2].image_url"."""
+    name: _builtins.str
+    """Name of the file: of an asset its filename, else the last part of the URL's path; empty where there is none."""
+    def __init__(
+        self,
+        *,
+        field: _builtins.str = ...,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["field", b"field", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___JobInput: _TypeAlias = JobInput  # noqa: Y015
+
+@_typing.final
+class JobRequest(_message.Message):
+    """What a job was asked for, with all secrets left out: of URLs "***" stands for what follows "?", and for the values of
+    headers. In JSON it has only what is set.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OPERATION_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    INPUT_COUNT_FIELD_NUMBER: _builtins.int
+    RETRY_OF_FIELD_NUMBER: _builtins.int
+    input_count: _builtins.int
+    """Number of the inputs."""
+    retry_of: _builtins.str
+    """Id of the job that this one is a retry of."""
+    @_builtins.property
+    def operation(self) -> _video_pb2.Operation:
+        """The operation with its options. Of texts and data: URIs it names the assets that they became. Left out where it
+        has over 256 KiB, in lists and webhooks 4 KiB.
+        """
+
+    @_builtins.property
+    def options(self) -> Global___JobOptions:
+        """What was said beside it; `metadata`, which the job has too, is left out."""
+
+    def __init__(
+        self,
+        *,
+        operation: _video_pb2.Operation | None = ...,
+        options: Global___JobOptions | None = ...,
+        input_count: _builtins.int = ...,
+        retry_of: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["operation", b"operation", "options", b"options"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["input_count", b"input_count", "operation", b"operation", "options", b"options", "retry_of", b"retry_of"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___JobRequest: _TypeAlias = JobRequest  # noqa: Y015
 
 @_typing.final
 class Preview(_message.Message):
@@ -874,6 +972,56 @@ class CancelJobResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CancelJobResponse: _TypeAlias = CancelJobResponse  # noqa: Y015
+
+@_typing.final
+class RetryJobRequest(_message.Message):
+    """Asks to queue a job anew."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Id of the job that has ended."""
+    idempotency_key: _builtins.str
+    """Makes it safe to ask again, as that of SubmitJob does."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        idempotency_key: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "idempotency_key", b"idempotency_key"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RetryJobRequest: _TypeAlias = RetryJobRequest  # noqa: Y015
+
+@_typing.final
+class RetryJobResponse(_message.Message):
+    """Answer to RetryJob."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JOB_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def job(self) -> Global___Job:
+        """The new job as it was queued."""
+
+    def __init__(
+        self,
+        *,
+        job: Global___Job | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["job", b"job"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["job", b"job"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RetryJobResponse: _TypeAlias = RetryJobResponse  # noqa: Y015
 
 @_typing.final
 class ListWebhooksRequest(_message.Message):

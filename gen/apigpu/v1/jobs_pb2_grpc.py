@@ -56,6 +56,11 @@ class JobServiceStub:
                 request_serializer=apigpu_dot_v1_dot_jobs__pb2.CancelJobRequest.SerializeToString,
                 response_deserializer=apigpu_dot_v1_dot_jobs__pb2.CancelJobResponse.FromString,
                 _registered_method=True)
+        self.RetryJob = channel.unary_unary(
+                '/apigpu.v1.JobService/RetryJob',
+                request_serializer=apigpu_dot_v1_dot_jobs__pb2.RetryJobRequest.SerializeToString,
+                response_deserializer=apigpu_dot_v1_dot_jobs__pb2.RetryJobResponse.FromString,
+                _registered_method=True)
         self.WatchJob = channel.unary_stream(
                 '/apigpu.v1.JobService/WatchJob',
                 request_serializer=apigpu_dot_v1_dot_jobs__pb2.WatchJobRequest.SerializeToString,
@@ -106,6 +111,14 @@ class JobServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RetryJob(self, request, context):
+        """Queues a job anew that has ended: a new one with the same operation and options, of the same tenant. Its inputs must be
+        there still. FAILED_PRECONDITION: the job has not ended (reason RETRY_REFUSED), or an input is gone (INPUT_GONE).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def WatchJob(self, request, context):
         """Follows a job from where it stands to its end: place in the queue, progress, each image of a
         batch, then the ended job as the last message. Ending the stream does not touch the job.
@@ -151,6 +164,11 @@ def add_JobServiceServicer_to_server(servicer, server):
                     servicer.CancelJob,
                     request_deserializer=apigpu_dot_v1_dot_jobs__pb2.CancelJobRequest.FromString,
                     response_serializer=apigpu_dot_v1_dot_jobs__pb2.CancelJobResponse.SerializeToString,
+            ),
+            'RetryJob': grpc.unary_unary_rpc_method_handler(
+                    servicer.RetryJob,
+                    request_deserializer=apigpu_dot_v1_dot_jobs__pb2.RetryJobRequest.FromString,
+                    response_serializer=apigpu_dot_v1_dot_jobs__pb2.RetryJobResponse.SerializeToString,
             ),
             'WatchJob': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchJob,
@@ -278,6 +296,33 @@ class JobService:
             '/apigpu.v1.JobService/CancelJob',
             apigpu_dot_v1_dot_jobs__pb2.CancelJobRequest.SerializeToString,
             apigpu_dot_v1_dot_jobs__pb2.CancelJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RetryJob(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/apigpu.v1.JobService/RetryJob',
+            apigpu_dot_v1_dot_jobs__pb2.RetryJobRequest.SerializeToString,
+            apigpu_dot_v1_dot_jobs__pb2.RetryJobResponse.FromString,
             options,
             channel_credentials,
             insecure,

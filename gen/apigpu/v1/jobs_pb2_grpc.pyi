@@ -43,6 +43,10 @@ class JobServiceStub:
     """Lists jobs, the newest first, a page at a time."""
     CancelJob: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.CancelJobRequest, _jobs_pb2.CancelJobResponse]
     """Cancels a job that has not ended; its FFmpeg is killed within a second."""
+    RetryJob: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.RetryJobRequest, _jobs_pb2.RetryJobResponse]
+    """Queues a job anew that has ended: a new one with the same operation and options, of the same tenant. Its inputs must be
+    there still. FAILED_PRECONDITION: the job has not ended (reason RETRY_REFUSED), or an input is gone (INPUT_GONE).
+    """
     WatchJob: _grpc.UnaryStreamMultiCallable[_jobs_pb2.WatchJobRequest, _jobs_pb2.WatchJobResponse]
     """Follows a job from where it stands to its end: place in the queue, progress, each image of a
     batch, then the ended job as the last message. Ending the stream does not touch the job.
@@ -69,6 +73,10 @@ class JobServiceAsyncStub(JobServiceStub):
     """Lists jobs, the newest first, a page at a time."""
     CancelJob: _aio.UnaryUnaryMultiCallable[_jobs_pb2.CancelJobRequest, _jobs_pb2.CancelJobResponse]  # type: ignore[assignment]
     """Cancels a job that has not ended; its FFmpeg is killed within a second."""
+    RetryJob: _aio.UnaryUnaryMultiCallable[_jobs_pb2.RetryJobRequest, _jobs_pb2.RetryJobResponse]  # type: ignore[assignment]
+    """Queues a job anew that has ended: a new one with the same operation and options, of the same tenant. Its inputs must be
+    there still. FAILED_PRECONDITION: the job has not ended (reason RETRY_REFUSED), or an input is gone (INPUT_GONE).
+    """
     WatchJob: _aio.UnaryStreamMultiCallable[_jobs_pb2.WatchJobRequest, _jobs_pb2.WatchJobResponse]  # type: ignore[assignment]
     """Follows a job from where it stands to its end: place in the queue, progress, each image of a
     batch, then the ended job as the last message. Ending the stream does not touch the job.
@@ -116,6 +124,16 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_jobs_pb2.CancelJobResponse, _abc.Awaitable[_jobs_pb2.CancelJobResponse]]:
         """Cancels a job that has not ended; its FFmpeg is killed within a second."""
+
+    @_abc_1.abstractmethod
+    def RetryJob(
+        self,
+        request: _jobs_pb2.RetryJobRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_jobs_pb2.RetryJobResponse, _abc.Awaitable[_jobs_pb2.RetryJobResponse]]:
+        """Queues a job anew that has ended: a new one with the same operation and options, of the same tenant. Its inputs must be
+        there still. FAILED_PRECONDITION: the job has not ended (reason RETRY_REFUSED), or an input is gone (INPUT_GONE).
+        """
 
     @_abc_1.abstractmethod
     def WatchJob(

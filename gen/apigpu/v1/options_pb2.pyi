@@ -33,6 +33,7 @@ class MessageRules(_message.Message):
     FILES_FIELD_NUMBER: _builtins.int
     GRAPH_FIELD_NUMBER: _builtins.int
     REPORT_FIELD_NUMBER: _builtins.int
+    AS_GIVEN_FIELD_NUMBER: _builtins.int
     required: _builtins.str
     """Text of the error when a required field is missing."""
     done: _builtins.str
@@ -43,6 +44,8 @@ class MessageRules(_message.Message):
     """It is several operations: the gateway makes a graph of tasks of it, and no encoder sees the message itself."""
     report: _builtins.bool
     """Its result stands in the answer, and is no file: no other operation can take it."""
+    as_given: _builtins.bool
+    """In JSON it has only what is set, and so has all that is in it."""
     def __init__(
         self,
         *,
@@ -51,10 +54,11 @@ class MessageRules(_message.Message):
         files: _builtins.int = ...,
         graph: _builtins.bool = ...,
         report: _builtins.bool = ...,
+        as_given: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["done", b"done", "files", b"files", "graph", b"graph", "report", b"report", "required", b"required"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_given", b"as_given", "done", b"done", "files", b"files", "graph", b"graph", "report", b"report", "required", b"required"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -85,6 +89,7 @@ class FieldRules(_message.Message):
     MAX_LETTERS_FIELD_NUMBER: _builtins.int
     OUTLINE_FIELD_NUMBER: _builtins.int
     DIVISIBLE_FIELD_NUMBER: _builtins.int
+    PARTIAL_FIELD_NUMBER: _builtins.int
     required: _builtins.bool
     """The field must be set: a string not empty, a list with at least one element, a number not zero."""
     unless: _builtins.str
@@ -131,6 +136,10 @@ class FieldRules(_message.Message):
     """Of an input: where there are several workers, encoders may cut the work by ranges of it. The task that has the whole
     message is sent the head and the tail of a very large one.
     """
+    partial: _builtins.bool
+    """The field holds the request of another operation, of whose result a part is made: with one element in its batch at
+    the most. What it says of the cost and of the name of the result holds for that part.
+    """
     def __init__(
         self,
         *,
@@ -153,10 +162,11 @@ class FieldRules(_message.Message):
         max_letters: _builtins.int = ...,
         outline: _builtins.bool = ...,
         divisible: _builtins.bool = ...,
+        partial: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_max", b"_max", "_max_items", b"_max_items", "_min", b"_min", "max", b"max", "max_items", b"max_items", "min", b"min"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max", b"_max", "_max_items", b"_max_items", "_min", b"_min", "above", b"above", "batch", b"batch", "budget", b"budget", "divisible", b"divisible", "filename", b"filename", "goes_with", b"goes_with", "input", b"input", "max", b"max", "max_items", b"max_items", "max_letters", b"max_letters", "min", b"min", "not_with", b"not_with", "outline", b"outline", "pattern", b"pattern", "required", b"required", "sparse", b"sparse", "text_of", b"text_of", "unique", b"unique", "unless", b"unless"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max", b"_max", "_max_items", b"_max_items", "_min", b"_min", "above", b"above", "batch", b"batch", "budget", b"budget", "divisible", b"divisible", "filename", b"filename", "goes_with", b"goes_with", "input", b"input", "max", b"max", "max_items", b"max_items", "max_letters", b"max_letters", "min", b"min", "not_with", b"not_with", "outline", b"outline", "partial", b"partial", "pattern", b"pattern", "required", b"required", "sparse", b"sparse", "text_of", b"text_of", "unique", b"unique", "unless", b"unless"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max: _TypeAlias = _typing.Literal["max"]  # noqa: Y015
     _WhichOneofArgType__max: _TypeAlias = _typing.Literal["_max", b"_max"]  # noqa: Y015

@@ -93,6 +93,7 @@ class Operation(_message.Message):
     CHAIN_FIELD_NUMBER: _builtins.int
     STORY_FIELD_NUMBER: _builtins.int
     PROBE_FIELD_NUMBER: _builtins.int
+    FRAME_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def caption(self) -> Global___CaptionRequest:
         """Burn subtitles in."""
@@ -125,6 +126,10 @@ class Operation(_message.Message):
     def probe(self) -> Global___ProbeRequest:
         """Tell what a file holds."""
 
+    @_builtins.property
+    def frame(self) -> Global___FrameRequest:
+        """Render one picture of what another operation would make."""
+
     def __init__(
         self,
         *,
@@ -136,12 +141,13 @@ class Operation(_message.Message):
         chain: Global___ChainRequest | None = ...,
         story: Global___StoryRequest | None = ...,
         probe: Global___ProbeRequest | None = ...,
+        frame: Global___FrameRequest | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["addaudio", b"addaudio", "caption", b"caption", "chain", b"chain", "concat", b"concat", "img2vid", b"img2vid", "kind", b"kind", "probe", b"probe", "story", b"story", "thumbnail", b"thumbnail"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["addaudio", b"addaudio", "caption", b"caption", "chain", b"chain", "concat", b"concat", "frame", b"frame", "img2vid", b"img2vid", "kind", b"kind", "probe", b"probe", "story", b"story", "thumbnail", b"thumbnail"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["addaudio", b"addaudio", "caption", b"caption", "chain", b"chain", "concat", b"concat", "img2vid", b"img2vid", "kind", b"kind", "probe", b"probe", "story", b"story", "thumbnail", b"thumbnail"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["addaudio", b"addaudio", "caption", b"caption", "chain", b"chain", "concat", b"concat", "frame", b"frame", "img2vid", b"img2vid", "kind", b"kind", "probe", b"probe", "story", b"story", "thumbnail", b"thumbnail"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["caption", "img2vid", "addaudio", "concat", "thumbnail", "chain", "story", "probe"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["caption", "img2vid", "addaudio", "concat", "thumbnail", "chain", "story", "probe", "frame"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -204,6 +210,7 @@ class ChainStep(_message.Message):
     THUMBNAIL_FIELD_NUMBER: _builtins.int
     STORY_FIELD_NUMBER: _builtins.int
     PROBE_FIELD_NUMBER: _builtins.int
+    FRAME_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Names the step: up to 64 letters, digits, points, hyphens and underscores."""
     @_builtins.property
@@ -234,6 +241,10 @@ class ChainStep(_message.Message):
     def probe(self) -> Global___ProbeRequest:
         """Tell what a file holds."""
 
+    @_builtins.property
+    def frame(self) -> Global___FrameRequest:
+        """Render one picture of what another operation would make."""
+
     def __init__(
         self,
         *,
@@ -245,12 +256,13 @@ class ChainStep(_message.Message):
         thumbnail: Global___ThumbnailRequest | None = ...,
         story: Global___StoryRequest | None = ...,
         probe: Global___ProbeRequest | None = ...,
+        frame: Global___FrameRequest | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["addaudio", b"addaudio", "caption", b"caption", "concat", b"concat", "img2vid", b"img2vid", "kind", b"kind", "probe", b"probe", "story", b"story", "thumbnail", b"thumbnail"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["addaudio", b"addaudio", "caption", b"caption", "concat", b"concat", "frame", b"frame", "img2vid", b"img2vid", "kind", b"kind", "probe", b"probe", "story", b"story", "thumbnail", b"thumbnail"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["addaudio", b"addaudio", "caption", b"caption", "concat", b"concat", "id", b"id", "img2vid", b"img2vid", "kind", b"kind", "probe", b"probe", "story", b"story", "thumbnail", b"thumbnail"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["addaudio", b"addaudio", "caption", b"caption", "concat", b"concat", "frame", b"frame", "id", b"id", "img2vid", b"img2vid", "kind", b"kind", "probe", b"probe", "story", b"story", "thumbnail", b"thumbnail"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["caption", "img2vid", "addaudio", "concat", "thumbnail", "story", "probe"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["caption", "img2vid", "addaudio", "concat", "thumbnail", "story", "probe", "frame"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -312,8 +324,8 @@ class CaptionRequest(_message.Message):
     they are: in less time, and as many bytes as they have there.
     """
     output_filename: _builtins.str
-    """Name of the result, as its link and its download have it; its ending is that of the kind of file. The name of the
-    operation when not given.
+    """Name of the result, as its link and its download have it; its ending is that of the kind of file. When not given, the
+    name of the input, with the operation: "talk-caption".
     """
     @_builtins.property
     def style(self) -> _caption_style_pb2.CaptionStyle:
@@ -618,8 +630,8 @@ class AddAudioRequest(_message.Message):
     reason COST_LIMIT), one that comes to cost more is stopped. Own encoders cost nothing.
     """
     output_filename: _builtins.str
-    """Name of the result, as its link and its download have it; its ending is that of the kind of file. The name of the
-    operation when not given.
+    """Name of the result, as its link and its download have it; its ending is that of the kind of file. When not given, the
+    name of the input, with the operation: "talk-caption".
     """
     @_builtins.property
     def soundtrack(self) -> _soundtrack_pb2.Soundtrack:
@@ -735,8 +747,8 @@ class ConcatRequest(_message.Message):
     reason COST_LIMIT), one that comes to cost more is stopped. Own encoders cost nothing.
     """
     output_filename: _builtins.str
-    """Name of the result, as its link and its download have it; its ending is that of the kind of file. The name of the
-    operation when not given.
+    """Name of the result, as its link and its download have it; its ending is that of the kind of file. When not given, the
+    name of the input, with the operation: "talk-caption".
     """
     @_builtins.property
     def url_videos(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -866,8 +878,8 @@ class ThumbnailRequest(_message.Message):
     reason COST_LIMIT), one that comes to cost more is stopped. Own encoders cost nothing.
     """
     output_filename: _builtins.str
-    """Name of the result, as its link and its download have it; its ending is that of the kind of file. The name of the
-    operation when not given.
+    """Name of the result, as its link and its download have it; its ending is that of the kind of file. When not given, the
+    name of the input, with the operation: "talk-caption".
     """
     @_builtins.property
     def sprites(self) -> Global___Sprites:
@@ -1007,6 +1019,111 @@ class ThumbnailResponse(_message.Message):
 Global___ThumbnailResponse: _TypeAlias = ThumbnailResponse  # noqa: Y015
 
 @_typing.final
+class FrameRequest(_message.Message):
+    """Render one picture of what another operation would make."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CAPTION_FIELD_NUMBER: _builtins.int
+    IMG2VID_FIELD_NUMBER: _builtins.int
+    AT_SECONDS_FIELD_NUMBER: _builtins.int
+    FORMAT_FIELD_NUMBER: _builtins.int
+    WIDTH_FIELD_NUMBER: _builtins.int
+    at_seconds: _builtins.float
+    """Seconds from the start of the result; when not given, the middle of the first caption, or of the clip."""
+    format: Global___ImageFormat.ValueType
+    """The kind of image."""
+    width: _builtins.int
+    """Pixels across; those of the result when not given. The shape stays."""
+    @_builtins.property
+    def caption(self) -> Global___CaptionRequest:
+        """The picture has its captions burned in."""
+
+    @_builtins.property
+    def img2vid(self) -> Global___Img2VidRequest:
+        """The picture is what the camera shows of the still. One still is given."""
+
+    def __init__(
+        self,
+        *,
+        caption: Global___CaptionRequest | None = ...,
+        img2vid: Global___Img2VidRequest | None = ...,
+        at_seconds: _builtins.float | None = ...,
+        format: Global___ImageFormat.ValueType = ...,
+        width: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_at_seconds", b"_at_seconds", "_width", b"_width", "at_seconds", b"at_seconds", "caption", b"caption", "img2vid", b"img2vid", "operation", b"operation", "width", b"width"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_at_seconds", b"_at_seconds", "_width", b"_width", "at_seconds", b"at_seconds", "caption", b"caption", "format", b"format", "img2vid", b"img2vid", "operation", b"operation", "width", b"width"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__at_seconds: _TypeAlias = _typing.Literal["at_seconds"]  # noqa: Y015
+    _WhichOneofArgType__at_seconds: _TypeAlias = _typing.Literal["_at_seconds", b"_at_seconds"]  # noqa: Y015
+    _WhichOneofReturnType__width: _TypeAlias = _typing.Literal["width"]  # noqa: Y015
+    _WhichOneofArgType__width: _TypeAlias = _typing.Literal["_width", b"_width"]  # noqa: Y015
+    _WhichOneofReturnType_operation: _TypeAlias = _typing.Literal["caption", "img2vid"]  # noqa: Y015
+    _WhichOneofArgType_operation: _TypeAlias = _typing.Literal["operation", b"operation"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__at_seconds) -> _WhichOneofReturnType__at_seconds | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__width) -> _WhichOneofReturnType__width | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_operation) -> _WhichOneofReturnType_operation | None: ...
+
+Global___FrameRequest: _TypeAlias = FrameRequest  # noqa: Y015
+
+@_typing.final
+class FrameResponse(_message.Message):
+    """Answer to Frame."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    IMAGE_URL_FIELD_NUMBER: _builtins.int
+    EXECUTION_FIELD_NUMBER: _builtins.int
+    STATS_FIELD_NUMBER: _builtins.int
+    ASSET_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
+    code: _builtins.int
+    """200."""
+    message: _builtins.str
+    """"Frame rendered successfully"."""
+    image_url: _builtins.str
+    """Signed, expiring link to the image."""
+    asset: _builtins.str
+    """Name of the image, for AssetService ("assets/…")."""
+    @_builtins.property
+    def execution(self) -> Global___Execution:
+        """When the job ran."""
+
+    @_builtins.property
+    def stats(self) -> Global___Stats:
+        """Identity and times of the job."""
+
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedCompositeFieldContainer[Global___Warning]:
+        """What the caller should know of the picture, and of what the operation would make."""
+
+    def __init__(
+        self,
+        *,
+        code: _builtins.int = ...,
+        message: _builtins.str = ...,
+        image_url: _builtins.str = ...,
+        execution: Global___Execution | None = ...,
+        stats: Global___Stats | None = ...,
+        asset: _builtins.str = ...,
+        warnings: _abc.Iterable[Global___Warning] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["execution", b"execution", "stats", b"stats"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "code", b"code", "execution", b"execution", "image_url", b"image_url", "message", b"message", "stats", b"stats", "warnings", b"warnings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FrameResponse: _TypeAlias = FrameResponse  # noqa: Y015
+
+@_typing.final
 class StoryRequest(_message.Message):
     """Make a finished film of scenes, with narration, music and captions."""
 
@@ -1077,8 +1194,8 @@ class StoryRequest(_message.Message):
     reason COST_LIMIT), one that comes to cost more is stopped. Own encoders cost nothing.
     """
     output_filename: _builtins.str
-    """Name of the result, as its link and its download have it; its ending is that of the kind of file. The name of the
-    operation when not given.
+    """Name of the result, as its link and its download have it; its ending is that of the kind of file. When not given, the
+    name of the input, with the operation: "talk-caption".
     """
     fit: _motion_pb2.Fit.ValueType
     """How pictures of another shape are fitted in."""

@@ -65,6 +65,11 @@ class VideoServiceStub:
                 request_serializer=apigpu_dot_v1_dot_video__pb2.ThumbnailRequest.SerializeToString,
                 response_deserializer=apigpu_dot_v1_dot_video__pb2.ThumbnailResponse.FromString,
                 _registered_method=True)
+        self.Frame = channel.unary_unary(
+                '/apigpu.v1.VideoService/Frame',
+                request_serializer=apigpu_dot_v1_dot_video__pb2.FrameRequest.SerializeToString,
+                response_deserializer=apigpu_dot_v1_dot_video__pb2.FrameResponse.FromString,
+                _registered_method=True)
         self.Story = channel.unary_unary(
                 '/apigpu.v1.VideoService/Story',
                 request_serializer=apigpu_dot_v1_dot_video__pb2.StoryRequest.SerializeToString,
@@ -126,6 +131,14 @@ class VideoServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Frame(self, request, context):
+        """Renders one picture of what another operation would make: of a video with its captions, or of a still as the camera
+        shows it, at a given time. For previews: with the same request the picture looks as the result will.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Story(self, request, context):
         """Makes a finished film of scenes, stills or videos: with transitions between them, narration, music and captions.
         Every frame is encoded once; scenes are made on as many encoders at once as are free.
@@ -169,6 +182,11 @@ def add_VideoServiceServicer_to_server(servicer, server):
                     servicer.Thumbnail,
                     request_deserializer=apigpu_dot_v1_dot_video__pb2.ThumbnailRequest.FromString,
                     response_serializer=apigpu_dot_v1_dot_video__pb2.ThumbnailResponse.SerializeToString,
+            ),
+            'Frame': grpc.unary_unary_rpc_method_handler(
+                    servicer.Frame,
+                    request_deserializer=apigpu_dot_v1_dot_video__pb2.FrameRequest.FromString,
+                    response_serializer=apigpu_dot_v1_dot_video__pb2.FrameResponse.SerializeToString,
             ),
             'Story': grpc.unary_unary_rpc_method_handler(
                     servicer.Story,
@@ -322,6 +340,33 @@ class VideoService:
             '/apigpu.v1.VideoService/Thumbnail',
             apigpu_dot_v1_dot_video__pb2.ThumbnailRequest.SerializeToString,
             apigpu_dot_v1_dot_video__pb2.ThumbnailResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Frame(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/apigpu.v1.VideoService/Frame',
+            apigpu_dot_v1_dot_video__pb2.FrameRequest.SerializeToString,
+            apigpu_dot_v1_dot_video__pb2.FrameResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -60,6 +60,10 @@ class VideoServiceStub:
     """Takes a picture of a video: at a given time, or the most telling one of several. With `sprites` also a sheet of small
     pictures of the whole video, and where each stands in it (WebVTT).
     """
+    Frame: _grpc.UnaryUnaryMultiCallable[_video_pb2.FrameRequest, _video_pb2.FrameResponse]
+    """Renders one picture of what another operation would make: of a video with its captions, or of a still as the camera
+    shows it, at a given time. For previews: with the same request the picture looks as the result will.
+    """
     Story: _grpc.UnaryUnaryMultiCallable[_video_pb2.StoryRequest, _video_pb2.StoryResponse]
     """Makes a finished film of scenes, stills or videos: with transitions between them, narration, music and captions.
     Every frame is encoded once; scenes are made on as many encoders at once as are free.
@@ -98,6 +102,10 @@ class VideoServiceAsyncStub(VideoServiceStub):
     Thumbnail: _aio.UnaryUnaryMultiCallable[_video_pb2.ThumbnailRequest, _video_pb2.ThumbnailResponse]  # type: ignore[assignment]
     """Takes a picture of a video: at a given time, or the most telling one of several. With `sprites` also a sheet of small
     pictures of the whole video, and where each stands in it (WebVTT).
+    """
+    Frame: _aio.UnaryUnaryMultiCallable[_video_pb2.FrameRequest, _video_pb2.FrameResponse]  # type: ignore[assignment]
+    """Renders one picture of what another operation would make: of a video with its captions, or of a still as the camera
+    shows it, at a given time. For previews: with the same request the picture looks as the result will.
     """
     Story: _aio.UnaryUnaryMultiCallable[_video_pb2.StoryRequest, _video_pb2.StoryResponse]  # type: ignore[assignment]
     """Makes a finished film of scenes, stills or videos: with transitions between them, narration, music and captions.
@@ -164,6 +172,16 @@ class VideoServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_video_pb2.ThumbnailResponse, _abc.Awaitable[_video_pb2.ThumbnailResponse]]:
         """Takes a picture of a video: at a given time, or the most telling one of several. With `sprites` also a sheet of small
         pictures of the whole video, and where each stands in it (WebVTT).
+        """
+
+    @_abc_1.abstractmethod
+    def Frame(
+        self,
+        request: _video_pb2.FrameRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_video_pb2.FrameResponse, _abc.Awaitable[_video_pb2.FrameResponse]]:
+        """Renders one picture of what another operation would make: of a video with its captions, or of a still as the camera
+        shows it, at a given time. For previews: with the same request the picture looks as the result will.
         """
 
     @_abc_1.abstractmethod

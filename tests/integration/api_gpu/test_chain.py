@@ -49,13 +49,13 @@ def test_the_client_makes_a_film_of_steps(client: Client, media: Samples, tmp_pa
     made = footage(client.download(results["done"], tmp_path / "done.mp4"))
     assert (made.width, made.height) == (160, 90)
     assert made.seconds == pytest.approx(AUDIO_SECONDS, abs=0.1)
-    assert client.asset(results["cover"]).filename == "cover.jpg"
+    assert client.asset(results["cover"]).filename == f"{media.images[0].stem}-cover.jpg"
 
 
 def test_one_result_is_told_as_that_of_its_operation(client: Client, media: Samples) -> None:
     job = client.chain(film(media), keep=["cover"]).wait()
     assert (job.clips, job.video_url) == ((), "")
-    assert "/cover.jpg?" in job.image_url
+    assert f"/{media.images[0].stem}-cover.jpg?" in job.image_url
     assert job.asset == job.files[0].asset
 
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -178,7 +179,8 @@ def test_an_environment_with_several_keys_serves(pair: Pair, run: Run) -> None:
 def test_jobs_watch_and_cancel(run: Run, client: Client, media: Samples) -> None:
     job = client.img2vid([media.images[0]], seconds=600)
     line = next(line for line in run("jobs", "--limit", 5).stdout.splitlines() if line.startswith(job.id))
-    assert line.split("\t")[2:4] == ["img2vid", "0/1"]
+    cells = line.split("\t")
+    assert (cells[2:4], cells[-1]) == (["img2vid", "0/1"], media.images[0].name)
     assert run("cancel", job.id).stdout == f"job {job.id} is cancelled\n"
     again = run("cancel", job.id)
     assert again.returncode == 1
@@ -190,6 +192,13 @@ def test_jobs_watch_and_cancel(run: Run, client: Client, media: Samples) -> None
     watched = run("watch", done.id)
     assert (watched.returncode, watched.stdout) == (0, f"{watched.stdout.strip()}\n")
     assert watched.stdout.startswith("http")
+
+    again = client.get(run("retry", done.id).stdout.strip()).wait()
+    assert (again.inputs, again.request.retry_of) == (done.inputs, done.id)
+    assert client.asset(again.clips[0].asset).filename == f"{media.images[0].stem}-img2vid.mp4"
+    assert [one.filename for one in islice(client.assets("video"), 2)] == [f"{media.images[0].stem}-img2vid.mp4"] * 2
+    listed = run("assets", "--limit", 1).stdout.split("\t")
+    assert listed[:3] == [again.clips[0].asset, f"{media.images[0].stem}-img2vid.mp4", "video/mp4"]
 
 
 def test_watch_tells_the_image_that_failed(run: Run, client: Client, media: Samples, tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def test_the_client_makes_a_film_of_scenes(client: Client, media: Samples, tmp_p
     assert (made.frames, made.width, made.height) == (46, 160, 90)
     assert made.audio_seconds == pytest.approx(4.6, abs=0.1)
     assert (job.operation, job.warnings) == ("story", ())
-    assert client.asset(job.asset).filename == "story.mp4"
+    assert client.asset(job.asset).filename == f"{media.images[0].stem}-story.mp4"
 
 
 def test_it_is_told_as_json(http: httpx.Client, client: Client, media: Samples) -> None:
@@ -136,4 +136,4 @@ def test_a_story_may_be_a_step_of_a_chain(client: Client, media: Samples, tmp_pa
     assert (film.id, cover.id) == ("film", "cover")
     assert film.scenes == (SceneSpan("1", 0, 0.5), SceneSpan("2", 0.5, film.duration or 0))
     assert footage(client.download(film.asset, tmp_path / "film.mp4")).frames == round(10 * (0.5 + AUDIO_SECONDS))
-    assert client.asset(cover.asset).filename == "cover.jpg"
+    assert client.asset(cover.asset).filename == f"{media.images[0].stem}-cover.jpg"

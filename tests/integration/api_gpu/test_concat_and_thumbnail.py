@@ -39,7 +39,7 @@ def test_the_client_joins_videos(client: Client, media: Samples, tmp_path: Path)
     made = footage(client.download(job.asset, tmp_path / "out.mp4"))
     assert made.seconds == pytest.approx(3 * VIDEO_SECONDS, abs=0.04)
     assert (job.codec, job.files, job.image_url) == ("copy", (), "")
-    assert "/concat.mp4?" in job.video_url
+    assert "/clip-concat.mp4?" in job.video_url
     job = client.concat([media.video, media.video], width=160, height=160, fps=10).wait()
     made = footage(client.download(job.asset, tmp_path / "small.mp4"))
     assert (made.width, made.height, made.frames) == (160, 160, 40)
@@ -48,7 +48,7 @@ def test_the_client_joins_videos(client: Client, media: Samples, tmp_path: Path)
 def test_the_client_takes_a_picture_with_sprites(client: Client, media: Samples, tmp_path: Path) -> None:
     job = client.thumbnail(media.video, at_seconds=1, format="png", width=160, sprites=Sprites(columns=2)).wait()
     assert [(file.name, file.content_type) for file in job.files] == [
-        ("thumbnail.png", "image/png"),
+        ("clip-thumbnail.png", "image/png"),
         ("sprites.jpg", "image/jpeg"),
         ("sprites.vtt", "text/vtt"),
     ]
@@ -92,7 +92,7 @@ def test_json_answers(http: httpx.Client, media: Samples) -> None:
     assert httpx.get(answer["image_url"], timeout=60).headers["content-type"] == "image/webp"
     job = http.get(f"/job/{answer['stats']['jobId']}").json()
     assert list(job["output"]) == ["videos", "asset", "warnings", "image_url", "files"]
-    assert [file["name"] for file in job["output"]["files"]] == ["thumbnail.webp"]
+    assert [file["name"] for file in job["output"]["files"]] == ["clip-thumbnail.webp"]
     late = http.post("/video/thumbnail", json={"url_video": video, "at_seconds": 99})
     assert (late.status_code, late.json()["message"]) == (
         400,

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
@@ -157,6 +158,20 @@ def test_commands_of_the_server_say_how_to_install_it(client: Installed, command
     done = client.run("api-gpu", *command)
     assert (done.returncode, done.stdout) == (2, "")
     assert re.fullmatch(r'api-gpu: .*; pip install "api-gpu\[server\]"\n', done.stderr)
+
+
+def test_the_tools_for_language_models_say_how_to_install_them(client: Installed) -> None:
+    done = client.run("api-gpu", "mcp")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.endswith('; pip install "api-gpu[mcp]"\n')
+
+
+def test_the_wheel_has_the_pages_that_the_gateway_serves(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as file:
+        names = {*file.namelist()}
+    pages = {path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")}
+    assert {f"gateway/rest/docs/pages/{page}" for page in pages} <= names
+    assert {"gateway/rest/docs/static/index.html", "apigpu/openapi.json", "apigpu/examples.json"} <= names
 
 
 def test_the_client_s_doctor_tells_what_is_not_installed(client: Installed) -> None:

@@ -81,7 +81,16 @@ async def test_a_missing_input_is_named(client: encoder_harness.Client) -> None:
 async def test_capabilities(client: encoder_harness.Client) -> None:
     found = await client.capabilities()
     assert (found.slots, found.busy) == (3, 0)
-    assert list(found.operations) == ["caption", "img2vid", "addaudio", "concat", "thumbnail", "story", "probe"]
+    assert list(found.operations) == [
+        "caption",
+        "img2vid",
+        "addaudio",
+        "concat",
+        "thumbnail",
+        "story",
+        "probe",
+        "frame",
+    ]
     assert [(codec.name, codec.format) for codec in found.codecs] == [("x264", "h264")]
     assert found.ffmpeg_version
     assert found.version

@@ -51,6 +51,13 @@ def test_a_job_is_counted_by_gateway_and_encoder(pair: Pair, tmp_path: Path) -> 
     assert more("api_gpu_task_frames_total", operation="img2vid", codec="x264") == 2
     assert more("api_gpu_job_wait_seconds_count", operation="img2vid") == 2
     assert more("api_gpu_task_result_bytes_total", operation="img2vid") > 0
+    (encoder_name,) = {dict(labels)["encoder"] for labels in after["api_gpu_encoder_attempts_total"]}
+    assert more("api_gpu_encoder_attempts_total", encoder=encoder_name, outcome="completed") == 1
+    assert more("api_gpu_encoder_attempts_total", encoder=encoder_name, outcome="failed") == 1
+    sent = more("api_gpu_transfer_bytes_total", direction="out", peer="encoder")
+    assert 0 < sent <= more("api_gpu_transfer_bytes_total", direction="in", peer="client")  # in messages
+    made = more("api_gpu_task_result_bytes_total", operation="img2vid")
+    assert more("api_gpu_transfer_bytes_total", direction="in", peer="encoder") == made
     submitted = {"grpc_service": "apigpu.v1.JobService", "grpc_method": "SubmitJob", "grpc_code": "OK"}
     assert more("grpc_server_handled_total", **submitted) == 2
     assert value(after, "api_gpu_encoders") == 1
@@ -60,6 +67,9 @@ def test_a_job_is_counted_by_gateway_and_encoder(pair: Pair, tmp_path: Path) -> 
     counted = {"operation": "img2vid", "code": "INVALID_ARGUMENT"}
     tasks = "api_gpu_encoder_tasks_total"
     assert value(encoder_after, tasks, **counted) - value(encoder, tasks, **counted) == 1
+    moved = "api_gpu_encoder_transfer_bytes_total"
+    assert value(encoder_after, moved, direction="in") - value(encoder, moved, direction="in") == sent
+    assert value(encoder_after, moved, direction="out") - value(encoder, moved, direction="out") == made
     assert value(encoder_after, "api_gpu_encoder_own_slots", state="total") > 0
 
 
@@ -80,7 +90,8 @@ def test_a_look_at_an_encoder_is_no_line_of_its_log(pair: Pair) -> None:
     asked = {"grpc_service": "apigpu.encoder.v1.EncoderService", "grpc_method": "GetCapabilities", "grpc_code": "OK"}
     assert value(samples, "grpc_server_handled_total", **asked) >= 1
     lines = (pair.data_dir / "logs" / "encoder.log").read_text().splitlines()
-    assert not any("GetCapabilities" in json.loads(line).get("method", "") for line in lines)
+    told = [line for line in map(json.loads, lines) if "GetCapabilities" in line.get("method", "")]
+    assert all(line["code"] != "OK" for line in told)  # one that fails is told
 
 
 def test_nothing_else_is_served_there(pair: Pair) -> None:

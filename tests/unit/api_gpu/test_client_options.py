@@ -80,11 +80,21 @@ def flags(descriptor: Any) -> list[tuple[str, Any]]:
     return found
 
 
+def commands_of(operation: str) -> dict[str, Any]:
+    """The command of an operation, by its name; of one that makes a part of what others make, that of each."""
+    command: Any = typer.main.get_command(app).commands[operation]  # type: ignore[attr-defined]
+    return command.commands if hasattr(command, "commands") else {operation: command}
+
+
 @pytest.mark.parametrize("operation", REQUESTS)
 def test_a_command_takes_every_option_within_its_range(operation: str) -> None:
-    command = typer.main.get_command(app).commands[operation]  # type: ignore[attr-defined]
+    for name, command in commands_of(operation).items():
+        check_ranges(command, flags(REQUESTS[name]))
+
+
+def check_ranges(command: Any, wanted: list[tuple[str, Any]]) -> None:
     options = {name: option for option in command.params for name in option.opts}
-    for flag, field in flags(REQUESTS[operation]):
+    for flag, field in wanted:
         for bound in ("min", "max"):
             if rules(field).HasField(bound):
                 assert getattr(options[flag], bound) == getattr(rules(field), bound), flag

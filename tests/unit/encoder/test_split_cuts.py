@@ -6,20 +6,40 @@ import numpy as np
 import pytest
 
 from encoder.media.packet_index import MAX_RANGES, FilmIndex, StreamIndex, ranges_of
-from encoder.operations.caption_split import MAX_PIECE_SECONDS, MAX_PIECES, MIN_PIECE_SECONDS, count_pieces
+from encoder.story.piece_lengths import FIRST_SECONDS, MAX_SECONDS, MIN_SECONDS, MIN_SHARE_SECONDS, piece_seconds
+
+MOST = 500
+
+
+def end_seconds(lengths: list[float], speeds: list[float]) -> float:
+    """When the last piece is made, each by the encoder that is free first."""
+    free_at = [0.0] * len(speeds)
+    for length in lengths:
+        number = min(range(len(speeds)), key=free_at.__getitem__)
+        free_at[number] += length / speeds[number]
+    return max(free_at)
 
 
 @pytest.mark.parametrize("workers", [2, 3, 16, 64])
 @pytest.mark.parametrize("seconds", [60, 61, 100, 600, 3600, 9000])
-def test_all_workers_are_done_at_once_where_pieces_are_long_enough(seconds: float, workers: int) -> None:
-    count = count_pieces(seconds, workers)
-    assert count % workers == 0 or seconds / (count + 1) < MIN_PIECE_SECONDS
-    assert MIN_PIECE_SECONDS <= seconds / count <= MAX_PIECE_SECONDS or seconds < 2 * MAX_PIECE_SECONDS
+def test_encoders_of_any_speed_end_nearly_together(seconds: float, workers: int) -> None:
+    lengths = piece_seconds(seconds, workers, MOST, is_watched=False)
+    assert sum(lengths) == pytest.approx(seconds)
+    if seconds < MIN_SHARE_SECONDS * workers:
+        assert len(lengths) == min(workers, seconds // MIN_SECONDS)
+        return
+    assert MIN_SECONDS / 2 < min(lengths) <= max(lengths) <= MAX_SECONDS
+    speeds = [1.0 + number / workers for number in range(workers)]
+    assert end_seconds(lengths, speeds) < seconds / sum(speeds) + 1.5 * MIN_SECONDS
 
 
-def test_what_is_short_or_has_one_worker_is_made_as_a_whole() -> None:
-    assert [count_pieces(*one) for one in ((59.9, 16), (3600, 1), (3600, 0))] == [1, 1, 1]
-    assert count_pieces(1e9, 2) == MAX_PIECES
+def test_a_film_that_is_watched_begins_with_short_pieces_and_none_has_too_many() -> None:
+    lengths = piece_seconds(600, 2, MOST, is_watched=True)
+    assert lengths[:6] == [FIRST_SECONDS, 2, 4, 8, 16, 32]
+    assert lengths[6:] == piece_seconds(600 - 64, 2, MOST, is_watched=False)
+    assert sum(piece_seconds(61, 1, MOST, is_watched=True)) == pytest.approx(61)
+    for is_watched in (False, True):
+        assert len(piece_seconds(1e9, 2, MOST, is_watched=is_watched)) <= MOST
 
 
 def film(video_bytes: int, gap_bytes: int, count: int = 400) -> FilmIndex:

@@ -6,6 +6,8 @@ from random import Random
 
 import pytest
 
+from encoder.story import pieces
+from encoder.story.pieces import ScenePiece
 from encoder.story.timeline import SceneLength, Timeline, find_faults, lay_out
 
 NTSC = Fraction(30000, 1001)
@@ -88,3 +90,27 @@ def test_a_transition_of_no_frame_is_named() -> None:
     faults = list(find_faults(lengths, [Fraction(1, 10)], Fraction(1)))
     assert [(fault.scene, fault.field) for fault in faults] == [(0, "transition")]
     assert faults[0].text == "it takes 0.1 s, less than a frame at 1 frames a second; make it longer."
+
+
+def shares(made: Timeline, cut: list[ScenePiece], scene: int) -> list[float]:
+    """The seconds of the pieces of a scene."""
+    return [float(piece.frames / made.rate) for piece in cut if piece.scene == scene]
+
+
+def test_a_long_still_is_cut_for_several_encoders_and_a_video_is_not() -> None:
+    made = film(100, 60, 60, 9, transitions=[2, 0, 0])
+    cut = pieces.cut(made, [True, True, False, True], 2, is_watched=False)
+    assert [len(shares(made, cut, scene)) for scene in range(4)] == [2, 2, 1, 1]
+    assert [piece.first for piece in cut[1:]] == [piece.first + piece.frames for piece in cut[:-1]]
+    assert sum(piece.frames for piece in cut) == made.frames
+    assert [(piece.number, piece.is_last) for piece in cut[:2]] == [(0, False), (1, True)]
+    alone = pieces.cut(made, [True] * 4, 1, is_watched=False)
+    assert [(piece.first, piece.frames) for piece in alone] == list(made.pieces())
+
+
+def test_a_film_that_is_watched_begins_with_short_pieces() -> None:
+    made = film(12, 5, transitions=[5 / 2])
+    assert shares(made, pieces.cut(made, [True, True], 1, is_watched=True), 0) == [2, 2, 4, 4]
+    assert shares(made, pieces.cut(made, [False, True], 1, is_watched=True), 0) == [2, 10]
+    short = film(2.5, 5, transitions=[1])
+    assert shares(short, pieces.cut(short, [True, True], 1, is_watched=True), 0) == [2.5]

@@ -97,6 +97,10 @@ class Task(_message.Message):
     CODEC_FIELD_NUMBER: _builtins.int
     PLAN_ONLY_FIELD_NUMBER: _builtins.int
     WORKERS_FIELD_NUMBER: _builtins.int
+    ATTEMPT_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    TRACEPARENT_FIELD_NUMBER: _builtins.int
+    IS_WATCHED_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Identity, for logs and work folders."""
     part: _builtins.bytes
@@ -115,6 +119,14 @@ class Task(_message.Message):
     """How many machines could work side by side, of those there are or may be: what a task that plans further ones may go
     by. 0 where that is not known.
     """
+    attempt: _builtins.str
+    """Random id of this try of the task, for logs; empty where it is no try of a job's."""
+    request_id: _builtins.str
+    """Id of the request that it is for, by which logs of all services know it."""
+    traceparent: _builtins.str
+    """Its place in a trace, as W3C has it (`traceparent`); empty where it is part of none."""
+    is_watched: _builtins.bool
+    """The result is watched while it is made: where the task plans further ones, the first picture is to be there soon."""
     @_builtins.property
     def operation(self) -> _video_pb2.Operation:
         """What to do."""
@@ -133,10 +145,14 @@ class Task(_message.Message):
         codec: _builtins.str = ...,
         plan_only: _builtins.bool = ...,
         workers: _builtins.int = ...,
+        attempt: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        traceparent: _builtins.str = ...,
+        is_watched: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["operation", b"operation"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["codec", b"codec", "id", b"id", "inputs", b"inputs", "operation", b"operation", "part", b"part", "plan_only", b"plan_only", "workers", b"workers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "codec", b"codec", "id", b"id", "inputs", b"inputs", "is_watched", b"is_watched", "operation", b"operation", "part", b"part", "plan_only", b"plan_only", "request_id", b"request_id", "traceparent", b"traceparent", "workers", b"workers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -20,13 +20,18 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 async def planned(
-    client: Client, source: Path, workers: int = 3, captioned: int = SECONDS, **options: object
+    client: Client,
+    source: Path,
+    workers: int = 3,
+    captioned: int = SECONDS,
+    is_watched: bool = False,
+    **options: object,
 ) -> tuple[encoder_pb2.Summary, bytes]:
     """What the planning answers, and its result."""
     options = {"encode_all": True, **options}
     srt = split_films.subtitles(captioned)
     operation = split_films.request(srt, **options)
-    task = encoder_pb2.Task(id="plan", operation=operation, workers=workers)
+    task = encoder_pb2.Task(id="plan", operation=operation, workers=workers, is_watched=is_watched)
     inputs: dict[str, Path | bytes] = {"url_video": source, "srt_text": srt.encode()}
     done = await client.encode(task, inputs)
     assert done.summary is not None
@@ -66,6 +71,14 @@ async def test_pieces_are_the_whole(client: Client, film: Path, tmp_path: Path, 
     # A caption that comes a frame early or late differs by 10.
     assert max(differences) < 3
     assert languages(joined) == languages(whole) == ["und", "por"]
+
+
+async def test_what_is_watched_begins_with_short_pieces_and_is_cut_for_one_encoder_too(
+    client: Client, film: Path
+) -> None:
+    plan, _ = await planned(client, film, workers=1, encode_all=False, is_watched=True)
+    frames = [task.frames for task in plan.further[:-1]]
+    assert (frames[:4], sum(frames)) == ([20, 20, 40, 80], SECONDS * split_films.RATE)
 
 
 async def test_each_byte_is_sent_about_once(client: Client, film: Path) -> None:
@@ -121,7 +134,7 @@ async def test_a_piece_that_begins_with_no_keyframe_is_refused(client: Client, f
         await client.encode(task, {"url_video": film, "captions": captions})
 
 
-@pytest.mark.parametrize(("workers", "tasks"), [(16, 4), (2, 0)])
+@pytest.mark.parametrize(("workers", "tasks"), [(16, 7), (2, 0)])
 async def test_what_one_encoder_that_copies_most_does_as_soon_is_not_cut(
     client: Client, film: Path, workers: int, tasks: int
 ) -> None:

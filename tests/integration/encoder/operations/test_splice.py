@@ -154,3 +154,26 @@ async def test_a_film_whose_captions_come_after_its_end_is_copied(client: Client
     assert (summary.codec, summary.frames_copied) == ("copy", 125)
     assert read(out).data == read(source).data
     assert read(out).shown == pytest.approx(read(source).shown, abs=1e-6)
+
+
+def run_of(path: Path, folder: Path, first: int, last: int) -> Path:
+    """The upper half of some frames, which no caption touches, without loss."""
+    kept = f"crop=iw:ih/2:0:0,trim=start_frame={first}:end_frame={last + 1},setpts=PTS-STARTPTS"
+    out = folder / f"{path.parent.name}-{path.stem}.mkv"
+    media.run("-i", path, "-vf", kept, "-c:v", "ffv1", "-an", out)
+    return out
+
+
+async def test_a_run_looks_as_good_as_in_a_whole_encode(client: Client, tmp_path: Path) -> None:
+    source, films = tmp_path / "source.mp4", {}
+    moving = "testsrc2=size=320x240:rate=25:duration=4,noise=alls=6:allf=t,format=yuv420p"
+    media.run("-f", "lavfi", "-i", moving, "-c:v", "libx264", "-preset", "veryfast", "-crf", "12", "-g", "25", source)
+    for name, encode_all in (("spliced", False), ("whole", True)):
+        (tmp_path / name).mkdir()
+        films[name], summary = await captioned(client, tmp_path / name, source, (1.2, 2.2), encode_all=encode_all)
+        assert (summary.frames_copied > 0) is not encode_all
+    same = [one == other for one, other in zip(read(source).data, read(films["spliced"]).data, strict=True)]
+    encoded = same.index(False), len(same) - 1 - same[::-1].index(False)
+    reference = run_of(source, tmp_path, *encoded)
+    spliced, whole = (judge.vmaf(run_of(films[name], tmp_path, *encoded), reference) for name in ("spliced", "whole"))
+    assert spliced > whole - 0.5

@@ -45,6 +45,20 @@ async def test_every_segment_of_a_piece_plays_by_itself_on_the_clock_of_the_film
     check_sound(film.files["sound"], film.summaries["sound"].playback, len(times) / RATE)
 
 
+async def test_a_still_in_several_pieces_is_the_still_in_one(client: Client, tmp_path: Path) -> None:
+    still = media.image(tmp_path / "still.png")
+    scenes = [scene(still, duracao=9), scene(still, duracao=2)]
+    options = {"width": 64, "height": 36, "frame_rate": 10, "transition": {"seconds": 1}}
+    whole = await stories.film(client, tmp_path / "whole", scenes, **options)
+    told = {"workers": 2, "is_watched": True}
+    cut = await stories.film(client, tmp_path / "cut", scenes, told=told, **options)
+    items = [task.item for task in cut.plan.further]
+    assert items == ["scene 1", "scene 1, part 2", "scene 1, part 3", "scene 2", "film"]
+    assert [task.frames for task in cut.plan.further] == [20, 20, 50, 10, 0]
+    both = [[frame.astype(int) for frame in judge.pictures(film.path, "gray")] for film in (whole, cut)]
+    assert max(abs(one - other).mean() for one, other in zip(*both, strict=True)) < 3
+
+
 def check_sound(path: Path, told: encoder_pb2.Playback, seconds: float) -> None:
     assert told.codec == "mp4a.40.2"
     assert max(told.segment_milliseconds) <= 2050

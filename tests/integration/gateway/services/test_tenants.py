@@ -38,6 +38,7 @@ NAMELESS = {
         "SignUpload",
         "CommitUpload",
         "ListJobs",
+        "ListAssets",
         "AddDestination",
         "ListDestinations",
         "DeleteDestination",

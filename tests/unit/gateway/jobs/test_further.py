@@ -14,7 +14,7 @@ from gateway.jobs import further, graph, model, names
 from gateway.jobs.further import PartInput
 from gateway.jobs.intermediates import drop_results
 from gateway.jobs.model import MAX_WARNINGS, Failure, Job, Result, ResultWarning, Status
-from gateway.services.jobs import total_progress
+from gateway.services.progress import total_progress
 from servicekit.codec import from_json, to_json
 from servicekit.errors import Internal
 from tests.support.growth import assert_grows_gently

@@ -4,7 +4,7 @@ import pytest
 
 from apigpu.v1.caption_style_pb2 import CaptionWord
 from apigpu.v1.motion_pb2 import Motion
-from apigpu.v1.video_pb2 import AddAudioRequest, CaptionRequest, Img2VidImage, Img2VidRequest, Operation
+from apigpu.v1.video_pb2 import AddAudioRequest, CaptionRequest, FrameRequest, Img2VidImage, Img2VidRequest, Operation
 from gateway.jobs import checks, operation
 from servicekit.errors import InvalidArgument
 
@@ -63,6 +63,11 @@ CONTRACT = {
         Operation(caption=CaptionRequest(url_video=URL, url_srt=URL, words=[CaptionWord(text="a")] * 50_001)),
         "words has 50001 elements and 50000 are the most.",
     ),
+    "a picture of two stills": (
+        Operation(frame=FrameRequest(img2vid=Img2VidRequest(images=[image(), image(id="b")]))),
+        "img2vid.images has 2 elements and one is allowed here; send a request for each.",
+    ),
+    "a picture of nothing": (Operation(frame=FrameRequest()), "caption or img2vid is required"),
     "two images of one id": (
         Operation(img2vid=Img2VidRequest(images=[image(), image(id="b"), image()])),
         "images[0].id and images[2].id are both 'a'; give each element its own.",
@@ -73,13 +78,21 @@ CONTRACT = {
     ),
     "nothing": (
         Operation(),
-        "The operation is missing; give one of: caption, img2vid, addaudio, concat, thumbnail, chain, story, probe.",
+        "The operation is missing; give one of: caption, img2vid, addaudio, concat, thumbnail, chain, story, probe, "
+        "frame.",
     ),
     "too many": (
         Operation(img2vid=Img2VidRequest(images=[image(id=name) for name in "abcd"])),
         "images has 4 elements and 3 are allowed; send several requests.",
     ),
 }
+
+
+def test_a_request_inside_says_what_holds_for_its_part():
+    caption = CaptionRequest(url_video=URL, url_srt=URL, output_filename="a.mp4", max_cost_usd=2)
+    part = Operation(frame=FrameRequest(caption=caption))
+    assert (operation.output_filename(part), operation.budget(part)) == ("a.mp4", 2)
+    assert dict(operation.inputs(part.frame)) == {"caption.url_video": URL, "caption.url_srt": URL}
 
 
 def test_the_name_of_a_result_is_what_its_field_says():

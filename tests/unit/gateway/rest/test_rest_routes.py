@@ -55,7 +55,7 @@ def test_slashes_around_a_path_are_ignored(route):
 
 def test_every_binding_is_listed():
     listed = endpoints()
-    assert len(listed) == len(set(listed)) == len(TABLE.routes) + 4
+    assert len(listed) == len(set(listed)) == len(TABLE.routes) + 7
     assert {"GET /", "POST /video/caption", "GET /assets/{asset}", "GET /files/{id}/{filename}"} <= set(listed)
 
 
@@ -72,7 +72,7 @@ def test_unknown_path(path):
         ("GET", "/video/caption", "POST"),
         ("PATCH", "/jobs", "GET, HEAD, POST"),
         ("POST", "/assets/7", "DELETE, GET, HEAD, PUT"),
-        ("OPTIONS", "/assets", "POST, PUT"),
+        ("OPTIONS", "/assets", "GET, HEAD, POST, PUT"),
     ],
 )
 def test_wrong_method(http_method, path, allow):

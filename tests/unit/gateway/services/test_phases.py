@@ -3,11 +3,11 @@
 import pytest
 
 from api_gpu.cli.display import describe
-from api_gpu.jobs import Progress, Queued
+from api_gpu.outcomes import Progress, Queued
 from apigpu.v1 import jobs_pb2
 from gateway.jobs.model import Job, Status, Task
 from gateway.jobs.progress import Phase, TaskProgress
-from gateway.services.jobs import furthest_phase, total_progress
+from gateway.services.progress import furthest_phase, total_progress
 
 WAITING, COLD, ENCODING = Phase
 

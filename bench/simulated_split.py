@@ -1,0 +1,208 @@
+"""An hour of film with captions on many simulated encoders: the gateway's own parts, real bytes, the encoder's own
+planning; what takes the time of cards and cores elsewhere, the encoding, is waited for."""
+
+import asyncio
+import random
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from apigpu.encoder.v1 import encoder_pb2, story_pb2
+from apigpu.v1.video_pb2 import CaptionRequest, Operation
+from bench import plain
+from bench.scale_world import World, world
+from encoder.config import EncoderSettings
+from encoder.media.info import Source
+from encoder.tasks.executor import TaskExecutor, Work, open_executor
+from encoder.tasks.results import ResultStream
+from gateway.jobs.model import Status
+from gateway.sources.outline import placed
+from gateway.workers.base import EncodeJob, EncoderBusy, Events, Input, Outcome
+from servicekit.chunks import CHUNK_BYTES, Checksum
+
+SECONDS, SIZE = 3600, "426x240"
+# As a core or two make of 1080p; and, either way at the most, how encoders differ, and how pieces do.
+FRAMES_PER_SECOND = 60.0
+ENCODERS_DIFFER, PIECES_DIFFER = 0.2, 0.2
+# Before the first frame, beside what is moved: planning, FFmpeg, its last frames.
+START_SECONDS = 0.3
+# Of one connection with mTLS, and of the copying of the join.
+LINE_BYTES, COPY_BYTES = 300e6, 500e6
+
+
+@dataclass
+class Spent:
+    """What a simulated film took: seconds from the submit to its end, and to those of the planning and of the last
+    piece; frames that all encoders together make a second; pieces that were begun; and by piece its frames, as hard as
+    they are."""
+
+    seconds: float = 0.0
+    planned_at: float = 0.0
+    last_piece_at: float = 0.0
+    rates: float = 0.0
+    begun: int = 0
+    work: dict[str, float] = field(default_factory=dict)
+    began_at: float = field(default_factory=time.monotonic)
+
+    @property
+    def now(self) -> float:
+        """Seconds since the submit."""
+        return time.monotonic() - self.began_at
+
+    @property
+    def share(self) -> float:
+        """What of the encoders' time went into frames, if each worked from the submit to the end."""
+        return sum(self.work.values()) / (self.rates * self.seconds)
+
+    @property
+    def told(self) -> str:
+        """The share, and what the rest was."""
+        parts = f"planned after {self.planned_at:.1f} s, last of {len(self.work)} pieces after {self.last_piece_at:.1f}"
+        return f"{self.share:.0%} ({self.seconds:.1f} s; {parts}; {self.begun - len(self.work)} tried twice)"
+
+
+@dataclass(eq=False)
+class SplittingEncoder:
+    """An encoder of one slot: it plans with the real one's parts, and takes so long for pieces as its rate says."""
+
+    name: str
+    rate: float
+    executor: TaskExecutor
+    spent: Spent
+    is_busy: bool = field(default=False, init=False)
+
+    async def capabilities(self) -> encoder_pb2.GetCapabilitiesResponse:
+        """Return its one slot."""
+        codecs = [encoder_pb2.Codec(name="x264")]
+        return encoder_pb2.GetCapabilitiesResponse(slots=1, busy=int(self.is_busy), codecs=codecs, boot_id=self.name)
+
+    async def run(self, job: EncodeJob, events: Events) -> Outcome:
+        """Carry out a task. Raises EncoderBusy while there is another."""
+        if self.is_busy:
+            raise EncoderBusy(f"{self.name} has a task")
+        self.is_busy = True
+        try:
+            await events.started()
+            part = story_pb2.StoryPart.FromString(job.part)
+            match part.WhichOneof("kind") if job.part else None:
+                case "caption_piece":
+                    return await self._piece(job, part.caption_piece, events)
+                case "caption_join":
+                    return await self._join(job, events)
+                case _:
+                    return await self._plan(job, events)
+        finally:
+            self.is_busy = False
+
+    async def _plan(self, job: EncodeJob, events: Events) -> Outcome:
+        task = job.message()
+        async with self.executor.reserve(task) as own:
+            sources = {}
+            for number, entry in enumerate(job.inputs):
+                path = own.folder.path / f"input{number}"
+                await _store(entry, path)
+                sources[entry.field] = Source(entry.field, path, is_outline=entry.has_holes)
+            summary = await self.executor.run(Work(task, sources, own, _unheard, ResultStream(events.chunk, _no_file)))
+        self.spent.planned_at = self.spent.now
+        return Outcome(summary)
+
+    async def _piece(self, job: EncodeJob, piece: story_pb2.CaptionPiece, events: Events) -> Outcome:
+        frames = piece.picture.packets
+        self.spent.begun += 1
+        tally, moved = await self._moved(job, events)
+        # As hard for whichever encoder makes it.
+        frames_worth = frames * _differing(random.Random(piece.picture.first_dts), PIECES_DIFFER)
+        await self._work(START_SECONDS + moved / LINE_BYTES, frames_worth / self.rate, frames, events)
+        self.spent.work[job.id] = frames_worth
+        self.spent.last_piece_at = self.spent.now
+        return Outcome(_summary(tally, frames, "x264"))
+
+    async def _join(self, job: EncodeJob, events: Events) -> Outcome:
+        tally, moved = await self._moved(job, events)
+        await asyncio.sleep(START_SECONDS + moved / COPY_BYTES)
+        return Outcome(_summary(tally, 0, "copy"))
+
+    async def _moved(self, job: EncodeJob, events: Events) -> tuple[Checksum, int]:
+        """Read the inputs, and send their bytes as the result."""
+        tally = Checksum()
+        for entry in job.inputs:
+            async with entry.open() as source:
+                async for _, data in placed(source):
+                    tally.add(data)
+                    await events.chunk(data)
+        return tally, tally.size_bytes
+
+    async def _work(self, start_seconds: float, seconds: float, frames: int, events: Events) -> None:
+        await asyncio.sleep(start_seconds)
+        begun = time.monotonic()
+        while (share := (time.monotonic() - begun) / seconds) < 1:
+            await events.progress(encoder_pb2.EncodeProgress(frames_done=int(share * frames), frames_total=frames))
+            await asyncio.sleep(min(1.0, seconds * (1 - share)))
+
+    async def release(self, task_id: str) -> None:
+        """Have nothing to drop."""
+
+    async def until_ended(self, task_id: str) -> None:
+        """Have nothing to clean up."""
+
+    async def close(self) -> None:
+        """Have nothing to close."""
+
+
+async def measured(encoders: int, folder: Path) -> Spent:
+    """Return what an hour with captions takes on so many encoders. Raises RuntimeError where it does not come about."""
+    folder.mkdir()
+    film, srt = folder / "film.mp4", folder / "talk.srt"
+    plain.make_long_video(film, SECONDS, SIZE)
+    plain.make_srt(srt, SECONDS)
+    spent, chance = Spent(), random.Random(encoders)
+    async with open_executor(EncoderSettings(codec="x264", work_dir=folder / "work")) as executor:
+
+        def make(number: int) -> SplittingEncoder:
+            rate = FRAMES_PER_SECOND * _differing(chance, ENCODERS_DIFFER)
+            spent.rates += rate
+            return SplittingEncoder(f"encoder-{number}", rate, executor, spent)
+
+        async with world(folder, encoders, 0, make=make) as there:
+            await _made(there, film, srt.read_text(), spent)
+    return spent
+
+
+async def _made(there: World, film: Path, srt: str, spent: Spent) -> None:
+    async with there.assets.create("film.mp4") as writer:
+        with film.open("rb") as file:
+            while data := file.read(CHUNK_BYTES):
+                await writer.write(data)
+        asset = (await writer.commit()).name
+    spent.began_at = time.monotonic()
+    job = await there.manager.submit(Operation(caption=CaptionRequest(url_video=asset, srt_text=srt)))
+    ended = await there.ended(job)
+    spent.seconds = spent.now
+    if ended.status is not Status.COMPLETED:
+        raise RuntimeError(f"the film was not made: {ended.failure}")
+
+
+async def _store(entry: Input, path: Path) -> None:
+    with path.open("wb") as file:
+        async with entry.open() as source:
+            async for offset, data in placed(source):
+                file.seek(offset)
+                file.write(data)
+            file.truncate(source.size_bytes)
+
+
+def _summary(tally: Checksum, frames: int, codec: str) -> encoder_pb2.Summary:
+    told = {"size_bytes": tally.size_bytes, "sha256": tally.sha256, "frames": frames, "codec": codec}
+    return encoder_pb2.Summary(content_type="video/mp4", **told)
+
+
+def _differing(chance: random.Random, most: float) -> float:
+    return 1 + chance.uniform(-most, most)
+
+
+async def _unheard(_: encoder_pb2.EncodeProgress) -> None:
+    """Progress of the planning is of no interest here."""
+
+
+async def _no_file(_: encoder_pb2.ResultFile) -> None:
+    """There is none beside the captions."""

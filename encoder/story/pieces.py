@@ -1,0 +1,72 @@
+"""The pieces that the scenes of a film are made in: one each, or several where that has the film done or seen sooner.
+Pure."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import accumulate, pairwise
+from math import ceil
+
+from encoder.story.piece_lengths import limit_seconds, watched_seconds
+from encoder.story.timeline import Timeline
+
+# Of a still, as what each piece of it takes beside its pictures is little.
+MIN_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class ScenePiece:
+    """A part of a scene, or all of it: its first frame in the film, and how many it has; its number among those of the
+    scene, and whether it is the last, which ends with the transition."""
+
+    scene: int
+    first: int
+    frames: int
+    number: int
+    is_last: bool
+
+
+def cut(timeline: Timeline, stills: Sequence[bool], workers: int, *, is_watched: bool) -> list[ScenePiece]:
+    """Return the pieces of a film, in their order. Stills are cut for so many encoders, as any frame of them can be
+    made without those before; a film that is watched begins with a short piece."""
+    found: list[ScenePiece] = []
+    for scene, is_still in enumerate(stills):
+        wanted = _even(timeline, scene, workers) if is_still else []
+        if is_watched and scene == 0:
+            wanted = sorted([*wanted, *_seen(timeline)]) if is_still else _seen(timeline)[:1]
+        found += _pieces(timeline, scene, _edges(timeline, scene, wanted))
+    return found
+
+
+def _seen(timeline: Timeline) -> list[Fraction]:
+    """Return the frames of the first scene at which pieces end that are soon there."""
+    _, frames = timeline.piece(0)
+    lengths = watched_seconds(float(frames / timeline.rate))
+    return [Fraction(seconds) * timeline.rate for seconds in accumulate(lengths)]
+
+
+def _even(timeline: Timeline, scene: int, workers: int) -> list[Fraction]:
+    """Return the frames of a scene at which even pieces of it end, none too long for what is left of the film."""
+    first, frames = timeline.piece(scene)
+    if workers < 2:
+        return []
+    left, seconds = (float(count / timeline.rate) for count in (timeline.frames - first, frames))
+    parts = min(ceil(seconds / limit_seconds(left, workers)), int(seconds / MIN_SECONDS))
+    return [Fraction(number * frames, parts) for number in range(1, parts)]
+
+
+def _edges(timeline: Timeline, scene: int, wanted: Sequence[Fraction]) -> Iterator[int]:
+    """Yield the frames of a scene's piece at which it can be cut: not in the transition, and not near to another."""
+    _, frames = timeline.piece(scene)
+    last, least = 0, timeline.rate
+    for frame in map(round, wanted):
+        if frame - last >= least and frame + least <= frames - timeline.transition_frames(scene):
+            last = frame
+            yield frame
+
+
+def _pieces(timeline: Timeline, scene: int, edges: Iterator[int]) -> Iterator[ScenePiece]:
+    first, frames = timeline.piece(scene)
+    places = (0, *edges, frames)
+    for number, (begin, end) in enumerate(pairwise(places)):
+        yield ScenePiece(scene, first + begin, end - begin, number, is_last=end == frames)

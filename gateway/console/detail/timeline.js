@@ -1,0 +1,101 @@
+// What happened to a job, in order, from all that the API tells of it.
+
+import { bytes, clock, seconds } from "../format.js";
+import { failure, progressText, state } from "../jobs/describe.js";
+
+/** Return [{at, title, text, kind}], the oldest first. `live` are events seen here, `hooks` calls of its webhook. */
+export function events(job, hooks = [], live = []) {
+  const found = [
+    { at: job.createTime, title: "Accepted", text: accepted(job), kind: "mute" },
+    job.startTime && {
+      at: job.startTime,
+      title: "Taken by an encoder",
+      text: `after ${seconds(job.delayTime / 1000)} in the queue`,
+      kind: "run",
+    },
+    ...live,
+    ...hooks.flatMap(calls),
+    job.endTime && { at: job.endTime, title: state(job).word, text: ended(job), kind: state(job).kind },
+    ...deliveries(job),
+  ];
+  // What begins at one time happened in this order.
+  return found.filter(Boolean).sort((one, other) => new Date(one.at) - new Date(other.at));
+}
+
+function accepted(job) {
+  const parts = [job.request?.retryOf && `a retry of ${job.request.retryOf.slice(0, 8)}…`];
+  if (job.priority && job.priority !== "normal") parts.push(`priority ${job.priority}`);
+  if (job.deadline) parts.push(`wanted by ${new Date(job.deadline).toLocaleString()}`);
+  return parts.filter(Boolean).join(", ");
+}
+
+function ended(job) {
+  if (job.error) return failure(job);
+  const made = job.output?.encoding;
+  const parts = [job.startTime && `in ${clock(job.executionTime / 1000)}`, made?.codec && `by ${made.codec}`];
+  return parts.filter(Boolean).join(" ");
+}
+
+function calls(hook) {
+  const told = (hook.attempts ?? []).map((attempt) => ({
+    at: attempt.time,
+    title: `Webhook ${hook.type}`,
+    text: attempt.error || `answered ${attempt.httpStatus} in ${attempt.durationMs} ms`,
+    kind: attempt.error ? "bad" : "ok",
+  }));
+  if (hook.state === "PENDING" && hook.nextAttemptTime) {
+    told.push({ at: hook.nextAttemptTime, title: `Webhook ${hook.type}`, text: "is tried again then", kind: "mute" });
+  }
+  return told;
+}
+
+function deliveries(job) {
+  return (job.deliveries ?? []).map((one) => ({
+    at: one.nextAttemptTime ?? job.endTime ?? job.createTime,
+    title: { DELIVERED: "Delivered", GIVEN_UP: "Delivery given up" }[one.state] ?? "To be delivered",
+    text: [one.name, one.place && `to ${one.place}`, one.error].filter(Boolean).join(" "),
+    kind: { DELIVERED: "ok", GIVEN_UP: "bad" }[one.state] ?? "mute",
+  }));
+}
+
+/** Note what a watch tells, where it is news: a new place, a new phase, a clip of a batch. */
+export class Live {
+  #last = "";
+  seen = [];
+
+  note(event, job) {
+    const told = this.#told(event, job);
+    if (!told || told.title + told.text === this.#last) return;
+    this.#last = told.title + told.text;
+    this.seen.push({ at: new Date().toISOString(), ...told });
+  }
+
+  #told(event, job) {
+    if (event.queued) {
+      return { title: "Waits", text: progressText({ ...job, status: "IN_QUEUE", queued: event.queued }), kind: "mute" };
+    }
+    if (event.item) {
+      const failed = event.item.error;
+      return {
+        title: failed ? "A clip failed" : "A clip is done",
+        text: failed ? `${event.item.id}: ${failed.message}` : event.item.id,
+        kind: failed ? "bad" : "ok",
+      };
+    }
+    if (event.progress?.phase === "ENCODING" && event.progress.framesDone > 0) {
+      return { title: "FFmpeg encodes", text: "the first frames are done", kind: "run" };
+    }
+    return null;
+  }
+}
+
+/** Return the facts of a stored file. */
+export function assetFacts(asset) {
+  return [
+    ["Name", asset.filename || asset.name],
+    ["Type", asset.contentType],
+    ["Size", bytes(asset.sizeBytes)],
+    ["SHA-256", asset.sha256],
+    asset.expireTime && ["Kept until", new Date(asset.expireTime).toLocaleString()],
+  ].filter(Boolean);
+}

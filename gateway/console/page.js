@@ -1,0 +1,78 @@
+// What all pages are made of: a custom element that lives while it is shown.
+
+import { pause } from "./api.js";
+import { fill, h } from "./dom.js";
+import { problem } from "./ui.js";
+
+export class Page extends HTMLElement {
+  #gone = new AbortController();
+  /** Values of the address: {id} of "/jobs/:id", and what stands behind "?". */
+  params = {};
+  query = new URLSearchParams();
+
+  /** Is aborted when the page is left. */
+  get signal() {
+    return this.#gone.signal;
+  }
+
+  async connectedCallback() {
+    try {
+      await this.show();
+    } catch (error) {
+      if (!this.signal.aborted) fill(this, problem(error));
+    }
+  }
+
+  disconnectedCallback() {
+    this.#gone.abort();
+  }
+
+  /** Build the page. What it raises is shown in its place. */
+  async show() {}
+
+  /** Call `work` now and every few seconds while the page is shown and its tab is seen; errors are told above it. */
+  async every(seconds, work) {
+    while (!this.signal.aborted) {
+      if (!document.hidden) {
+        try {
+          await work();
+          this.#tell(null);
+        } catch (error) {
+          if (!this.signal.aborted) this.#tell(error);
+        }
+      }
+      const turn = new AbortController();
+      const ends = AbortSignal.any([this.signal, turn.signal]);
+      await Promise.race([pause(seconds, ends), seen(ends)]);
+      turn.abort();
+    }
+  }
+
+  #tell(error) {
+    this.querySelector(":scope > .banner")?.remove();
+    if (error) this.prepend(h("div", { class: "banner" }, problem(error)));
+  }
+}
+
+/** Wait until a hidden tab is seen again. */
+function seen(signal) {
+  return new Promise((resolve) => {
+    document.addEventListener("visibilitychange", () => document.hidden || resolve(), { signal });
+  });
+}
+
+const loaded = new Map();
+
+/** Load a style sheet once, given by a URL beside the script; wait for it before the page is built. */
+export function useStyle(url) {
+  const href = String(url);
+  if (!loaded.has(href)) {
+    loaded.set(
+      href,
+      new Promise((resolve) => {
+        document.head.append(h("link", { rel: "stylesheet", href, onload: resolve, onerror: resolve }));
+      }),
+    );
+  }
+  return loaded.get(href);
+}

@@ -1,0 +1,297 @@
+"""The console in a real browser, on a running pair: each flow from end to end, without an error on its console, or a
+breach of its policy, and by the rules of accessibility (axe-core)."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, Page, Route, expect
+
+from tests.interop.toolchain import run, workplace
+from tests.support import media
+from tests.support.browser import Watched, axe, chromium, opened
+from tests.support.missing import need
+from tests.support.until import until_sync
+from tools.pair import Pair
+
+pytestmark = [pytest.mark.interop, pytest.mark.timeout(600)]
+
+BAD_NAME = "<img src=x onerror=alert(1)>.mp4"
+NARROW = {"width": 390, "height": 800}
+MANY = 10_000
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def rules() -> Path:
+    """The source of axe-core."""
+    need("npm")
+    folder = workplace("console")
+    run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", folder=folder)
+    return folder / "node_modules" / "axe-core" / "axe.min.js"
+
+
+@pytest.fixture(scope="module")
+def http(pair: Pair) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=pair.http_url, headers={"x-api-key": pair.key}, timeout=120) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def names(http: httpx.Client, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Assets: a short film, its subtitles with a letter that no font has, and a text that has no subtitles."""
+    folder = tmp_path_factory.mktemp("console")
+    film = media.video(folder / "talk.mp4", 2, "320x180")
+    srt = media.srt(folder / "talk.srt", [(0.2, 1.8, "Hello \U000f0000 there")])
+    files = {"film": ("talk.mp4", film), "srt": ("talk.srt", srt), "odd": (BAD_NAME, film)}
+    return {name: upload(http, filename, path) for name, (filename, path) in files.items()}
+
+
+def upload(http: httpx.Client, filename: str, path: Path) -> str:
+    answer = http.put("/assets", params={"filename": filename}, content=path.read_bytes()).raise_for_status()
+    return str(answer.json()["name"])
+
+
+def submit(http: httpx.Client, operation: str, **body: Any) -> str:
+    answer = http.post(f"/video/{operation}", json=body, headers={"prefer": "respond-async"}).raise_for_status()
+    return str(answer.json()["id"])
+
+
+def ended(http: httpx.Client, job_id: str) -> dict[str, Any]:
+    told: dict[str, Any] = http.get(f"/job/{job_id}", params={"wait_seconds": 100}).raise_for_status().json()
+    return told
+
+
+def address(pair: Pair, path: str = "/jobs") -> str:
+    return f"{pair.http_url}/#{path}"
+
+
+def row(page: Page, job_id: str) -> Any:
+    return page.locator("job-row", has=page.locator(f'a[href="#/jobs/{job_id}"]'))
+
+
+def test_the_key_is_typed_once_and_stays_in_the_session(browser: Browser, pair: Pair, rules: Path) -> None:
+    with opened(browser) as watched:
+        page = watched.page
+        page.goto(pair.http_url)
+        page.get_by_role("textbox", name="API key").fill("wrong")
+        assert axe(page, rules) == []
+        page.get_by_role("button", name="Open the console").click()
+        expect(page.get_by_text("This key is not right")).to_be_visible()
+        watched.forgive("401")
+        page.get_by_role("textbox", name="API key").fill(pair.key)
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("link", name="Jobs")).to_have_attribute("aria-current", "page")
+        expect(page.get_by_role("dialog")).to_have_count(0)
+        page.reload()
+        expect(page.get_by_role("group", name="State")).to_be_visible()
+        assert pair.key not in page.url
+        assert pair.key not in json.dumps(page.evaluate("({...localStorage})"))
+        assert page.context.cookies() == []
+        page.route("**/jobs?*", lambda route: route.abort())
+        expect(page.get_by_role("alert")).to_contain_text("The gateway cannot be reached")
+        page.unroute("**/jobs?*")
+        expect(page.get_by_role("alert")).to_have_count(0)
+        watched.forgive("ERR_FAILED")
+        page.get_by_role("button", name="Forget key").click()
+        expect(page.get_by_role("dialog", name="API key")).to_be_visible()
+
+
+def test_a_job_is_followed_played_and_downloaded(
+    browser: Browser, pair: Pair, http: httpx.Client, names: dict[str, str], rules: Path, tmp_path: Path
+) -> None:
+    with opened(browser, pair.key) as watched:
+        page = watched.page
+        page.goto(address(pair))
+        expect(page.get_by_role("group", name="State")).to_be_visible()
+        job_id = submit(
+            http, "caption", url_video=names["film"], url_srt=names["srt"], metadata={"episode": "twelve & more"}
+        )
+        mine = row(page, job_id)
+        expect(mine.get_by_text("Done")).to_be_visible()
+        expect(mine.get_by_text("episode: twelve & more")).to_be_visible()
+        expect(mine.get_by_text("1 warning")).to_be_visible()
+        expect(mine.locator(".job-picture img")).to_be_visible()
+        assert axe(page, rules) == []
+        mine.get_by_role("button", name="Play").click()
+        playing = page.get_by_role("dialog").locator("video")
+        until_sync(lambda: playing.evaluate("video => video.currentTime > 0.2"), 60)
+        assert playing.evaluate("video => [video.videoWidth, video.videoHeight]") == [320, 180]
+        assert axe(page, rules) == []
+        page.keyboard.press("Escape")
+        with page.expect_download() as saved:
+            mine.get_by_role("link", name="Download").click()
+        saved.value.save_as(tmp_path / "saved.mp4")
+        told = ended(http, job_id)
+        assert (tmp_path / "saved.mp4").read_bytes() == httpx.get(told["output"]["video_url"]).content
+        check_detail(page, job_id, rules)
+
+
+def check_detail(page: Page, job_id: str, rules: Path) -> None:
+    """The job's own page: what happened to it, its warnings, its result beside its input."""
+    row(page, job_id).locator(".job-title").click()
+    timeline = page.get_by_role("region", name="Timeline")
+    for event in ("Accepted", "Taken by an encoder", "Done"):
+        expect(timeline.get_by_text(event)).to_be_visible()
+    expect(page.get_by_role("region", name="Warnings").get_by_text("MISSING_GLYPHS")).to_be_visible()
+    expect(page.get_by_role("region", name="Result").get_by_text("SHA-256")).to_be_visible()
+    expect(page.get_by_role("region", name="Inputs").get_by_text("talk.srt")).to_be_visible()
+    edge = page.get_by_role("slider", name="Part that shows the input")
+    edge.focus()
+    page.keyboard.press("End")
+    shown = page.locator("before-after .stage").evaluate("stage => stage.style.getPropertyValue('--split')")
+    assert shown == "100%"
+    until_sync(lambda: page.locator("before-after video.before").evaluate("video => video.readyState >= 2"), 60)
+    page.get_by_role("button", name="Play").click()
+    both = "pair => [...pair.querySelectorAll('video')].every((video) => video.currentTime > 0.2)"
+    until_sync(lambda: page.locator("before-after").evaluate(both), 60)
+    assert axe(page, rules) == []
+    page.get_by_role("button", name="Run again").click()
+    expect(page.get_by_text("a retry of")).to_be_visible()
+    expect(page.get_by_text("Done", exact=True).first).to_be_visible()
+    assert job_id not in page.url
+
+
+def test_an_error_says_what_to_do_and_filters_find_it(
+    browser: Browser, pair: Pair, http: httpx.Client, names: dict[str, str], rules: Path
+) -> None:
+    failed = submit(http, "caption", url_video=names["srt"], url_srt=names["srt"], metadata={"customer": "Blåbær"})
+    good = submit(http, "thumbnail", url_video=names["odd"])
+    message = ended(http, failed)["error"]["message"]
+    assert ended(http, good)["status"] == "COMPLETED"
+    with opened(browser, pair.key, color_scheme="dark") as watched:
+        page = watched.page
+        page.goto(address(pair))
+        expect(row(page, failed).get_by_text(message)).to_be_visible()
+        expect(row(page, failed).get_by_role("button", name="Retry")).to_be_visible()
+        expect(row(page, good).get_by_text(BAD_NAME)).to_be_visible()
+        assert axe(page, rules) == []
+        page.get_by_role("button", name="Failed").click()
+        expect(row(page, good)).to_have_count(0)
+        expect(row(page, failed)).to_be_visible()
+        page.get_by_role("button", name="Failed").click()
+        page.keyboard.press("/")
+        page.keyboard.type("blåbær")
+        expect(page.locator("job-row")).to_have_count(1)
+        page.get_by_role("searchbox").fill("customer=Blåbær")
+        expect(page.locator("job-row")).to_have_count(1)
+        page.get_by_role("searchbox").fill("nothing has this")
+        page.get_by_role("button", name="Show all jobs").click()
+        expect(row(page, good)).to_be_visible()
+        page.get_by_label("Operation").select_option("thumbnail")
+        expect(row(page, failed)).to_have_count(0)
+        page.goto(address(pair, f"/jobs/{failed}"))
+        expect(page.get_by_text(message).first).to_be_visible()
+        assert axe(page, rules) == []
+
+
+def test_a_job_is_cancelled_by_keyboard(
+    browser: Browser, pair: Pair, http: httpx.Client, tmp_path: Path, rules: Path
+) -> None:
+    still = upload(http, "long.png", media.image(tmp_path / "long.png"))
+    job_id = submit(http, "img2vid", images=[{"id": "1", "image_url": still, "duracao": 600}])
+    with opened(browser, pair.key, reduced_motion="reduce") as watched:
+        page = watched.page
+        page.goto(address(pair))
+        mine = row(page, job_id)
+        expect(mine.get_by_role("progressbar")).to_be_visible()
+        expect(mine.get_by_text("/14,400")).to_be_visible()
+        assert axe(page, rules) == []
+        mine.get_by_role("button", name="Cancel").focus()
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("dialog", name="Cancel this job?")).to_be_visible()
+        assert axe(page, rules) == []
+        page.keyboard.press("Tab")  # from the way back, on which nothing is lost
+        page.keyboard.press("Enter")
+        expect(mine.get_by_text("Cancelled", exact=True)).to_be_visible()
+    assert ended(http, job_id)["status"] == "CANCELLED"
+
+
+def test_on_a_narrow_screen_nothing_is_cut_off(
+    browser: Browser, pair: Pair, http: httpx.Client, names: dict[str, str], rules: Path
+) -> None:
+    ended(http, submit(http, "thumbnail", url_video=names["odd"]))
+    for scheme in ("light", "dark"):
+        with opened(browser, pair.key, viewport=NARROW, color_scheme=scheme) as watched:
+            page = watched.page
+            page.goto(address(pair))
+            expect(page.locator("job-row").first).to_be_visible()
+            assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+            assert axe(page, rules) == []
+            page.locator(".job-title").first.click()
+            expect(page.get_by_role("region", name="Timeline")).to_be_visible()
+            assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+            assert axe(page, rules) == []
+
+
+def many(route: Route, watched: Watched) -> None:
+    """Answer as a gateway with very many jobs would: pages of the list, by a token."""
+    asked = httpx.URL(route.request.url).params
+    first, size = int(asked.get("page_token") or 0), int(asked["page_size"])
+    last = min(MANY, first + size)
+    times = {"createTime": "2026-01-01T00:00:00.000Z", "startTime": "2026-01-01T00:00:01.000Z"}
+    ended = {"status": "COMPLETED", "delayTime": 1000, "executionTime": 1000, "total": 1, "processed": 1}
+    jobs = [
+        {
+            **{"id": f"{MANY - number:032x}", "operation": "caption"} | times | ended,
+            "inputs": [{"field": "url_video", "name": f"film {number}.mp4"}],
+        }
+        for number in range(first, last)
+    ]
+    token = str(last) if last < MANY else ""
+    route.fulfill(json={"jobs": jobs, "nextPageToken": token, "counts": {"COMPLETED": MANY}})
+
+
+def test_ten_thousand_jobs_scroll_with_few_elements(browser: Browser, pair: Pair) -> None:
+    with opened(browser, pair.key) as watched:
+        page = watched.page
+        page.route("**/jobs?*", lambda route: many(route, watched))
+        page.goto(address(pair))
+        expect(page.get_by_role("button", name="All 10,000")).to_be_visible()
+        for _ in range(200):
+            page.evaluate("window.scrollTo(0, document.documentElement.scrollHeight)")
+            if page.get_by_text("10,000 jobs. That is all.").count():
+                break
+            page.wait_for_timeout(20)
+        page.evaluate("window.scrollTo(0, document.documentElement.scrollHeight)")
+        expect(page.get_by_text("film 9999.mp4")).to_be_visible()
+        assert page.locator("job-row").count() < 60
+        # A keyboard goes through the rows in their order, also where they are not there yet.
+        page.get_by_role("link", name="film 9999.mp4").focus()
+        for _ in range(30):
+            page.keyboard.press("ArrowUp")
+        assert page.evaluate("document.activeElement.textContent") == "film 9969.mp4"
+        page.get_by_role("searchbox").fill("film 7123.mp4")
+        expect(page.locator("job-row")).to_have_count(1)
+
+
+def test_what_is_said_of_places_and_times(browser: Browser, pair: Pair) -> None:
+    """A waiting job starts when a running one ends, or one of those before it that take as long as others did."""
+    running = {"id": "4", "status": "IN_PROGRESS", "total": 1, "operation": "caption"}
+    running["progress"] = {"framesDone": 143, "framesTotal": 240, "fps": 10.6, "secondsLeft": 9.2, "phase": "ENCODING"}
+    done = {"id": "1", "status": "COMPLETED", "operation": "caption", "executionTime": 31_000}
+    places = [{"place": place, "phase": "WAITING_FOR_WORKER"} for place in (1, 2)]
+    waiting = [
+        {"id": str(4 + it["place"]), "status": "IN_QUEUE", "operation": "caption", "queued": it} for it in places
+    ]
+    say = """async (jobs) => {
+        const { starts, progressText } = await import("/console/jobs/describe.js");
+        return jobs.map((job) => progressText(job, starts(jobs).get(job.id)));
+    }"""
+    with opened(browser, pair.key) as watched:
+        watched.page.goto(address(pair))
+        said = watched.page.evaluate(say, [done, running, *waiting])
+        assert said[1] == "143/240 · 11 fps · 9 s left"
+        assert said[2:] == ["next in line · starts in about 9 s", "number 2 · starts in about 40 s"]
+        # Of a running one that tells no time, none is made up.
+        del running["progress"]["secondsLeft"]
+        said = watched.page.evaluate(say, [done, running, *waiting])
+        assert said[2:] == ["next in line · waits for a free encoder", "number 2 · waits for a free encoder"]

@@ -1,0 +1,32 @@
+"""Help texts are for users: none speaks of how the program is made."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import typer.main
+
+from api_gpu.cli.main import app
+
+INNER = re.compile(r"Raises?\b|typer|\bRaise\b|Error\b|BadParameter|`\w+\(|:param|Returns?\b|\bNone\b")
+
+
+def texts(command: Any, name: str) -> Iterator[tuple[str, str]]:
+    """Yield each help text below a command, with where it stands."""
+    yield name, command.help or ""
+    for parameter in command.params:
+        yield f"{name} {parameter.name}", getattr(parameter, "help", None) or ""
+    for each, found in getattr(command, "commands", {}).items():
+        yield from texts(found, f"{name} {each}")
+
+
+ALL = dict(texts(typer.main.get_command(app), "api-gpu"))
+
+
+def test_no_help_text_speaks_of_the_inside() -> None:
+    assert {name: text for name, text in ALL.items() if INNER.search(text)} == {}
+
+
+def test_every_command_has_a_help_text() -> None:
+    assert [name for name, text in ALL.items() if not text and " " not in name.removeprefix("api-gpu ")] == []
+    assert len(ALL) > 50
