@@ -110,9 +110,10 @@ buf: $(STAMP)
 breaking: $(STAMP)
 	$(BIN)/python protos/generate.py breaking
 
-gen: setup ## regenerate gen/ and docs/reference from protos/
+gen: setup ## regenerate gen/, docs/reference and the options of the n8n node from protos/
 	$(BIN)/python protos/generate.py write
 	$(BIN)/python -m tools.reference write
+	$(BIN)/python -m tools.n8n_options write
 
 protos: setup ## copy the public protos alone, with what they import, to dist/protos
 	@$(BIN)/python protos/generate.py export
