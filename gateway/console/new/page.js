@@ -244,7 +244,7 @@ export default class NewPage extends Page {
       if (field.parts) request[field.name] = this.#timeline(this.#name, field).scenes();
       else if (field.isList) request[field.name] = list.map(({ source }) => source);
       else request[field.name] = list[0].source;
-      if (isWhole && !field.parts && !field.isList) request[field.name] ||= `https://example.com/${list[0].name}`;
+      if (isWhole && !field.parts && !field.isList) request[field.name] ||= list[0].name;
     }
     const listed = this.#listed;
     if (listed?.items.required?.includes("id")) {
