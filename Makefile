@@ -28,8 +28,7 @@ setup: $(STAMP) ## make .venv from the pinned versions
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; say PYTHON=/path/to/python3.11")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@echo "installing the pinned packages into .venv"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m tools.install requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -111,9 +110,10 @@ buf: $(STAMP)
 breaking: $(STAMP)
 	$(BIN)/python protos/generate.py breaking
 
-gen: setup ## regenerate gen/ and docs/reference from protos/
+gen: setup ## regenerate gen/, docs/reference and the options of the n8n node from protos/
 	$(BIN)/python protos/generate.py write
 	$(BIN)/python -m tools.reference write
+	$(BIN)/python -m tools.n8n_options write
 
 protos: setup ## copy the public protos alone, with what they import, to dist/protos
 	@$(BIN)/python protos/generate.py export
