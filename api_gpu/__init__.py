@@ -11,16 +11,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from api_gpu.aio import AsyncClient, AsyncJob
     from api_gpu.assets import Asset
     from api_gpu.client import Client, Health
     from api_gpu.fleet import DayCosts, Fleet, Machine
-    from api_gpu.jobs import Event, Finished, Job
-    from api_gpu.outcomes import Clip, JobInput, Preview, Progress, Queued, ResultFile, SceneSpan
+    from api_gpu.jobs import Event, Job
+    from api_gpu.outcomes import Clip, Finished, JobInput, Preview, Progress, Queued, ResultFile, SceneSpan, WaitTimeout
     from apigpu.options import CaptionStyle, Motion, Scene, Soundtrack, Source, Sprites, Status, Still, Transition, Word
     from servicekit import errors
 
 __all__ = [
     "Asset",
+    "AsyncClient",
+    "AsyncJob",
     "CaptionStyle",
     "Client",
     "Clip",
@@ -45,6 +48,7 @@ __all__ = [
     "Status",
     "Still",
     "Transition",
+    "WaitTimeout",
     "Word",
     "errors",
 ]
@@ -54,8 +58,19 @@ MODULES = {
     "api_gpu.assets": ("Asset",),
     "api_gpu.client": ("Client", "Health"),
     "api_gpu.fleet": ("DayCosts", "Fleet", "Machine"),
-    "api_gpu.jobs": ("Event", "Finished", "Job"),
-    "api_gpu.outcomes": ("Clip", "JobInput", "Preview", "Progress", "Queued", "ResultFile", "SceneSpan"),
+    "api_gpu.aio": ("AsyncClient", "AsyncJob"),
+    "api_gpu.jobs": ("Event", "Job"),
+    "api_gpu.outcomes": (
+        "Clip",
+        "Finished",
+        "JobInput",
+        "Preview",
+        "Progress",
+        "Queued",
+        "ResultFile",
+        "SceneSpan",
+        "WaitTimeout",
+    ),
     "apigpu.options": (
         "CaptionStyle",
         "Motion",

@@ -2,7 +2,7 @@
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -82,6 +82,14 @@ class Transfers:
             self._delete_all(assets, under_way)
             raise
         return assets
+
+    def resolve(self, sources: Sequence[Source]) -> list[str]:
+        """Upload the local files among sources; return the names of all at the gateway. Nothing is sent when one cannot
+        be read."""
+        check_readable(sources)
+        paths = [local_file(source) for source in sources]
+        assets = iter(self.upload_all(path for path in paths if path))
+        return [next(assets).name if path else str(source) for source, path in zip(sources, paths, strict=True)]
 
     def _begin(self, path: Path, on_bytes: OnBytes | None = None) -> SingleUpload | ResumableUpload:
         with local_errors(path, "read"):

@@ -66,9 +66,9 @@ OPTIONS = (
 Metadata = tuple[tuple[str, str], ...]
 
 
-class Connection:
-    """A TLS channel to `target` (host:port). A gateway that was there and is away is waited for, for so many seconds.
-    Close it when done."""
+class Endpoint:
+    """A gateway at `target` (host:port), and who calls it. One that was there and is away is waited for, for so many
+    seconds."""
 
     def __init__(
         self,
@@ -78,11 +78,47 @@ class Connection:
         reconnect_seconds: float = RECONNECT_SECONDS,
     ) -> None:
         self.target = target
+        self.key = key
+        self.credentials = credentials
         self.reconnect_seconds = reconnect_seconds
         self.metadata: Metadata = ((KEY_HEADER, key),) if key else ()
-        self.channel = grpc.secure_channel(target, credentials, options=OPTIONS)
         # Whether the gateway has answered: if so, one that is away comes back.
         self.has_answered = False
+
+    @contextmanager
+    def errors(self) -> Iterator[None]:
+        """Raise what goes wrong with a call in the block as ServiceError."""
+        try:
+            yield
+        except grpc.RpcError as error:
+            raise self._service_error(error) from error
+
+    def _service_error(self, error: grpc.RpcError) -> ServiceError:
+        assert isinstance(error, grpc.Call | grpc.aio.AioRpcError)
+        failure = from_rpc(error)
+        from_gateway = any(name == REQUEST_ID for name, _ in error.trailing_metadata() or ())
+        # A gateway that stops, or is killed, may leave it to gRPC to end a call, which cancels it.
+        if isinstance(failure, (Unavailable, Cancelled)) and not from_gateway:
+            return Unavailable(
+                f"{self.target} does not answer: {failure.message}. Is the gateway running there, and are the CA and "
+                "the client certificate those it knows? `api-gpu up` starts one on this machine.",
+                reason="UNREACHABLE",
+            )
+        return failure
+
+
+class Connection(Endpoint):
+    """A TLS channel to a gateway. Close it when done."""
+
+    def __init__(
+        self,
+        target: str,
+        key: str,
+        credentials: grpc.ChannelCredentials,
+        reconnect_seconds: float = RECONNECT_SECONDS,
+    ) -> None:
+        super().__init__(target, key, credentials, reconnect_seconds)
+        self.channel = grpc.secure_channel(target, credentials, options=OPTIONS)
 
     def close(self) -> None:
         """End the connection, and every call on it."""
@@ -109,33 +145,12 @@ class Connection:
                 if not retries.allow():
                     raise
 
-    @contextmanager
-    def errors(self) -> Iterator[None]:
-        """Raise what goes wrong with a call in the block as ServiceError."""
-        try:
-            yield
-        except grpc.RpcError as error:
-            raise self._service_error(error) from error
-
-    def _service_error(self, error: grpc.RpcError) -> ServiceError:
-        assert isinstance(error, grpc.Call)
-        failure = from_rpc(error)
-        from_gateway = any(name == REQUEST_ID for name, _ in error.trailing_metadata() or ())
-        # A gateway that stops, or is killed, may leave it to gRPC to end a call, which cancels it.
-        if isinstance(failure, (Unavailable, Cancelled)) and not from_gateway:
-            return Unavailable(
-                f"{self.target} does not answer: {failure.message}. Is the gateway running there, and are the CA and "
-                "the client certificate those it knows? `api-gpu up` starts one on this machine.",
-                reason="UNREACHABLE",
-            )
-        return failure
-
 
 class Retries:
     """How long what fails is tried again, with growing pauses: for the connection's `reconnect_seconds` since the first
     failure after it last got on; FIRST_SECONDS at most where the gateway has never been there."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Endpoint) -> None:
         self._connection = connection
         self._failures = 0
         self._failing_since = 0.0
@@ -143,16 +158,22 @@ class Retries:
 
     def allow(self) -> bool:
         """Return True after a pause; False once it has failed for too long."""
+        pause_seconds = self.next_pause()
+        if pause_seconds is not None:
+            time.sleep(pause_seconds)
+        return pause_seconds is not None
+
+    def next_pause(self) -> float | None:
+        """Note a failure; return the seconds before the next try, None once it has failed for too long."""
         now, limit_seconds = time.monotonic(), self._connection.reconnect_seconds
         if not self._connection.has_answered:
             limit_seconds = min(limit_seconds, FIRST_SECONDS)
         if not self._failures:
             self._failing_since = now
         if now - self._failing_since > limit_seconds:
-            return False
+            return None
         self._failures += 1
-        time.sleep(RETRY_BACKOFF.pause_seconds(self._failures))
-        return True
+        return RETRY_BACKOFF.pause_seconds(self._failures)
 
     def got_on(self, done: int) -> None:
         """Note how much is done; with more than before, the failures are forgotten."""

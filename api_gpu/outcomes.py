@@ -1,13 +1,17 @@
-"""What jobs tell: results, clips of batches, where results are put, and how far a job is."""
+"""What jobs tell: a job as it is read, its results, where they are put, how far it is, and its events."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Generic, Self, TypeVar
 
 from api_gpu.destinations import ResultDelivery
-from api_gpu.requests import from_message
-from apigpu.v1 import jobs_pb2, probe_pb2, video_pb2
-from servicekit.errors import ServiceError, from_code
+from api_gpu.requests import from_message, to_datetime
+from apigpu.options import Status
+from apigpu.v1 import jobs_pb2, probe_pb2, quote_pb2, video_pb2
+from servicekit.errors import Cancelled, DeadlineExceeded, Internal, ServiceError, from_code
 
 
 @dataclass(frozen=True)
@@ -144,6 +148,134 @@ class Progress:
         )
 
 
+@dataclass(frozen=True)
+class JobRecord:
+    """A job as it stood when it was read. `asset` and `video_url` are those of the result, "" before the end and for a
+    batch, which has `clips`, and so are `warnings`, `codec`, `codec_reason`, `frames_copied` and `whole_reason`;
+    `error` says why it did not complete.
+    A result that is an image has `image_url` in place of `video_url`. `files` are all results, the first one first;
+    there are none where a video is all. `duration` (seconds, else None) and `scenes` are those of a story, and
+    `media` is what a probe tells of a file: apigpu.v1.MediaReport, whose `HasField` says what is
+    known. `quote` is what a dry run tells of a job that there is not: apigpu.v1.Quote.
+    `cost_usd` is what it cost so far, None where nothing was rented for it; `metadata` what was noted on it,
+    `deliveries` where its results are put, `preview` where its film plays, where that was asked for. `inputs` have the
+    names of its files; `request` is what was asked for, without secrets: apigpu.v1.JobRequest. `queued` and `progress`
+    say how far one is that has not ended. Times are UTC."""
+
+    id: str
+    status: Status
+    operation: str
+    queued_milliseconds: int
+    encoding_milliseconds: int
+    processed: int
+    total: int
+    asset: str
+    video_url: str
+    image_url: str
+    files: tuple[ResultFile, ...]
+    clips: tuple[Clip, ...]
+    error: ServiceError | None
+    created: datetime | None
+    started: datetime | None
+    ended: datetime | None
+    warnings: tuple[str, ...]
+    codec: str
+    codec_reason: str
+    frames_copied: int
+    whole_reason: str
+    cost_usd: float | None
+    metadata: dict[str, str]
+    deliveries: tuple[ResultDelivery, ...]
+    duration: float | None
+    scenes: tuple[SceneSpan, ...]
+    media: probe_pb2.MediaReport | None
+    quote: quote_pb2.Quote | None
+    preview: Preview | None
+    inputs: tuple[JobInput, ...]
+    request: jobs_pb2.JobRequest
+    queued: Queued | None
+    progress: Progress | None
+
+    @classmethod
+    def from_message(cls, message: jobs_pb2.Job, service: object) -> Self:
+        """Return the job that the gateway describes, with the `service` that reads it again."""
+        output = message.output
+        return from_message(
+            cls,
+            message,
+            status=Status(jobs_pb2.Job.Status.Name(message.status)),
+            queued_milliseconds=message.delay_time,
+            encoding_milliseconds=message.execution_time,
+            asset=output.asset,
+            video_url=output.video_url,
+            image_url=output.image_url,
+            files=tuple(from_message(ResultFile, file) for file in output.files),
+            clips=tuple(Clip.from_message(video) for video in output.videos),
+            error=failure(message.error) if message.HasField("error") else None,
+            created=to_datetime(message.create_time),
+            started=to_datetime(message.start_time),
+            ended=to_datetime(message.end_time),
+            warnings=tuple(warning.message for warning in output.warnings),
+            codec=output.encoding.codec,
+            codec_reason=output.encoding.reason,
+            frames_copied=output.encoding.frames_copied,
+            whole_reason=output.encoding.whole_reason,
+            cost_usd=message.cost.usd if message.HasField("cost") else None,
+            metadata=dict(message.metadata),
+            deliveries=tuple(delivery(found) for found in message.deliveries),
+            duration=output.duration if output.HasField("duration") else None,
+            scenes=tuple(from_message(SceneSpan, span) for span in output.scenes),
+            media=output.media if output.HasField("media") else None,
+            quote=message.quote if message.HasField("quote") else None,
+            preview=preview_of(message),
+            inputs=tuple(from_message(JobInput, found) for found in message.inputs),
+            queued=Queued.from_message(message.queued) if message.HasField("queued") else None,
+            progress=Progress.from_message(message.progress) if message.HasField("progress") else None,
+            service=service,
+        )
+
+    def checked(self) -> Self:
+        """Return the job when it completed. Raises like `wait` when it ended otherwise."""
+        if self.status is Status.COMPLETED:
+            return self
+        raise self.error or ENDINGS.get(self.status, Internal)(f"Job {self.id} is {self.status} and says no more.")
+
+
+ENDINGS: dict[Status, type[ServiceError]] = {
+    Status.CANCELLED: Cancelled,
+    Status.TIMED_OUT: DeadlineExceeded,
+}
+
+
 def failure(message: video_pb2.Failure) -> ServiceError:
     """Return the error that a job, or one image of it, carries."""
     return from_code(message.code, message.message, message.reason, fields=dict(message.fields))
+
+
+class WaitTimeout(DeadlineExceeded, TimeoutError, reason="WAIT_TIMEOUT"):
+    """A job did not end within the seconds that it was waited for; it goes on."""
+
+
+J = TypeVar("J", bound=JobRecord)
+
+
+@dataclass(frozen=True)
+class Finished(Generic[J]):
+    """The job ended, well or not: always the last event."""
+
+    job: J
+
+
+def event_of(
+    message: jobs_pb2.WatchJobResponse, job: Callable[[jobs_pb2.Job], J]
+) -> Queued | Progress | Clip | Finished[J]:
+    """Return the event that the gateway tells, with a `job` of its last one."""
+    match message.WhichOneof("event"):
+        case "queued":
+            return Queued.from_message(message.queued)
+        case "item":
+            return Clip.from_message(message.item)
+        case "finished":
+            return Finished(job(message.finished))
+        case _:
+            return Progress.from_message(message.progress)

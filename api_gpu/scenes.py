@@ -28,6 +28,11 @@ def scenes_of(
     return [_scene_of(each, asset_type) if isinstance(each, str | Path) else each for each in given]
 
 
+def asset_names(scenes: Iterable[Source | Scene | Mapping[str, Any]]) -> list[str]:
+    """Return the assets among scenes that are mere sources, whose types say whether they are stills or videos."""
+    return [each for each in elements(scenes, "scenes") if isinstance(each, str) and each.startswith(ASSETS)]
+
+
 def with_ids(img2vid: Request) -> Request:
     """Return a request whose stills have ids and lengths, also where nothing is said of them."""
     stills = elements(img2vid.get("images", ()), "img2vid.images")

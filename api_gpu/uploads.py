@@ -92,7 +92,11 @@ class SingleUpload:
 
     def _send(self) -> None:
         stub = AssetServiceStub(self.connection.channel)
-        self.call = stub.UploadAsset.future(self.messages, metadata=self.connection.metadata)
+        try:
+            self.call = stub.UploadAsset.future(self.messages, metadata=self.connection.metadata)
+        except BaseException:  # the connection was closed meanwhile
+            self.messages.close()
+            raise
 
     def _result(self) -> assets_pb2.Asset:
         try:
@@ -210,8 +214,12 @@ class ResumableUpload:
     def begin(cls, path: Path, connection: Connection, on_bytes: OnBytes | None) -> "ResumableUpload":
         """Begin to send a file. Raises OSError, and ServiceError where the gateway refuses it."""
         upload = cls(path, connection, on_bytes, FileVersion.of(path), ChecksumBeside())
-        upload._create()
-        upload._send(0)
+        try:
+            upload._create()
+            upload._send(0)
+        except BaseException:
+            upload.checksum.close()
+            raise
         return upload
 
     def asset(self) -> assets_pb2.Asset:

@@ -50,9 +50,9 @@ def main(arguments: list[str]) -> int:
             print(json.dumps(asyncio.run(capabilities.report(settings)), indent=2))
             return 0
         logs.configure("encoder", settings.log_level, settings.logs_dir, settings.log_format)
-        tracing.configure("encoder", capabilities.VERSION)
         raise_descriptor_limit()
-        asyncio.run(serve(settings))
+        with tracing.configured("encoder", capabilities.VERSION):
+            asyncio.run(serve(settings))
     except ConfigError as error:
         print(error, file=sys.stderr)
         return 2

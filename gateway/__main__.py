@@ -30,9 +30,9 @@ def main() -> None:
     try:
         settings = GatewaySettings.load()
         configure("gateway", settings.log_level, settings.logs_dir, settings.log_format)
-        tracing.configure("gateway", VERSION)
         raise_descriptor_limit()
-        asyncio.run(serve(settings))
+        with tracing.configured("gateway", VERSION):
+            asyncio.run(serve(settings))
     except ConfigError as error:
         print(f"gateway: {error}", file=sys.stderr)
         sys.exit(BAD_SETTING)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import threading
 from collections.abc import Iterator
 
 from opentelemetry import trace
@@ -18,6 +19,7 @@ from servicekit.tracing import HEADER, Fact, Note
 PROPAGATOR = TraceContextTextMapPropagator()
 # As OpenTelemetry has them; the newer one goes first.
 PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
+CLOSE_SECONDS = 2.0
 HTTP, GRPC = "http/protobuf", "grpc"
 
 
@@ -27,7 +29,7 @@ class OtelTracer:
     def __init__(self, service: str, version: str, processor: SpanProcessor) -> None:
         """Make spans of a service, which are handed to a processor. OTEL_SERVICE_NAME goes before its name."""
         own = {"service.name": os.environ.get("OTEL_SERVICE_NAME") or f"api-gpu-{service}", "service.version": version}
-        self._provider = TracerProvider(resource=Resource.create(own))
+        self._provider = TracerProvider(resource=Resource.create(own), shutdown_on_exit=False)
         self._provider.add_span_processor(processor)
         self._tracer = self._provider.get_tracer("api-gpu", version)
 
@@ -47,8 +49,10 @@ class OtelTracer:
         return carrier.get(HEADER, "")
 
     def close(self) -> None:
-        """Send what is left."""
-        self._provider.shutdown()
+        """Send what is left, in the time that there is: a receiver that is away holds up no end of a service."""
+        sending = threading.Thread(target=self._provider.shutdown, daemon=True)
+        sending.start()
+        sending.join(CLOSE_SECONDS)
 
 
 @contextlib.contextmanager

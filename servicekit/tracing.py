@@ -42,6 +42,9 @@ class Tracer(Protocol):
     def traceparent(self) -> str:
         """Return the place in a trace of the span that goes on; "" outside of any."""
 
+    def close(self) -> None:
+        """Send what is left."""
+
 
 _tracer: Tracer | None = None
 # What a caller gave, where nothing is traced here.
@@ -52,6 +55,18 @@ def install(tracer: Tracer | None) -> None:
     """Have spans made by a tracer from now on; None for no more spans."""
     global _tracer
     _tracer = tracer
+
+
+@contextlib.contextmanager
+def configured(service: str, version: str) -> Iterator[None]:
+    """Have the block be traced, where that is set; what is left of its spans is sent at its end. Raises ConfigError."""
+    configure(service, version)
+    try:
+        yield
+    finally:
+        if (tracer := _tracer) is not None:
+            install(None)
+            tracer.close()
 
 
 def configure(service: str, version: str) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from api_gpu.cli.operations import DryRunOption, ForceOption
+from api_gpu.cli.options import FAILED
 from api_gpu.cli.plans import beside, check_inputs, read_plan
 
 if TYPE_CHECKING:
@@ -59,13 +60,17 @@ def chain(
     with context.obj.client() as client, context.obj.display() as display:
         runner = JobRunner(client.quoting() if dry_run else client, display, context.obj)
         job = runner.run(sources, submit).checked()
-        written = []
+        written, is_whole = [], True
         for target, asset in targets_of(client, job, out, plan.stem).items():
             if target in replaced or is_standard(target) or may_write(asset, target, files, force=force):
                 runner.fetch(asset, target, replaces=force or target in replaced)
                 written.append(target)
+            else:
+                is_whole = False
     print_warnings(text for clip in job.clips for text in clip.warnings)
     tell_files(context.obj, job, written)
+    if not is_whole:
+        raise typer.Exit(FAILED)
 
 
 def targets_of(client: Client, job: Job, out: Path | None, stem: str) -> dict[Path, str]:

@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
 from rich.text import Text
 
-from api_gpu.jobs import Event, Finished, Job
-from api_gpu.outcomes import Clip, Queued
+from api_gpu.jobs import Event, Job
+from api_gpu.outcomes import Clip, Finished, Queued
 from api_gpu.outcomes import Progress as JobProgress
 from api_gpu.uploads import OnBytes
 

@@ -106,6 +106,9 @@ def exit_code(error: Exception) -> int | None:
         if isinstance(error, kind):
             print(f"api-gpu: {error}", file=sys.stderr)
             return code
+    if isinstance(error, OSError) and error.filename is not None:  # a file that the system refuses, by whatever name
+        print(f"api-gpu: {error.filename}: {error.strerror}", file=sys.stderr)
+        return FAILED
     return None
 
 

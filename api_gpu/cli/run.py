@@ -23,12 +23,13 @@ from api_gpu.cli.targets import (
     clip_targets,
     extra_targets,
     file_target,
+    is_device,
     is_standard,
     make_folder,
 )
 from api_gpu.client import Client
-from api_gpu.jobs import Finished, Job
-from api_gpu.outcomes import Clip, Progress
+from api_gpu.jobs import Job
+from api_gpu.outcomes import Clip, Finished, Progress
 from api_gpu.requests import local_file, stems
 from apigpu.options import OPERATIONS
 from servicekit.errors import FailedPrecondition, ServiceError
@@ -103,7 +104,14 @@ def tell_files(invocation: Invocation, job: Job, files: Sequence[Path]) -> None:
     """Print where the results of a job are, or all of the job as JSON; nothing on the way of a result to stdout."""
     print_warnings(job.warnings)
     if not is_standard(*files):
-        invocation.show(Written(job, tuple(files)), lambda written: print(*written.files, sep="\n"))
+        invocation.show(
+            Written(job, tuple(files)), lambda written: print("".join(f"{file}\n" for file in written.files), end="")
+        )
+
+
+def _print_lines(files: Iterable[Path]) -> None:
+    for file in files:
+        print(file)
 
 
 def tell_clips(invocation: Invocation, job: Job, targets: Mapping[str, Path]) -> None:
@@ -180,7 +188,7 @@ class JobRunner:
         try:
             if is_standard(target):
                 self._copy(asset, sys.stdout.buffer)
-            elif target.exists() and not target.is_file():  # a device or a pipe, which no file may take the place of
+            elif is_device(target):
                 with target.open("wb") as file:
                     self._copy(asset, file)
             elif os.path.lexists(target) and not replaces:

@@ -27,6 +27,12 @@ def file_target(path: Path) -> Path:
         if sys.stdout.isatty():
             raise typer.BadParameter("- is standard output, which is the terminal; redirect it", param_hint="--out")
         return path
+    try:
+        path.lstat()
+    except FileNotFoundError:
+        pass
+    except OSError as error:  # a name that no file can have
+        raise typer.BadParameter(f"{path} cannot be written: {error.strerror}", param_hint="--out") from error
     if path.is_dir() or not path.parent.is_dir():
         raise typer.BadParameter(f"{path} is a folder, or in a folder that does not exist", param_hint="--out")
     if not os.access(path.parent, os.W_OK | os.X_OK):
@@ -63,7 +69,7 @@ def check_targets(targets: Iterable[Path], inputs: Sequence[Path], *, force: boo
     for target in targets:
         if is_input(target, inputs):
             raise typer.BadParameter(f"{target} is an input, and would be lost; name another file", param_hint="--out")
-        if is_standard(target) or not os.path.lexists(target):
+        if is_standard(target) or is_device(target) or not os.path.lexists(target):
             continue
         if not force:
             if not (sys.stdin.isatty() and sys.stderr.isatty()):
@@ -71,6 +77,11 @@ def check_targets(targets: Iterable[Path], inputs: Sequence[Path], *, force: boo
             typer.confirm(f"{target} exists. Replace it?", abort=True, err=True)
         replaced.add(target)
     return replaced
+
+
+def is_device(target: Path) -> bool:
+    """Return True for what is written into and never replaced: a device, a pipe, a socket."""
+    return os.path.exists(target) and not os.path.isfile(target) and not os.path.isdir(target)
 
 
 def is_input(target: Path, inputs: Iterable[Path]) -> bool:

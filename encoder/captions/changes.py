@@ -45,13 +45,13 @@ def read_changes(script: str) -> CaptionChanges:
         times |= {start, end}
         if LIVELY.search(line):
             lively.append((start, end))
-    return CaptionChanges(tuple(sorted(times)), tuple(_merged(lively)))
+    return CaptionChanges(tuple(sorted(times)), tuple(merged(lively)))
 
 
 def shown_spans(script: str) -> list[tuple[float, float]]:
     """Return the spans in which a script in ASS or SSA has captions, in seconds, sorted; those that touch as one."""
     found = ((event.start_ms, event.end_ms) for event in events(script))
-    return [(start / 1000, end / 1000) for start, end in _merged(found)]
+    return [(start / 1000, end / 1000) for start, end in merged(found)]
 
 
 def are_shown(script: str, start: float, end: float) -> bool:
@@ -93,7 +93,7 @@ def _milliseconds(clock: str) -> int | None:
     return ((hours * 60 + minutes) * 60 + seconds) * 1000 + int((match[4] or "0").ljust(3, "0"))
 
 
-def _merged(spans: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+def merged(spans: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
     """Yield spans in their order, those that touch as one."""
     last: tuple[int, int] | None = None
     for start, end in sorted(spans):

@@ -6,11 +6,12 @@ there.
 """
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from math import ceil
 
-from encoder.captions.changes import ScriptEvent, events
+from encoder.captions.changes import ScriptEvent, events, merged
 
 # Captions that say where they stand are in nobody's way.
 PLACED = re.compile(r"\\(?:pos|move)\(|Banner;|Scroll (?:up|down);")
@@ -29,6 +30,37 @@ def frames_before(script: str, first_frame: int, rate: Fraction) -> list[int]:
     changes = {at for layer in layers.values() for at in _changes(layer, start_ms)}
     frames = sorted({ceil(at * rate / 1000) for at in changes})
     return [frame for frame in frames if frame < first_frame][-MAX_FRAMES:]
+
+
+def collision_spans(script: str) -> list[tuple[int, int]]:
+    """Return when captions stand together with others, or with what such captions have moved: in milliseconds, in their
+    order. Within one of them `frames_before` has something, outside it has nothing."""
+    layers: dict[str, list[ScriptEvent]] = {}
+    for event in events(script):
+        if not PLACED.search(event.line):
+            layers.setdefault(event.layer, []).append(event)
+    return list(merged(span for layer in layers.values() for span in _spans(layer)))
+
+
+def is_within(spans: Sequence[tuple[int, int]], at_ms: int) -> bool:
+    """Return True for a time that is after the start of a span and before its end."""
+    place = bisect_left(spans, (at_ms, 0)) - 1
+    return place >= 0 and at_ms < spans[place][1]
+
+
+def _spans(layer: Sequence[ScriptEvent]) -> Iterator[tuple[int, int]]:
+    """Yield from the second caption to the end of each time in which there is always one."""
+    second_ms, end_ms = -1, 0
+    for event in sorted(layer, key=lambda event: event.start_ms):
+        if event.start_ms < end_ms:
+            second_ms = event.start_ms if second_ms < 0 else second_ms
+        else:
+            if second_ms >= 0:
+                yield second_ms, end_ms
+            second_ms, end_ms = -1, 0
+        end_ms = max(end_ms, event.end_ms)
+    if second_ms >= 0:
+        yield second_ms, end_ms
 
 
 def _changes(layer: Sequence[ScriptEvent], start_ms: int) -> Iterator[int]:

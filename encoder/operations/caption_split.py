@@ -98,20 +98,21 @@ def _cuts(source: Source, index: FilmIndex, video: VideoStream, script: str, wan
     near = [keys[np.argsort(np.abs(times - time), kind="stable")[:TRIED_KEYFRAMES]].tolist() for time in wanted]
     tried = sorted({place for places in near for place in places})
     shown = packet_index.closed_keyframes(source, index, tried)
+    spans = collisions.collision_spans(script)
     found: dict[int, int] = {}
     for places in near:
         place = next(
-            (place for place in places if place in shown and _is_calm(index, video, script, shown[place])), None
+            (place for place in places if place in shown and _is_calm(index, video, spans, shown[place])), None
         )
         if place is not None:
             found[place] = shown[place]
     return dict(sorted(found.items()))
 
 
-def _is_calm(index: FilmIndex, video: VideoStream, script: str, time: int) -> bool:
+def _is_calm(index: FilmIndex, video: VideoStream, spans: Sequence[tuple[int, int]], time: int) -> bool:
     """Return True where captions are drawn from a time on as they would be in a drawing of the whole."""
-    seconds = time * index.picture.time_base - index.start
-    return not collisions.frames_before(script, round(seconds * video.frame_rate), video.frame_rate)
+    frame = round((time * index.picture.time_base - index.start) * video.frame_rate)
+    return not collisions.is_within(spans, int(frame * 1000 / video.frame_rate))
 
 
 def _pieces(index: FilmIndex, cuts: dict[int, int]) -> Iterator[FilmPiece]:

@@ -177,7 +177,6 @@ def main() -> int:
     try:
         settings = EncoderSettings.load()
         logs.configure("encoder", settings.log_level, settings.logs_dir, settings.log_format)
-        tracing.configure("encoder", VERSION)
         import runpod
     except ConfigError as error:
         print(error, file=sys.stderr)
@@ -187,7 +186,7 @@ def main() -> int:
         return 2
     worker = RunpodWorker(settings, runpod.serverless.progress_update)
     # The loop ends by being cancelled.
-    with contextlib.suppress(asyncio.CancelledError):
+    with tracing.configured("encoder", VERSION), contextlib.suppress(asyncio.CancelledError):
         runpod.serverless.start({"handler": worker.handle, "concurrency_modifier": worker.concurrency})
     return worker.exit_code
 

@@ -77,6 +77,9 @@ class Sandbox(ABC):
     limits: ProcessLimits
     name: ClassVar[str]
 
+    def __post_init__(self) -> None:  # noqa: B027
+        """Raise OSError where it cannot work on this machine."""
+
     @abstractmethod
     def wrap(self, command: Sequence[str], access: SandboxAccess) -> tuple[str, ...]:
         """Return the command line that runs `command` (its first word an absolute path) inside the sandbox."""

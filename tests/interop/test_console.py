@@ -96,6 +96,11 @@ def test_the_key_is_typed_once_and_stays_in_the_session(browser: Browser, pair: 
         assert pair.key not in page.url
         assert pair.key not in json.dumps(page.evaluate("({...localStorage})"))
         assert page.context.cookies() == []
+        page.route("**/jobs?*", lambda route: route.abort())
+        expect(page.get_by_role("alert")).to_contain_text("The gateway cannot be reached")
+        page.unroute("**/jobs?*")
+        expect(page.get_by_role("alert")).to_have_count(0)
+        watched.forgive("ERR_FAILED")
         page.get_by_role("button", name="Forget key").click()
         expect(page.get_by_role("dialog", name="API key")).to_be_visible()
 
@@ -266,3 +271,27 @@ def test_ten_thousand_jobs_scroll_with_few_elements(browser: Browser, pair: Pair
         assert page.evaluate("document.activeElement.textContent") == "film 9969.mp4"
         page.get_by_role("searchbox").fill("film 7123.mp4")
         expect(page.locator("job-row")).to_have_count(1)
+
+
+def test_what_is_said_of_places_and_times(browser: Browser, pair: Pair) -> None:
+    """A waiting job starts when a running one ends, or one of those before it that take as long as others did."""
+    running = {"id": "4", "status": "IN_PROGRESS", "total": 1, "operation": "caption"}
+    running["progress"] = {"framesDone": 143, "framesTotal": 240, "fps": 10.6, "secondsLeft": 9.2, "phase": "ENCODING"}
+    done = {"id": "1", "status": "COMPLETED", "operation": "caption", "executionTime": 31_000}
+    places = [{"place": place, "phase": "WAITING_FOR_WORKER"} for place in (1, 2)]
+    waiting = [
+        {"id": str(4 + it["place"]), "status": "IN_QUEUE", "operation": "caption", "queued": it} for it in places
+    ]
+    say = """async (jobs) => {
+        const { starts, progressText } = await import("/console/jobs/describe.js");
+        return jobs.map((job) => progressText(job, starts(jobs).get(job.id)));
+    }"""
+    with opened(browser, pair.key) as watched:
+        watched.page.goto(address(pair))
+        said = watched.page.evaluate(say, [done, running, *waiting])
+        assert said[1] == "143/240 · 11 fps · 9 s left"
+        assert said[2:] == ["next in line · starts in about 9 s", "number 2 · starts in about 40 s"]
+        # Of a running one that tells no time, none is made up.
+        del running["progress"]["secondsLeft"]
+        said = watched.page.evaluate(say, [done, running, *waiting])
+        assert said[2:] == ["next in line · waits for a free encoder", "number 2 · waits for a free encoder"]

@@ -54,11 +54,19 @@ def test_it_has_the_packages_of_the_gateway_alone(environment):
 
 @pytest.mark.timeout(2 * TIMEOUT_SECONDS)
 def test_all_that_is_compiled_is_for_that_machine(environment):
-    heads = {path: path.open("rb").read(20) for path in environment.rglob("*") if path.is_file()}
+    # Python itself is a link to that of the machine that builds, which stands at the same place in the image.
+    files = [path for path in environment.rglob("*") if path.is_file() and not path.is_symlink()]
+    heads = {path: head_of(path) for path in files}
     compiled = {path: head[MACHINE_OF_ELF] for path, head in heads.items() if head[:4] == b"\x7fELF"}
     assert len(compiled) > 5
     assert environment / "bin" / "nats-server" in compiled
     assert set(compiled.values()) == {AARCH64}
+
+
+def head_of(path):
+    """The first bytes of a file."""
+    with path.open("rb") as file:
+        return file.read(20)
 
 
 @pytest.mark.timeout(2 * TIMEOUT_SECONDS)

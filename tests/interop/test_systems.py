@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from packaging.utils import canonicalize_name
 
+from encoder.ffmpeg.process import bundled_binary
 from tests.support.paths import ROOT
 from tests.support.systems import SERVERS, WINDOWS, entries, required
 from tools.media_check import footage
@@ -65,7 +66,8 @@ def test_a_pair_does_without_what_linux_alone_has(tmp_path):
     video = make_video(tmp_path / "talk.mp4")
     subtitles = make_subtitles(tmp_path / "talk.srt", footage(video).seconds)
     paths = os.pathsep.join([str(FOLDER / "macos"), str(ROOT), str(ROOT / "gen")])
-    with running(tmp_path / "data", PYTHONPATH=paths, PATH=str(tmp_path)) as pair, pair.client() as client:
+    settings = {"PYTHONPATH": paths, "PATH": str(tmp_path), "FFMPEG_BINARY": str(bundled_binary())}
+    with running(tmp_path / "data", **settings) as pair, pair.client() as client:
         job = client.caption(video, subtitles)
         client.download(job.wait().asset, tmp_path / "captioned.mp4")
         assert footage(tmp_path / "captioned.mp4").frames == footage(video).frames

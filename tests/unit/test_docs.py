@@ -16,7 +16,7 @@ from gateway.config import GatewaySettings
 from gateway.fleet.settings import FleetSettings
 from gateway.rest.routes import endpoints
 from tests.support.paths import ROOT
-from tools import reference
+from tools import n8n_options, reference
 from tools.gpu_check.checks import CHECKS
 from tools.gpu_check.report import COLUMNS
 
@@ -89,6 +89,7 @@ def test_every_endpoint_is_documented_and_every_documented_one_exists():
 
 def test_the_generated_pages_are_what_the_code_gives():
     reference.main("check")
+    n8n_options.main("check")
 
 
 def test_every_field_in_the_reference_has_a_type():

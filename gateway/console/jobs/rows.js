@@ -38,15 +38,16 @@ export class JobRows extends HTMLElement {
 
   /** Show these jobs. What is read stays where it is when others come in above it. */
   show(jobs, starts) {
-    const top = this.#top();
+    const height = this.#height();
+    const top = this.#top(height);
     const before = this.#jobs[top];
     const isScrolled = this.getBoundingClientRect().top < 0;
     this.#jobs = jobs;
     this.#starts = starts;
-    this.style.height = `${jobs.length * this.#height()}px`;
+    this.style.height = `${jobs.length * height}px`;
     if (isScrolled && before) {
       const now = jobs.findIndex((job) => job.id === before.id);
-      if (now > top) window.scrollBy(0, (now - top) * this.#height());
+      if (now > top) window.scrollBy(0, (now - top) * height);
     }
     this.#render();
   }
@@ -60,8 +61,8 @@ export class JobRows extends HTMLElement {
     return parseFloat(getComputedStyle(this).getPropertyValue("--row")) || 84;
   }
 
-  #top() {
-    return Math.max(0, Math.floor(-this.getBoundingClientRect().top / this.#height()));
+  #top(height) {
+    return Math.max(0, Math.floor(-this.getBoundingClientRect().top / height));
   }
 
   #later() {
@@ -70,9 +71,11 @@ export class JobRows extends HTMLElement {
   }
 
   #render() {
+    // Read the layout first, then write, so that it is computed once.
     const height = this.#height();
-    const first = Math.max(0, this.#top() - BEYOND);
-    const last = Math.min(this.#jobs.length, this.#top() + Math.ceil(window.innerHeight / height) + BEYOND);
+    const top = this.#top(height);
+    const first = Math.max(0, top - BEYOND);
+    const last = Math.min(this.#jobs.length, top + Math.ceil(window.innerHeight / height) + BEYOND);
     const wanted = new Map(this.#jobs.slice(first, last).map((job, at) => [job.id, first + at]));
     for (const [id, row] of this.#rows) {
       if (!wanted.has(id) && row.contains(document.activeElement)) this.#keep(id, wanted);

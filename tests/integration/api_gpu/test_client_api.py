@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 
 from api_gpu import CaptionStyle, Client, Motion, Soundtrack, Status, Still
-from api_gpu.jobs import Finished
 from api_gpu.local.data_dir import DataDir
-from api_gpu.outcomes import Clip, Progress
+from api_gpu.outcomes import Clip, Finished, Progress
 from api_gpu.requests import local_file, stems
 from servicekit.errors import FailedPrecondition, InvalidArgument, NotFound, Unauthenticated, Unavailable
 from tests.integration.api_gpu.conftest import Run

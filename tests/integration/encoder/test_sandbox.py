@@ -175,3 +175,9 @@ async def test_what_meets_a_limit_is_told_so(name: str, certs: Path, tmp_path: P
                 await client.encode(SHORT, {"url_image": still})
             assert "MAX_RESULT_BYTES" in (caught.value.details() or "")
             assert not encoder.task_folders()
+
+
+def test_one_that_cannot_work_is_not_made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(FileNotFoundError, match="bwrap is not installed"):
+        SANDBOXES["bubblewrap"](LIMITS)

@@ -21,7 +21,7 @@ import socket
 import ssl  # noqa: F401
 import subprocess  # noqa: F401
 import sys
-import sysconfig  # noqa: F401
+import sysconfig
 import tempfile  # noqa: F401
 import urllib.request  # noqa: F401
 import uuid  # noqa: F401
@@ -39,5 +39,6 @@ for module, names in OF_LINUX.items():
     for name in names.split():
         if hasattr(module, name):
             delattr(module, name)
+sysconfig.get_config_vars()  # read from a file that is named after the system
 platform.machine = lambda: "arm64"
 sys.platform = "darwin"

@@ -7,6 +7,8 @@ import pytest
 import typer
 
 from api_gpu.assets import part_name
+from api_gpu.cli.main import exit_code
+from api_gpu.cli.options import FAILED
 from api_gpu.cli.run import JobRunner
 from api_gpu.cli.targets import check_targets, clip_targets, extra_targets, file_target, make_folder, may_write
 from api_gpu.outcomes import ResultFile
@@ -63,6 +65,7 @@ def test_a_link_stays_and_what_it_leads_to_is_replaced(runner: JobRunner, tmp_pa
 def test_no_file_takes_the_place_of_a_pipe(runner: JobRunner, tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
+    assert not check_targets([pipe], [], force=False)
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
     runner.fetch(ASSET, pipe)
     assert os.read(reader, 100) == b"result"
@@ -111,6 +114,8 @@ def test_folders_are_made_only_when_all_is_checked(tmp_path: Path) -> None:
         clip_targets(tmp_path / "notes.txt", ["a"])
     with pytest.raises(typer.BadParameter, match="cannot be a folder"):
         make_folder(tmp_path / "notes.txt" / "clips")
+    with pytest.raises(typer.BadParameter, match="cannot be written: File name too long"):
+        file_target(tmp_path / f"{'x' * 300}.mp4")
     with pytest.raises(typer.BadParameter, match="folder that does not exist"):
         file_target(tmp_path / "absent" / "out.mp4")
 
@@ -120,3 +125,10 @@ def test_names_of_any_kind_serve() -> None:
     assert stems([odd, "it's.png", odd]) == ["caf�", "it's", "caf�-2"]
     assert len(os.fsencode(part_name("é" * 120 + ".mp4", ASSET))) <= 255
     assert part_name("out.mp4", ASSET) == f".out.mp4.{'a' * 26}.part"
+
+
+def test_a_file_that_the_system_refuses_is_told_in_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(OSError, match="File name too long") as caught:
+        Path("x" * 300).stat()
+    assert exit_code(caught.value) == FAILED
+    assert "File name too long" in capsys.readouterr().err

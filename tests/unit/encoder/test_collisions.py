@@ -1,8 +1,9 @@
 """What a drawing of captions from the middle of a film on must look back to."""
 
 from fractions import Fraction
+from random import Random
 
-from encoder.captions.collisions import MAX_FRAMES, frames_before
+from encoder.captions.collisions import MAX_FRAMES, collision_spans, frames_before, is_within
 from tests.support.growth import assert_grows_gently
 
 FILM = Fraction(24)
@@ -45,3 +46,19 @@ def test_a_film_of_nothing_but_overlaps_is_looked_back_to_a_bound_and_in_step() 
 
     assert len(frames_before(made(2000), 24 * 990, FILM)) == MAX_FRAMES
     assert_grows_gently(made, lambda text: frames_before(text, 24 * 100, FILM), 500)
+
+
+def test_the_times_in_which_a_drawing_looks_back_are_known_without_a_look_at_each() -> None:
+    random = Random(3)
+    for _ in range(20):
+        starts = [random.randrange(200) / 10 for _ in range(12)]
+        made = script(*((start, start + random.randrange(1, 30) / 10) for start in starts))
+        spans = collision_spans(made)
+        found = [(is_within(spans, int(n * 1000 / FILM)), bool(frames_before(made, n, FILM))) for n in range(600)]
+        assert (False, True) not in found
+        # Captions that come within one frame have nothing before it.
+        assert found.count((True, False)) <= 12
+
+
+def test_times_of_overlaps_are_found_in_step_with_the_captions() -> None:
+    assert_grows_gently(lambda count: script(*((n, n + 1.5) for n in range(count))), collision_spans, 2000)

@@ -65,5 +65,6 @@ async def test_thousands_of_dead_receivers_delay_no_live_one_and_grow_nothing(tm
         assert len(set(refusing.ids)) > LIVE
         assert process.num_fds() < descriptors + MAX_CALLS
         assert sizes[2] - sizes[1] < 1.5 * (sizes[1] - sizes[0]) + SLACK_BYTES
-        assert len(gateway.log_lines()) < THIRD
+        failed = sum("webhook call failed" in line for line in gateway.log_lines())
+        assert failed < THIRD
         print({"MiB": [size >> 20 for size in sizes], "descriptors": (descriptors, process.num_fds())})

@@ -1,0 +1,141 @@
+"""The console's page for a new job in a real browser, on a pair: files in, a look chosen on a real frame, a quote,
+a story as a timeline, and the same request for other programs."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, Response, expect
+
+from tests.interop.toolchain import run, workplace
+from tests.support import media
+from tests.support.browser import axe, chromium, opened
+from tests.support.missing import need
+from tools.pair import Pair
+
+pytestmark = [pytest.mark.interop, pytest.mark.timeout(600)]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def rules() -> Path:
+    """The source of axe-core."""
+    need("npm")
+    folder = workplace("console")
+    run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", folder=folder)
+    return folder / "node_modules" / "axe-core" / "axe.min.js"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("new")
+    media.video(made / "talk.mp4", 2, "320x180")
+    media.srt(made / "talk.srt", [(0.2, 1.8, "Hello there")])
+    for name in ("one.png", "two.png"):
+        media.image(made / name, "320x180")
+    return made
+
+
+def drop(page: Page, *files: Path) -> None:
+    page.locator(".drop input[type=file]").set_input_files(list(files))
+
+
+def seen(page: Page) -> str:
+    """The link of the frame that is shown, once there is one."""
+    expect(page.locator(".stage-filled")).to_be_visible()
+    return str(page.locator(".stage-image").get_attribute("src"))
+
+
+def is_of_the_stage(answer: Response) -> bool:
+    """Whether a picture was asked for in the size of the stage; presets are smaller."""
+    asked = json.loads(answer.request.post_data or "{}") if answer.url.endswith("/video/frame") else {}
+    return bool(asked.get("width", 0) > 500 and "position" in asked["caption"].get("style", {}))
+
+
+def expect_another(page: Page, before: str) -> None:
+    expect(page.locator(".stage-image")).not_to_have_attribute("src", before)
+
+
+def test_a_look_is_chosen_on_a_frame_and_the_job_is_sent(
+    browser: Browser, pair: Pair, folder: Path, rules: Path
+) -> None:
+    with opened(browser, pair.key) as watched:
+        page = watched.page
+        page.goto(f"{pair.http_url}/#/new")
+        expect(page.locator(".preset-picture img")).to_have_count(9)  # on a video that comes with the console
+        drop(page, folder / "talk.mp4", folder / "talk.srt")
+        plain = seen(page)
+        page.locator(".preset", has_text="karaoke").click()
+        expect_another(page, plain)
+        with page.expect_response(is_of_the_stage) as answer:
+            page.get_by_role("button", name="Nine places").click()
+            page.get_by_role("radio", name="top left").first.check(force=True)
+        assert json.loads(answer.value.request.post_data or "")["caption"]["style"] == {
+            "preset": "karaoke",
+            "position": "top-left",
+        }
+        expect(page.locator(".preset-picture img")).to_have_count(9)
+        page.get_by_role("button", name="Quote first").click()
+        expect(page.get_by_text("Nothing stands in its way")).to_be_visible()
+        assert axe(page, rules) == []
+        page.get_by_role("button", name="Send").click()
+        page.wait_for_url("**/#/jobs/*")
+        expect(page.get_by_text("done").first).to_be_visible()
+
+
+def test_a_story_is_a_timeline_with_a_focus_point(browser: Browser, pair: Pair, folder: Path, rules: Path) -> None:
+    with opened(browser, pair.key, viewport={"width": 390, "height": 844}, color_scheme="dark") as watched:
+        page = watched.page
+        page.goto(f"{pair.http_url}/#/new?operation=story")
+        drop(page, folder / "one.png", folder / "two.png", folder / "talk.mp4")
+        whole = seen(page)
+        page.get_by_role("button", name="Focus point", exact=True).click()
+        expect_another(page, whole)
+        page.locator(".point").focus()
+        for _ in range(3):
+            page.keyboard.press("Shift+ArrowLeft")
+        expect(page.locator(".point")).to_have_attribute(
+            "aria-label", "Focus point: 20 % across, 50 % down. Arrow keys move it"
+        )
+        page.locator(".scene-button").nth(2).press("Alt+ArrowLeft")
+        expect(page.locator(".scene-name")).to_have_text(["1. one.png", "2. talk.mp4", "3. two.png"])
+        assert axe(page, rules) == []
+        with page.expect_response("**/jobs") as answer:
+            page.get_by_role("button", name="Quote first").click()
+        scenes = json.loads(answer.value.request.post_data or "")["story"]["scenes"]
+        assert [sorted(set(scene) - {"duracao"}) for scene in scenes] == [
+            ["image_url", "motion"],
+            ["url_video"],
+            ["image_url"],
+        ]
+        assert scenes[0]["motion"] == {"focusX": 0.2, "focusY": 0.5}
+        expect(page.get_by_text("Nothing stands in its way")).to_be_visible()
+
+
+def test_what_is_wrong_is_told_and_requests_are_copied(browser: Browser, pair: Pair, folder: Path) -> None:
+    with opened(browser, pair.key, permissions=["clipboard-read", "clipboard-write"]) as watched:
+        page = watched.page
+        page.goto(f"{pair.http_url}/#/new")
+        page.get_by_label("Links to files").fill("https://example.invalid/it's.mp4 https://example.invalid/a.srt")
+        page.get_by_role("button", name="Add links").click()
+        for name, part in (("curl", "it'\\''s.mp4"), ("Python", '"url_video": "https://example.invalid/it\'s.mp4"')):
+            page.get_by_role("button", name=name).click()
+            expect(page.get_by_text(f"Copied: {name}")).to_be_visible()
+            assert part in page.evaluate("navigator.clipboard.readText()")
+        page.get_by_role("button", name="n8n node").click()
+        expect(page.get_by_text("Copied: n8n node")).to_be_visible()
+        (node,) = json.loads(page.evaluate("navigator.clipboard.readText()"))["nodes"]
+        body = json.loads(node["parameters"]["jsonBody"])
+        assert body == {
+            "caption": {"url_video": "https://example.invalid/it's.mp4", "url_srt": "https://example.invalid/a.srt"}
+        }
+        page.get_by_role("button", name="Quote first").click()
+        expect(page.get_by_text("It would fail")).to_be_visible()
+        watched.forgive("status of 4")
+        watched.forgive("status of 5")
