@@ -175,6 +175,7 @@ def _grpc_service(components: Components, keys: ApiKeys, tls: ServerTls) -> tupl
     )
     tenants = TenantService(components.tenancy.tenants, components.sources.fetcher.guard)
     usage = UsageService(components.tenancy)
+    fleet_service = FleetService(fleet, components.pool, jobs.store.index.recent, components.guard.floor)
     servers: tuple[Any, ...] = (service.server, local)
     for server in servers:
         VideoService(jobs, presenter).add_to(server)
@@ -183,7 +184,7 @@ def _grpc_service(components: Components, keys: ApiKeys, tls: ServerTls) -> tupl
         uploads_pb2_grpc.add_UploadServiceServicer_to_server(uploads, server)
         bytestream_pb2_grpc.add_ByteStreamServicer_to_server(streams, server)
         system_pb2_grpc.add_SystemServiceServicer_to_server(system, server)
-        fleet_pb2_grpc.add_FleetServiceServicer_to_server(FleetService(fleet), server)
+        fleet_pb2_grpc.add_FleetServiceServicer_to_server(fleet_service, server)
         destinations_pb2_grpc.add_DestinationServiceServicer_to_server(destinations, server)
         keys_pb2_grpc.add_KeyServiceServicer_to_server(
             KeyService(components.ring, PageTokens(components.links)), server

@@ -51,6 +51,7 @@ from gateway.workers.grpc import grpc_endpoints
 from gateway.workers.pool import Pool
 from gateway.workers.static import add_static_encoders
 from gateway.workers.tickets import Tickets
+from servicekit.freed_memory import return_freed_memory
 from servicekit.server_tls import ReloadingIdentity
 from servicekit.tasks import cancel_and_wait, repeat
 from servicekit.tls import IdentityFiles
@@ -95,6 +96,7 @@ class Components:
         uploads = open_uploads(await jetstream.key_value("uploads"), assets, lifetime, stack)
         sweeping = repeat("cannot sweep assets", SWEEP_SECONDS, lambda: _sweep(assets))
         stack.push_async_callback(cancel_and_wait, asyncio.create_task(sweeping))
+        stack.push_async_callback(cancel_and_wait, asyncio.create_task(return_freed_memory()))
         store = await _job_store(settings, jetstream, stack)
         queue, progress = TaskQueue(await jetstream.queue("tasks", settings.ack_wait_seconds)), ProgressBus(jetstream)
         store.index.on_end.append(progress.kept.forget)

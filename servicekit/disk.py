@@ -59,6 +59,12 @@ class DiskFloor:
         return found.f_bavail * found.f_frsize
 
     @property
+    def size_bytes(self) -> int:
+        """Return the bytes of the file system."""
+        found = self._statvfs()
+        return found.f_blocks * found.f_frsize
+
+    @property
     def floor_bytes(self) -> int:
         """Return the bytes that stay free."""
         if self.min_free_bytes is not None:

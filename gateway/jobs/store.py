@@ -18,6 +18,7 @@ from gateway.jobs.followers import Followers
 from gateway.jobs.listing import MAX_LOOKED, JobFilter, marks
 from gateway.jobs.model import COUNTED, Job, Status, UnfitEncoder
 from gateway.jobs.open_work import OpenWork
+from gateway.jobs.recent import RecentJobs
 from servicekit import log_context
 from servicekit.codec import to_json
 from servicekit.errors import InvalidArgument, NotFound
@@ -109,6 +110,7 @@ class JobIndex:
         self.uncosted: set[str] = set()
         # What encoders have worked for jobs that are not counted yet.
         self.open_work = OpenWork()
+        self.recent = RecentJobs()
         self.followers = Followers(self.is_waiting)
         # Called with the id of a job that is seen to have ended, on whichever gateway.
         self.on_end: list[Callable[[str], None]] = []
@@ -144,6 +146,7 @@ class JobIndex:
         _keep(self.uncounted, job_id, counted is None)
         _keep(self.uncosted, job_id, counted is not None and not counted.is_final)
         self.open_work.note(job_id, lane.tenant, job)
+        self.recent.note(job_id, job)
         waiting, running = sum(now.waiting.values()) - sum(was.waiting.values()), now.running - was.running
         if waiting or running:
             self.order.count(lane, waiting, running)

@@ -1,4 +1,4 @@
-"""FleetService: rented instances, their costs and the state of the providers."""
+"""FleetService: rented instances, their costs and the state of the providers; and what an operator looks at beside."""
 
 import time
 from dataclasses import dataclass
@@ -10,7 +10,10 @@ from gateway.fleet.autoscaler import Policy
 from gateway.fleet.billing import DailyCost
 from gateway.fleet.fleet import Fleet
 from gateway.fleet.instances.instance import Instance
+from gateway.jobs.recent import JobFigures, RecentJobs
 from gateway.services.presenters import timestamp
+from gateway.workers.pool import Pool, PoolMember
+from servicekit.disk import DiskFloor
 from servicekit.errors import InvalidArgument
 from servicekit.interceptors import Context
 
@@ -23,9 +26,12 @@ class FleetService(fleet_pb2_grpc.FleetServiceServicer):
     """Serves apigpu.v1.FleetService."""
 
     fleet: Fleet
+    pool: Pool
+    recent: RecentJobs
+    disk: DiskFloor
 
     async def GetFleet(self, request: pb2.GetFleetRequest, context: Context) -> pb2.GetFleetResponse:
-        """Return the newest instances, the policy, the providers and the queue."""
+        """Return the newest instances, the policy, the providers, the queue, encoders, recent jobs and the disk."""
         now, fleet = time.time(), self.fleet
         faults, notices = fleet.faults().items(), await fleet.notices()
         return pb2.GetFleetResponse(
@@ -39,6 +45,11 @@ class FleetService(fleet_pb2_grpc.FleetServiceServicer):
             running=fleet.queue.tasks_running,
             usd_per_hour=sum(instance.usd_per_hour for instance in fleet.registry.living()),
             usd_today=billing.spent_today(fleet.registry.all(), now),
+            encoders=[_encoder(member) for member in sorted(self.pool.members, key=lambda one: one.encoder.name)],
+            recent=_recent(self.recent.figures(now)),
+            disk=pb2.StoreDisk(
+                size_bytes=self.disk.size_bytes, free_bytes=self.disk.free_bytes, floor_bytes=self.disk.floor_bytes
+            ),
         )
 
     async def GetCosts(self, request: pb2.GetCostsRequest, context: Context) -> pb2.GetCostsResponse:
@@ -65,6 +76,29 @@ def _instance(instance: Instance, now: float) -> pb2.Machine:
         ready_time=timestamp(instance.ready_at),
         end_time=timestamp(instance.ended_at),
         reason=instance.reason,
+    )
+
+
+def _encoder(member: PoolMember) -> pb2.PooledEncoder:
+    return pb2.PooledEncoder(
+        name=member.encoder.name,
+        ready=member.ready,
+        slots=member.slots,
+        # Of what this gateway has just begun the encoder has not told yet.
+        busy=max(member.busy, member.used),
+        codecs=sorted(member.codecs),
+        rented=member.is_rented,
+    )
+
+
+def _recent(figures: JobFigures) -> pb2.RecentJobs:
+    return pb2.RecentJobs(
+        ended=figures.ended,
+        failed=figures.failed,
+        cancelled=figures.cancelled,
+        started=len(figures.waits),
+        wait_p50_seconds=figures.wait_seconds(0.5),
+        wait_p95_seconds=figures.wait_seconds(0.95),
     )
 
 

@@ -50,6 +50,9 @@ class GetFleetResponse(_message.Message):
     RUNNING_FIELD_NUMBER: _builtins.int
     USD_PER_HOUR_FIELD_NUMBER: _builtins.int
     USD_TODAY_FIELD_NUMBER: _builtins.int
+    ENCODERS_FIELD_NUMBER: _builtins.int
+    RECENT_FIELD_NUMBER: _builtins.int
+    DISK_FIELD_NUMBER: _builtins.int
     waiting: _builtins.int
     """Tasks that wait."""
     running: _builtins.int
@@ -70,6 +73,18 @@ class GetFleetResponse(_message.Message):
     def providers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Provider]:
         """Providers, in the order of preference."""
 
+    @_builtins.property
+    def encoders(self) -> _containers.RepeatedCompositeFieldContainer[Global___PooledEncoder]:
+        """Encoders that this gateway uses, its own and rented ones, by name."""
+
+    @_builtins.property
+    def recent(self) -> Global___RecentJobs:
+        """How the jobs of the last 24 hours fared, those of all tenants, as far as they are kept."""
+
+    @_builtins.property
+    def disk(self) -> Global___StoreDisk:
+        """The disk that holds jobs and files."""
+
     def __init__(
         self,
         *,
@@ -80,14 +95,140 @@ class GetFleetResponse(_message.Message):
         running: _builtins.int = ...,
         usd_per_hour: _builtins.float = ...,
         usd_today: _builtins.float = ...,
+        encoders: _abc.Iterable[Global___PooledEncoder] | None = ...,
+        recent: Global___RecentJobs | None = ...,
+        disk: Global___StoreDisk | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["policy", b"policy"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["disk", b"disk", "policy", b"policy", "recent", b"recent"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["machines", b"machines", "policy", b"policy", "providers", b"providers", "running", b"running", "usd_per_hour", b"usd_per_hour", "usd_today", b"usd_today", "waiting", b"waiting"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["disk", b"disk", "encoders", b"encoders", "machines", b"machines", "policy", b"policy", "providers", b"providers", "recent", b"recent", "running", b"running", "usd_per_hour", b"usd_per_hour", "usd_today", b"usd_today", "waiting", b"waiting"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetFleetResponse: _TypeAlias = GetFleetResponse  # noqa: Y015
+
+@_typing.final
+class PooledEncoder(_message.Message):
+    """An encoder that a gateway uses."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    READY_FIELD_NUMBER: _builtins.int
+    SLOTS_FIELD_NUMBER: _builtins.int
+    BUSY_FIELD_NUMBER: _builtins.int
+    CODECS_FIELD_NUMBER: _builtins.int
+    RENTED_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Its address; of a rented one the id of the machine."""
+    ready: _builtins.bool
+    """Whether it answers."""
+    slots: _builtins.int
+    """Tasks that it can run at once."""
+    busy: _builtins.int
+    """Tasks that it runs, as it last told, of all gateways."""
+    rented: _builtins.bool
+    """Whether it is rented."""
+    @_builtins.property
+    def codecs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Video codecs that work there."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        ready: _builtins.bool = ...,
+        slots: _builtins.int = ...,
+        busy: _builtins.int = ...,
+        codecs: _abc.Iterable[_builtins.str] | None = ...,
+        rented: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["busy", b"busy", "codecs", b"codecs", "name", b"name", "ready", b"ready", "rented", b"rented", "slots", b"slots"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PooledEncoder: _TypeAlias = PooledEncoder  # noqa: Y015
+
+@_typing.final
+class RecentJobs(_message.Message):
+    """How the jobs of the last 24 hours fared."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENDED_FIELD_NUMBER: _builtins.int
+    FAILED_FIELD_NUMBER: _builtins.int
+    CANCELLED_FIELD_NUMBER: _builtins.int
+    STARTED_FIELD_NUMBER: _builtins.int
+    WAIT_P50_SECONDS_FIELD_NUMBER: _builtins.int
+    WAIT_P95_SECONDS_FIELD_NUMBER: _builtins.int
+    ended: _builtins.int
+    """Jobs that ended."""
+    failed: _builtins.int
+    """Of these, those that failed, or took too long."""
+    cancelled: _builtins.int
+    """Of these, those that were cancelled."""
+    started: _builtins.int
+    """Jobs that began."""
+    wait_p50_seconds: _builtins.float
+    """Seconds that half of those that began waited at most; absent where none began."""
+    wait_p95_seconds: _builtins.float
+    """Seconds that 95 of 100 of them waited at most."""
+    def __init__(
+        self,
+        *,
+        ended: _builtins.int = ...,
+        failed: _builtins.int = ...,
+        cancelled: _builtins.int = ...,
+        started: _builtins.int = ...,
+        wait_p50_seconds: _builtins.float | None = ...,
+        wait_p95_seconds: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_wait_p50_seconds", b"_wait_p50_seconds", "_wait_p95_seconds", b"_wait_p95_seconds", "wait_p50_seconds", b"wait_p50_seconds", "wait_p95_seconds", b"wait_p95_seconds"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_wait_p50_seconds", b"_wait_p50_seconds", "_wait_p95_seconds", b"_wait_p95_seconds", "cancelled", b"cancelled", "ended", b"ended", "failed", b"failed", "started", b"started", "wait_p50_seconds", b"wait_p50_seconds", "wait_p95_seconds", b"wait_p95_seconds"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__wait_p50_seconds: _TypeAlias = _typing.Literal["wait_p50_seconds"]  # noqa: Y015
+    _WhichOneofArgType__wait_p50_seconds: _TypeAlias = _typing.Literal["_wait_p50_seconds", b"_wait_p50_seconds"]  # noqa: Y015
+    _WhichOneofReturnType__wait_p95_seconds: _TypeAlias = _typing.Literal["wait_p95_seconds"]  # noqa: Y015
+    _WhichOneofArgType__wait_p95_seconds: _TypeAlias = _typing.Literal["_wait_p95_seconds", b"_wait_p95_seconds"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__wait_p50_seconds) -> _WhichOneofReturnType__wait_p50_seconds | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__wait_p95_seconds) -> _WhichOneofReturnType__wait_p95_seconds | None: ...
+
+Global___RecentJobs: _TypeAlias = RecentJobs  # noqa: Y015
+
+@_typing.final
+class StoreDisk(_message.Message):
+    """The disk that holds jobs and files."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    FREE_BYTES_FIELD_NUMBER: _builtins.int
+    FLOOR_BYTES_FIELD_NUMBER: _builtins.int
+    size_bytes: _builtins.int
+    """Bytes that it has."""
+    free_bytes: _builtins.int
+    """Bytes that are free."""
+    floor_bytes: _builtins.int
+    """Bytes that must stay free: with less, uploads and new jobs are refused."""
+    def __init__(
+        self,
+        *,
+        size_bytes: _builtins.int = ...,
+        free_bytes: _builtins.int = ...,
+        floor_bytes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["floor_bytes", b"floor_bytes", "free_bytes", b"free_bytes", "size_bytes", b"size_bytes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StoreDisk: _TypeAlias = StoreDisk  # noqa: Y015
 
 @_typing.final
 class Machine(_message.Message):

@@ -1,14 +1,19 @@
 """What clients that take or send files slowly hold in the memory of the gateway, in a process of its own."""
 
+import asyncio
 import contextlib
 import socket
 import time
 from urllib.parse import urlsplit
 
+import grpc
 import psutil
 import pytest
 
+from apigpu.v1 import assets_pb2, assets_pb2_grpc
+from servicekit.tls import Identity
 from tests.support.lone_gateway import KEY, LoneGateway
+from tests.support.until import until
 
 CLIENTS = 64
 FILE_BYTES = 32 << 20
@@ -79,3 +84,28 @@ def test_slow_uploads_hold_little(gateway):
             with contextlib.suppress(OSError):
                 raw.sendall(bytes(3 << 20))
         assert peak_bytes(gateway) < MAX_BYTES
+
+
+async def sent(channel, chunks):
+    """An upload that has sent so much, and stays open; None where it is refused."""
+    call = assets_pb2_grpc.AssetServiceStub(channel).UploadAsset(metadata=(("x-api-key", KEY),))
+    with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
+        await call.write(assets_pb2.UploadAssetRequest(header=assets_pb2.UploadHeader(filename="slow.bin")))
+        for _ in range(chunks):
+            await call.write(assets_pb2.UploadAssetRequest(chunk=bytes(512 * 1024)))
+        return call
+    return None
+
+
+async def test_slow_uploads_by_grpc_hold_little_once_what_they_took_is_returned(gateway):
+    files = [gateway.certificates / name for name in ("client.crt", "client.key", "ca.crt")]
+    credentials = Identity.read(*files).channel_credentials()
+    own = (("grpc.use_local_subchannel_pool", 1),)
+    process = psutil.Process(gateway.process.pid)
+    async with contextlib.AsyncExitStack() as stack:
+        channels = [grpc.aio.secure_channel(gateway.target, credentials, own) for _ in range(CLIENTS)]
+        for channel in channels:
+            await stack.enter_async_context(channel)
+        calls = await asyncio.gather(*(sent(channel, 6) for channel in channels))
+        assert sum(call is not None for call in calls) > CLIENTS // 2
+        await until(lambda: process.memory_info().rss < MAX_BYTES)

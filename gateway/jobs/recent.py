@@ -1,0 +1,64 @@
+"""How the jobs of the last 24 hours fared: how many ended and how, and how long they waited. Pure; times are Unix
+seconds."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import ceil
+from typing import NamedTuple
+
+from gateway.jobs.model import Job, Status
+
+WINDOW_SECONDS = 24 * 3600.0
+FAILED = (Status.FAILED, Status.TIMED_OUT)
+
+
+class JobTimes(NamedTuple):
+    """When a job was accepted, began and ended (0: it did not), and where it stands."""
+
+    created_at: float
+    started_at: float
+    ended_at: float
+    status: Status
+
+
+@dataclass(frozen=True)
+class JobFigures:
+    """Figures of a time: jobs that ended, failed and were cancelled, and the waits of those that began, sorted."""
+
+    ended: int
+    failed: int
+    cancelled: int
+    waits: Sequence[float]
+
+    def wait_seconds(self, share: float) -> float | None:
+        """Return the seconds that a share of the jobs waited at most; None where none began."""
+        return self.waits[max(ceil(share * len(self.waits)), 1) - 1] if self.waits else None
+
+
+@dataclass(eq=False)
+class RecentJobs:
+    """The jobs that began or ended of late. What is older than the window is forgotten when figures are asked for."""
+
+    _known: dict[str, JobTimes] = field(default_factory=dict, init=False)
+
+    def note(self, job_id: str, job: Job | None) -> None:
+        """Take in a new state of a job, or that its record is gone (None)."""
+        if job is not None and (job.started_at is not None or job.ended_at is not None):
+            self._known[job_id] = JobTimes(job.created_at, job.started_at or 0.0, job.ended_at or 0.0, job.status)
+        else:
+            self._known.pop(job_id, None)
+
+    def figures(self, now: float) -> JobFigures:
+        """Return the figures of the window."""
+        since = now - WINDOW_SECONDS
+        self._known = {
+            key: one
+            for key, one in self._known.items()
+            if max(one.started_at, one.ended_at) > since or not one.ended_at
+        }
+        ended = Counter(one.status for one in self._known.values() if one.ended_at > since)
+        waits = (max(one.started_at - one.created_at, 0.0) for one in self._known.values() if one.started_at > since)
+        return JobFigures(
+            ended.total(), sum(ended[status] for status in FAILED), ended[Status.CANCELLED], sorted(waits)
+        )

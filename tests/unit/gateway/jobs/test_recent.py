@@ -1,0 +1,39 @@
+"""How the jobs of the last day fared, by what the index is told of them."""
+
+from dataclasses import replace
+
+import pytest
+
+from gateway.jobs.model import Job, Status, Task
+from gateway.jobs.recent import WINDOW_SECONDS, RecentJobs
+
+NOW = 2_000_000.0
+
+
+def job(status: Status, created_at: float, started_at: float | None = None, ended_at: float | None = None) -> Job:
+    made = Job("a", "probe", b"", False, (Task(status=status),), created_at)
+    return replace(made, started_at=started_at, ended_at=ended_at, cancelled=status is Status.CANCELLED)
+
+
+def test_jobs_of_the_window_count_by_how_they_ended() -> None:
+    recent = RecentJobs()
+    recent.note("1", job(Status.COMPLETED, NOW - 100, NOW - 90, NOW - 80))
+    recent.note("2", job(Status.FAILED, NOW - 100, NOW - 98, NOW - 80))
+    recent.note("3", job(Status.CANCELLED, NOW - 100, None, NOW - 80))
+    recent.note("4", job(Status.FAILED, NOW - 2 * WINDOW_SECONDS, NOW - 2 * WINDOW_SECONDS, NOW - WINDOW_SECONDS - 1))
+    recent.note("5", job(Status.IN_PROGRESS, NOW - 60, NOW - 60))
+    recent.note("6", job(Status.IN_QUEUE, NOW - 60))
+    recent.note("7", job(Status.FAILED, NOW - 60, NOW - 60, NOW - 50))
+    recent.note("7", None)
+    found = recent.figures(NOW)
+    assert (found.ended, found.failed, found.cancelled) == (3, 1, 1)
+    assert list(found.waits) == [0, 2, 10]
+
+
+@pytest.mark.parametrize(("count", "half", "most"), [(0, None, None), (1, 1, 1), (20, 10, 19), (100, 50, 95)])
+def test_a_share_of_the_waits_is_that_long_at_most(count: int, half: float | None, most: float | None) -> None:
+    recent = RecentJobs()
+    for number in range(1, count + 1):
+        recent.note(str(number), job(Status.IN_PROGRESS, NOW - 200, NOW - 200 + number))
+    found = recent.figures(NOW)
+    assert (found.wait_seconds(0.5), found.wait_seconds(0.95)) == (half, most)
