@@ -21,8 +21,6 @@ VARIABLES = {
     "job": "",
     "asset": "",
 }
-# A gateway answers each of these; what it says of a made-up id is its own.
-ANSWERED = ['pm.test("is answered", () => pm.expect(pm.response.code).to.be.below(500));']
 Item = dict[str, Any]
 
 
@@ -72,7 +70,14 @@ def _item(method: str, path: str, told: Item) -> Item:
         request["body"] = {"mode": "file", "file": {"src": ""}}
     if told.get("security") == []:
         request["auth"] = {"type": "noauth"}
-    return {"name": told["summary"], "request": request, "event": [_test(ANSWERED)]}
+    return {"name": told["summary"], "request": request, "event": [_test([_answered(told["responses"])])]}
+
+
+def _answered(told: Item) -> str:
+    """Return a test that an answer is none of the gateway's own faults: what it says of a made-up id is not ours."""
+    others = [int(status) for status in told if status.isdecimal() and int(status) >= 500]
+    allowed = "".join(f" || pm.response.code === {status}" for status in others)
+    return f'pm.test("is answered", () => pm.expect(pm.response.code < 500{allowed}).to.be.true);'
 
 
 def _json_body(value: Any) -> Item:

@@ -6,6 +6,9 @@ from typing import Annotated
 
 import typer
 
+from api_gpu.cli.options import Invocation
+from servicekit import secret_files
+
 app = typer.Typer(help="Make and end the keys of tenants.", no_args_is_help=True)
 
 AdminKeyOption = Annotated[
@@ -19,8 +22,13 @@ KEPT_NOWHERE = "this is the only time that the key is shown; keep it"
 @app.callback()
 def options(context: typer.Context, admin_key: AdminKeyOption = None) -> None:
     """Take the key of the operator in place of that of jobs."""
-    if admin_key:
-        context.obj = replace(context.obj, key=admin_key)
+    context.obj = as_admin(context.obj, admin_key)
+
+
+def as_admin(target: Invocation, admin_key: str | None) -> Invocation:
+    """Return an invocation with the key of the operator, where there is one, in place of that of jobs."""
+    key = admin_key or secret_files.from_environment("ADMIN_API_KEY")
+    return replace(target, key=key) if key else target
 
 
 @app.command()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from api_gpu.cli.keys import AdminKeyOption
+from api_gpu.cli.keys import AdminKeyOption, as_admin
 
 if TYPE_CHECKING:
     from api_gpu.tenants import Tenant
@@ -23,8 +23,7 @@ DayOption = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"])]
 @app.callback()
 def options(context: typer.Context, admin_key: AdminKeyOption = None) -> None:
     """Take the key of the operator in place of that of jobs."""
-    if admin_key:
-        context.obj = replace(context.obj, key=admin_key)
+    context.obj = as_admin(context.obj, admin_key)
 
 
 @app.command("set")
@@ -133,7 +132,7 @@ def usage(
     """Print what was done by day, tenant and operation, the newest day first."""
     from api_gpu.cli.tables import print_csv, print_rows
 
-    target = replace(context.obj, key=admin_key) if admin_key else context.obj
+    target = as_admin(context.obj, admin_key)
     with target.client() as client:
         found = client.usage(_day(since), _day(until), tenant=tenant, operation=operation)
     rows = [list(asdict(line).values()) for line in found]

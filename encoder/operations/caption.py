@@ -81,30 +81,41 @@ def plan(request: video_pb2.CaptionRequest, context: PlanContext) -> Plan:
         return pieces(parts, why_whole or in_pieces)
     if source.is_outline and not context.plan_only:
         raise outline_too_small(source)
+    whole, made = _plan_whole(request, context, film, why_whole)
+    if is_sparse and made.is_whole and (parts := split()) is not None:
+        return pieces(parts, made.extent().whole_reason if made.extent else in_pieces)
+    return whole
+
+
+def _plan_whole(
+    request: video_pb2.CaptionRequest, context: PlanContext, film: CaptionedVideo, why_whole: str
+) -> tuple[Plan, caption_splice.SplicedRuns]:
+    """Return the plan of a video that is made here as a whole, by runs that copy what they can of it, and those."""
+    source, info, video = film.source, film.info, film.video
     video_input = filters.open_input(source.path.name, info)
     picture = filters.normalize_picture(video_input, info, video)
-    repeats = write_repeats(script, source, info, video, context.folder / MOMENTS)
+    repeats = write_repeats(film.script, source, info, video, context.folder / MOMENTS)
     picture = repeat_pictures(picture, repeats, MOMENTS)
     frames = filters.filtered_frames(film.draw(picture), video_input, video, info.audio)
     frames = replace(frames, last=repeats.last)
     audio = [video_input[str(stream.index)] for stream in info.audio]
     output = context.output(audio, {**tracks.keep(info.audio), **container(request)}, source, source)
-    whole = CaptionedFilm(source, info, video, script, film.draw, output, context.codec.make_run(frames, output))
+    whole = CaptionedFilm(source, info, video, film.script, film.draw, output, context.codec.make_run(frames, output))
     made = caption_splice.plan_runs(whole, context, why_whole or (REPEATED if repeats.count else ""))
-    if is_sparse and made.is_whole and (parts := split()) is not None:
-        return pieces(parts, made.extent().whole_reason if made.extent else in_pieces)
-    return Plan(
+    late = late_notes(repeats, CaptionOptions.of(request).field)
+    plan = Plan(
         runs=made.runs,
         field=source.field,
         codec=made.codec,
         duration_seconds=info.duration_seconds,
         frames_total=video.frames + repeats.count,
-        warnings=(*warnings, *gather([*_notes(source, info), *late_notes(repeats, CaptionOptions.of(request).field)])),
+        warnings=(*film.warnings, *gather([*_notes(source, info), *late])),
         streamable=is_streamable(request),
         size=frames.size,
         progress=made.progress,
         extent=made.extent,
     )
+    return plan, made
 
 
 def _refusal(request: video_pb2.CaptionRequest) -> str:

@@ -12,9 +12,8 @@ import pytest
 
 from gateway.rest.openapi.document import document
 from gateway.rest.routes import RouteTable
-from tests.interop.toolchain import SDK, run, sdk, workplace
+from tests.interop.toolchain import SDK, npm_ci, run, sdk, workplace
 from tests.support import media
-from tests.support.missing import need, without
 from tests.support.transcoding.echo import service
 from tools.pair import Pair, running
 
@@ -41,16 +40,8 @@ def documents(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 @pytest.fixture(scope="module")
 def linters() -> Path:
     """A folder with spectral and redocly, and their rules."""
-    need("node", "npm")
     folder = workplace("openapi")
-    done = subprocess.run(
-        ["npm", "ci", "--prefer-offline", "--ignore-scripts", "--no-audit", "--no-fund"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-    )
-    if done.returncode:
-        without(f"npm cannot install the linters: {done.stderr[-300:]}")
+    npm_ci(folder)
     return folder
 
 

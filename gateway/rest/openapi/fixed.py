@@ -34,7 +34,12 @@ ERROR: Schema = {
         "details": {
             "type": "array",
             "description": "Messages of google.rpc: ErrorInfo with a reason, BadRequest with the fields at fault.",
-            "items": {"type": "object", "required": ["@type"], "properties": {"@type": {"type": "string"}}},
+            "items": {
+                "type": "object",
+                "required": ["@type"],
+                "properties": {"@type": {"type": "string"}},
+                "additionalProperties": True,
+            },
         },
     },
 }

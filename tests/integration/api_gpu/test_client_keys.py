@@ -1,12 +1,14 @@
 """`api-gpu keys`: what an operator does with keys from the command line."""
 
+from pathlib import Path
+
 from tests.conftest import ADMIN_KEY
 from tests.integration.api_gpu.conftest import Run
 
 ADMIN = {"ADMIN_API_KEY": ADMIN_KEY}
 
 
-def test_keys_are_made_listed_rotated_and_revoked(run: Run) -> None:
+def test_keys_are_made_listed_rotated_and_revoked(run: Run, tmp_path: Path) -> None:
     made = run("keys", "create", "acme", "--name", "flows", "--scope", "read", "--days", "30", **ADMIN)
     assert made.returncode == 0, made.stderr
     text = made.stdout.strip()
@@ -15,6 +17,10 @@ def test_keys_are_made_listed_rotated_and_revoked(run: Run) -> None:
     rows = [row.split("\t") for row in run("keys", "list", "--tenant", "acme", **ADMIN).stdout.splitlines()]
     assert [row[:4] for row in rows if row[0] == key_id] == [[key_id, "acme", "flows", "read"]]
     assert run("jobs", X_API_KEY=text).returncode == 0
+    (tmp_path / "key").write_text(f"{text}\n")
+    (tmp_path / "admin").write_text(f"{ADMIN_KEY}\n")
+    assert run("jobs", X_API_KEY_FILE=str(tmp_path / "key")).returncode == 0
+    assert run("keys", "list", ADMIN_API_KEY_FILE=str(tmp_path / "admin")).returncode == 0
     other = run("keys", "rotate", key_id, **ADMIN).stdout.strip()
     assert run("jobs", X_API_KEY=text).returncode == 1
     assert run("keys", "revoke", key_id, **ADMIN).returncode == 0

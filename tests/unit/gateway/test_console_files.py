@@ -14,7 +14,7 @@ NAMED = re.compile(r"""(?:from|import|import\(|new URL\()\s*["'](\.{1,2}/[\w./-]
 FORBIDDEN = re.compile(
     r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|\.setAttribute\(\"style"
 )
-ELSEWHERE = re.compile(r"(?:https?:)?//(?!www\.w3\.org/)[a-z0-9-]+\.[a-z]", re.I)
+ELSEWHERE = re.compile(r"(?:https?:)?//(?!www\.w3\.org/|example\.com/)[a-z0-9-]+\.[a-z]", re.I)
 LONGEST_LINES = 400
 
 

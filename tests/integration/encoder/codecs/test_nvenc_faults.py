@@ -188,6 +188,12 @@ async def test_a_session_that_fails(
             reason = error.message
         assert reason.startswith("nvenc: the session failed: ")
         assert told in reason
+        (line,) = [
+            line
+            for line in encoder.lines
+            if line["event"] == "nvenc worker" and "nvenc" in str(line["message"]).lower()
+        ]
+        assert (line["task"], bool(line["request_id"])) == ("t", True)
         driver.clear()
         assert await made_by(client, inputs, tmp_path) == ("nvenc", CARD)
         await until(lambda: at_rest(encoder, driver))

@@ -109,7 +109,9 @@ def test_every_route_of_http_that_is_no_method_is_known():
         "/files/{id}/{filename:path}",
         "/openapi.json",
         "/openapi.json/",
+        *("/docs", "/docs/reasons", "/docs/{path:path}", "/llms.txt"),
         *("/uploads", "/uploads/", "/uploads/{id:path}"),
+        *("/console/{path:path}", "/"),
         "",
     ]
 
