@@ -68,7 +68,7 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
         wanted = job_filter(request)
         before = self.tokens.read(request.page_token, wanted)
         jobs, last = await self.jobs.page(wanted, request.page_size, before)
-        page = self.presenter.to(context).page(jobs, last, self._standing(context).add)
+        page = await self.presenter.to(context).page(jobs, last, self._standing(context).add)
         page.next_page_token = self.tokens.make(page.next_page_token, wanted)
         page.counts.update({status.value: count for status, count in self.jobs.counts(wanted.tenant).items()})
         return page

@@ -1,5 +1,6 @@
 """Jobs and assets of the domain as messages of the API, with links for the caller."""
 
+import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -131,7 +132,7 @@ class Presenter:
             complete=playing.is_over,
         )
 
-    def page(
+    async def page(
         self, jobs: Sequence[Job], next_token: str, add: Callable[[jobs_pb2.Job, Job], None] = lambda message, job: None
     ) -> jobs_pb2.ListJobsResponse:
         """Return a page of jobs, to each of which `add` adds; it ends early, after at least one, where a message would
@@ -139,6 +140,7 @@ class Presenter:
         page = jobs_pb2.ListJobsResponse(next_page_token=next_token)
         free_bytes = MAX_MESSAGE_BYTES - MARGIN_BYTES
         for job in jobs:
+            await asyncio.sleep(0)  # a thousand of long requests take seconds, in which others are served
             message = self.job(job, BRIEF)
             add(message, job)
             free_bytes -= message.ByteSize()

@@ -24,6 +24,8 @@ class Extent(NamedTuple):
     operation_bytes: int
 
 
+# How many times as long as what is told a request may be before its URLs are masked, which shortens it.
+LONGEST = 4
 WHOLE = Extent(1000, 256 * 1024)
 # Where many jobs are told of at once, or to others.
 BRIEF = Extent(10, 4 * 1024)
@@ -72,6 +74,8 @@ def _told(asked: AskedOperation) -> tuple[video_pb2.Operation | None, Sequence[j
         jobs_pb2.JobInput(field=path, name=names.input_name(source, filenames))
         for path, source in found[: asked.extent.inputs]
     )
+    if wanted.ByteSize() > LONGEST * asked.extent.operation_bytes:
+        return None, inputs, len(found)  # URLs are many in one so long, and masks take time
     operation.replace_inputs(message, lambda source: (masked(source),))
     return wanted if wanted.ByteSize() <= asked.extent.operation_bytes else None, inputs, len(found)
 
