@@ -8,7 +8,9 @@ from typing import Any
 import structlog
 
 # What the service says of a line itself.
-OWN = ("timestamp", "level", "logger", "exception")
+OWN = ("timestamp", "level", "logger", "exception", "event")
+# What would be no fact to structlog.
+TAKEN = ("self", "method_name", "exc_info", "stack_info", "_record", "_from_structlog")
 LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -36,11 +38,11 @@ async def _lines(stream: asyncio.StreamReader) -> AsyncIterator[bytes]:
 def _facts(text: str) -> tuple[str, dict[str, Any]]:
     try:
         said = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):  # of what is nested too deep
         said = None
     if not isinstance(said, dict) or "event" not in said:
         return "warning", {"message": text}
     level = said.get("level")
-    facts = {name: value for name, value in said.items() if name not in OWN and name != "event"}
+    facts = {name: value for name, value in said.items() if name not in OWN + TAKEN}
     trace = {"message": f"{said['event']}\n{said['exception']}"} if "exception" in said else {}
     return level if level in LEVELS else "warning", {**facts, "message": said["event"], **trace}

@@ -59,3 +59,15 @@ async def test_lines_of_children_keep_their_facts():
     assert found[0] == {"event": "child", "log_level": "error", "message": "a card failed", "task": "j.0"}
     assert [line["message"] for line in found[-2:]] == ["plain", "[1]"]
     assert {line["log_level"] for line in found[1:]} == {"warning"}
+
+
+async def test_no_line_of_a_child_ends_the_reading_of_its_lines():
+    stderr = asyncio.StreamReader()
+    stderr.feed_data(b"[" * 60_000 + b"\n")
+    for taken in ("self", "event", "method_name", "exc_info", "_record"):
+        stderr.feed_data(b'{"event": "odd", "level": "error", "%s": "x"}\n' % taken.encode())
+    stderr.feed_data(b"the last\n")
+    stderr.feed_eof()
+    with structlog.testing.capture_logs() as found:
+        await relay(SimpleNamespace(stderr=stderr, wait=ended), "child", structlog.get_logger("test"))
+    assert (len(found), found[-1]["message"]) == (7, "the last")
