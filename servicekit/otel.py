@@ -80,7 +80,12 @@ def _run(span: Span) -> Iterator[Note]:
 
 def exporting(service: str, version: str) -> OtelTracer:
     """Return a tracer whose spans are sent by OTLP, as the variables of OpenTelemetry say. Raises ConfigError."""
-    return OtelTracer(service, version, BatchSpanProcessor(_exporter()))
+    try:
+        return OtelTracer(service, version, BatchSpanProcessor(_exporter()))
+    except ConfigError:
+        raise
+    except Exception as error:  # its packages raise errors of several kinds for variables of theirs
+        raise ConfigError(f"OTEL_…: OpenTelemetry cannot be set up as its variables say: {error}") from error
 
 
 def _exporter() -> SpanExporter:

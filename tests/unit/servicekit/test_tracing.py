@@ -97,6 +97,14 @@ def test_a_protocol_that_there_is_not_is_named(monkeypatch):
         tracing.configure("gateway", "1")
 
 
+def test_a_variable_of_opentelemetry_that_cannot_be_used_is_told_in_words(monkeypatch):
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:1")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_COMPRESSION", "zip")
+    with pytest.raises(ConfigError, match=r'OTEL_….*: Invalid value "zip" for .*OTEL_EXPORTER_OTLP_COMPRESSION'):
+        tracing.configure("gateway", "1")
+
+
 def test_where_the_extra_is_missing_the_log_says_so(monkeypatch):
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:1")
     monkeypatch.setitem(sys.modules, "servicekit.otel", None)
