@@ -1,6 +1,8 @@
 """Secrets in files: NAME_FILE names a file that holds the secret NAME, as Docker and Kubernetes give secrets."""
 
+import errno
 import os
+import select
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -9,21 +11,42 @@ from servicekit.errors import ConfigError
 SUFFIX = "_FILE"
 # A bundle of TLS is the longest.
 MAX_BYTES = 256 * 1024
+# As long as that a pipe may say nothing.
+PIPE_SECONDS = 5.0
 
 
 def read(name: str, path: str) -> str:
     """Return the secret in the file that the setting `name` names, without line ends after it. Raises ConfigError."""
     try:
-        with Path(path).open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-        text = data.decode().rstrip("\r\n")
+        data = read_start(Path(path), MAX_BYTES + 1)
+        text = data.decode("utf-8-sig").rstrip("\r\n")
     except OSError as error:
         raise ConfigError(f"{name}={path}: the file cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{name}={path}: the file must hold text in UTF-8") from error
+    except ValueError as error:  # NUL
+        raise ConfigError(f"{name}={path!r}: that is no path") from error
     if not text.strip() or len(data) > MAX_BYTES:
         raise ConfigError(f"{name}={path}: the file must hold a secret of 1 to {MAX_BYTES} bytes")
     return text
+
+
+def read_start(path: Path, max_bytes: int) -> bytes:
+    """Return at most so many bytes of the start of a file, which may be a pipe. Raises OSError."""
+    if not path.is_fifo():
+        with path.open("rb") as file:
+            return file.read(max_bytes)
+    data = b""
+    # Else the start of a service would wait for ever for somebody to write.
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb", buffering=0) as pipe:
+        while len(data) < max_bytes:
+            if not select.select([pipe], [], [], PIPE_SECONDS)[0]:
+                raise TimeoutError(errno.ETIMEDOUT, f"a pipe that has said nothing for {PIPE_SECONDS:g} s")
+            part = pipe.read(max_bytes - len(data))
+            if not part:
+                break
+            data += part
+    return data
 
 
 def choose(name: str, values: Mapping[str, str], place: str) -> tuple[str, str] | None:

@@ -63,14 +63,13 @@ class SettingsFile:
         if not given and not path.is_file():
             return None
         try:
-            with path.open("rb") as file:
-                data = file.read(MAX_FILE_BYTES + 1)
+            data = secret_files.read_start(path, MAX_FILE_BYTES + 1)
             if len(data) > MAX_FILE_BYTES:
                 raise ConfigError(f"{path}: a settings file has {MAX_FILE_BYTES} bytes at most")
-            return cls(path, tomllib.loads(data.decode()))
+            return cls(path, tomllib.loads(data.decode("utf-8-sig")))
         except OSError as error:
             raise ConfigError(f"{FILE_SETTING}={path}: the file cannot be read ({error.strerror})") from error
-        except ValueError as error:  # of UTF-8 and of TOML, whose texts name the line
+        except (ValueError, RecursionError) as error:  # of UTF-8 and of TOML, whose texts name the line
             raise ConfigError(f"{path} is no TOML: {error}") from error
 
     def layers(self, tables: Sequence[str]) -> list[Layer]:

@@ -1,6 +1,7 @@
 """Settings from the environment, from a settings file beneath it, and secrets from files."""
 
 import json
+import os
 
 import pytest
 
@@ -47,6 +48,38 @@ def test_each_secret_can_stand_in_a_file(monkeypatch, folder, name, read):
 def test_a_url_with_a_password_can_stand_in_a_file(monkeypatch, folder):
     monkeypatch.setenv("NATS_URL_FILE", str(write(folder, "nats://user:pass@host:1\n", "url")))
     assert GatewaySettings.load().nats_url == "nats://user:pass@host:1"
+
+
+def test_a_byte_order_mark_is_no_part_of_a_file(monkeypatch, folder):
+    monkeypatch.setenv("LINK_SECRET_FILE", str(write(folder, f"\ufeff{SECRET}\r\n", "secret")))
+    write(folder, '\ufeffadmin_api_key = "another-of-16-characters"')
+    settings = GatewaySettings.load()
+    assert settings.link_secret.get_secret_value() == SECRET
+    assert settings.admin_api_key.get_secret_value() == "another-of-16-characters"
+
+
+def test_a_secret_can_come_through_a_pipe_but_not_be_waited_for_without_end(monkeypatch, folder):
+    monkeypatch.setattr(secret_files, "PIPE_SECONDS", 0.01)
+    os.mkfifo(pipe := folder / "pipe")
+    with pytest.raises(ConfigError, match=r"X_API_KEY_FILE=.*pipe that has said nothing"):
+        secret_files.read("X_API_KEY_FILE", str(pipe))
+    holder = os.open(pipe, os.O_RDWR)
+    os.write(holder, b"x" * 300)
+    with pytest.raises(ConfigError, match="said nothing"):
+        secret_files.read("X_API_KEY_FILE", str(pipe))
+    os.close(holder)
+    far, near = os.pipe()
+    os.write(near, b"from a pipe\n")
+    os.close(near)
+    assert secret_files.read("X_API_KEY_FILE", f"/dev/fd/{far}") == "from a pipe"
+    os.close(far)
+
+
+@pytest.mark.parametrize("text", ["x_api_key = " + "[" * 5000, 'link_secret_file = "a\\u0000b"'])
+def test_what_cannot_be_read_is_told_in_words(folder, text):
+    write(folder, text)
+    with pytest.raises(ConfigError, match=r"api-gpu.toml is no TOML|that is no path"):
+        GatewaySettings.load()
 
 
 def test_a_secret_in_two_places_is_refused(monkeypatch, folder):
