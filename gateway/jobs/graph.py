@@ -50,10 +50,14 @@ def request_of(wanted: video_pb2.Operation) -> bytes:
 
 
 def submitted(job: Job) -> video_pb2.Operation:
-    """Return the operation that a job was made of; of a graph its steps are put together again from its tasks."""
+    """Return the operation that a job was made of; of a graph its steps are put together again from its tasks. It is
+    none that is known where a step is of an operation that only a later version knows."""
     wanted = video_pb2.Operation.FromString(job.request)
     if operation.is_known(wanted) and is_graph(wanted):
-        _add_steps(operation.kind(wanted)[1], [task for task in job.tasks if task.planner is None])
+        tasks = [task for task in job.tasks if task.planner is None]
+        if not all(operation.is_known(video_pb2.Operation.FromString(task.operation)) for task in tasks):
+            return video_pb2.Operation()
+        _add_steps(operation.kind(wanted)[1], tasks)
     return wanted
 
 

@@ -1,5 +1,6 @@
 """What a job was asked for: told back whole, but for what is a secret."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -94,6 +95,13 @@ def test_a_chain_is_told_by_its_steps_and_made_anew_it_is_the_same():
     assert graph.tasks_of(again, 500) == graph.tasks_of(
         json_format.ParseDict({"chain": {"steps": STEPS, "keep": ["talk"]}}, Operation()), 500
     )
+
+
+def test_a_chain_with_a_step_of_a_later_version_is_told_without_what_it_was_asked_for():
+    found = job({"chain": {"steps": STEPS, "keep": ["talk"]}})
+    later = replace(found.tasks[2], operation=b"\xa2\x1f\x00")  # field 500, which there is not
+    request, inputs = told(replace(found, id="c" * 32, tasks=(*found.tasks[:2], later, *found.tasks[3:])))
+    assert (request, inputs) == ({}, [])
 
 
 def test_of_a_long_request_lists_tell_the_beginning():
