@@ -55,7 +55,11 @@ class LatestProgress:
 
     def of(self, job_id: str) -> dict[int, TaskProgress]:
         """Return what is known of a job's tasks."""
-        return {index: from_json(TaskProgress, data) for index, data in self._of_jobs.get(job_id, {}).items()}
+        found: dict[int, TaskProgress] = {}
+        for index, data in self._of_jobs.get(job_id, {}).items():
+            with contextlib.suppress(ValueError):  # a gateway of a later version tells of what there is not here
+                found[index] = from_json(TaskProgress, data)
+        return found
 
     def forget(self, job_id: str) -> None:
         """Forget a job, which has ended."""
