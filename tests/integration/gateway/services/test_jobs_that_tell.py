@@ -1,6 +1,7 @@
 """Jobs that tell of themselves, over HTTP: names, options, where they stand; results named after inputs; retries, and
 lists of files."""
 
+import asyncio
 import contextlib
 from dataclasses import dataclass
 
@@ -12,6 +13,8 @@ from tests.support.tenants import key_of
 from tests.support.until import until_async
 from tests.support.whole_gateway import Served, opened
 
+# Times of files go by steps of 4 ms or so: two within one have no order.
+STEP_SECONDS = 0.01
 ENDED = {"COMPLETED", "FAILED", "CANCELLED"}
 
 
@@ -34,6 +37,7 @@ class Door:
         return answer.json()
 
     async def upload(self, name, **more):
+        await asyncio.sleep(STEP_SECONDS)
         return (await self.ask("PUT", f"/assets/{name}", 200, content=b"bytes", **more))["name"]
 
     async def ended(self, job):
