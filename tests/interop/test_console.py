@@ -295,3 +295,14 @@ def test_what_is_said_of_places_and_times(browser: Browser, pair: Pair) -> None:
         del running["progress"]["secondsLeft"]
         said = watched.page.evaluate(say, [done, running, *waiting])
         assert said[2:] == ["next in line · waits for a free encoder", "number 2 · waits for a free encoder"]
+
+
+def test_addresses_lead_to_jobs_alone(browser: Browser, pair: Pair) -> None:
+    """A link that somebody sent has the console read no other address of the API, nor a file that they stored."""
+    with opened(browser, pair.key) as watched:
+        page, asked = watched.page, []
+        page.on("request", lambda request: asked.append(httpx.URL(request.url).path))
+        for odd in ("..%2Ffleet", "..", "x%2F..%2F..%2Ffiles%2Fid%2Fa.json%3Fsignature=1", "%", "a%20b"):
+            page.goto(address(pair, f"/jobs/{odd}"))
+            page.wait_for_url("**/#/jobs")
+        assert not [path for path in asked if path.startswith(("/job/", "/files/", "/fleet", "/webhooks"))]
