@@ -306,3 +306,48 @@ def test_addresses_lead_to_jobs_alone(browser: Browser, pair: Pair) -> None:
             page.goto(address(pair, f"/jobs/{odd}"))
             page.wait_for_url("**/#/jobs")
         assert not [path for path in asked if path.startswith(("/job/", "/files/", "/fleet", "/webhooks"))]
+
+
+OPEN_LONG = """async () => {
+    const { JobList } = await import("/console/jobs/store.js");
+    const list = new JobList();
+    await list.reset({ hidden: "frame", text: "" });
+    const before = [list.shown.map((job) => job.id), list.hiddenCount];
+    const now = Date.now;
+    try {
+        await list.refresh(new Set(["3"]));
+        const later = list.shown.map((job) => job.id);
+        Date.now = () => now() + 7 * 3600 * 1000;
+        await list.refresh(new Set([later[0]]));
+        return [...before, later, list.shown.map((job) => job.id)];
+    } finally {
+        Date.now = now;
+    }
+}"""
+
+
+def test_a_list_that_is_open_all_day_shows_what_there_is(browser: Browser, pair: Pair) -> None:
+    """Frames are not shown among jobs; what is gone is taken out, and after some hours the list begins anew."""
+    kinds = [("5", "frame", "IN_QUEUE"), ("4", "caption", "COMPLETED"), ("3", "caption", "IN_PROGRESS")]
+    jobs = [{"id": name, "operation": kind, "status": status} for name, kind, status in kinds]
+    pages = iter([jobs, jobs[:2], jobs[:1]])
+    gone = {"message": "There is no such job.", "code": 5}
+    with opened(browser, pair.key) as watched:
+        page = watched.page
+        page.goto(f"{pair.http_url}/docs/contents.html")
+        page.route("**/jobs?page_size*", lambda route: route.fulfill(json={"jobs": next(pages), "counts": {}}))
+        page.route("**/job/3", lambda route: route.fulfill(status=404, json=gone))
+        assert page.evaluate(OPEN_LONG) == [["4", "3"], 1, ["4"], []]
+        watched.forgive("404")
+
+
+def test_previews_are_shown_where_they_are_asked_for(browser: Browser, pair: Pair) -> None:
+    told = [{"id": str(at), "operation": kind, "status": "COMPLETED"} for at, kind in ((1, "caption"), (2, "frame"))]
+    with opened(browser, pair.key) as watched:
+        page = watched.page
+        page.route("**/jobs?*", lambda route: route.fulfill(json={"jobs": told, "counts": {"COMPLETED": 2}}))
+        page.goto(address(pair))
+        expect(page.get_by_text("1 job. That is all. Previews that are not shown: 1.")).to_be_visible()
+        expect(page.locator("job-row")).to_have_count(1)
+        page.get_by_label("Operation").select_option("All operations")
+        expect(page.locator("job-row")).to_have_count(2)
