@@ -351,3 +351,17 @@ def test_previews_are_shown_where_they_are_asked_for(browser: Browser, pair: Pai
         expect(page.locator("job-row")).to_have_count(1)
         page.get_by_label("Operation").select_option("All operations")
         expect(page.locator("job-row")).to_have_count(2)
+
+
+def test_a_failed_row_is_whole_on_a_narrow_screen(browser: Browser, pair: Pair) -> None:
+    message = "No subtitles can be read in this file, as it is a video. " * 3
+    error = {"message": message, "reason": "BAD_SUBTITLES"}
+    failed = {"id": "1", "operation": "caption", "status": "FAILED", "error": error, "metadata": {"episode": "12"}}
+    with opened(browser, pair.key, viewport=NARROW) as watched:
+        page = watched.page
+        page.route("**/jobs?*", lambda route: route.fulfill(json={"jobs": [failed], "counts": {"FAILED": 1}}))
+        page.goto(address(pair))
+        expect(page.get_by_text("No subtitles can be read")).to_be_visible()
+        whole = """row => Math.min(...[...row.querySelectorAll(".job-state > *, .job-actions > *")]
+            .map((part) => row.getBoundingClientRect().bottom - part.getBoundingClientRect().bottom))"""
+        assert page.locator("job-row").evaluate(whole) >= 4
