@@ -365,3 +365,29 @@ def test_a_failed_row_is_whole_on_a_narrow_screen(browser: Browser, pair: Pair) 
         whole = """row => Math.min(...[...row.querySelectorAll(".job-state > *, .job-actions > *")]
             .map((part) => row.getBoundingClientRect().bottom - part.getBoundingClientRect().bottom))"""
         assert page.locator("job-row").evaluate(whole) >= 4
+
+
+ASKING = """async () => {
+    const { Page } = await import("/console/page.js");
+    customElements.define("asking-page", class extends Page {});
+    const page = document.createElement("asking-page");
+    let [failed, fine] = [0, 0];
+    page.every(0.01, async () => {
+        failed += 1;
+        throw Object.assign(new Error("Too many calls."), { retrySeconds: 3600 });
+    });
+    await new Promise((resolve) => page.every(0.01, async () => (fine += 1) === 20 && resolve()));
+    page.disconnectedCallback();
+    const { Live } = await import("/console/detail/timeline.js");
+    const live = new Live();
+    for (let at = 1; at <= 300; at += 1) live.note({ queued: { place: at } }, {});
+    return [failed, live.seen.length, live.seen.at(-1).text];
+}"""
+
+
+def test_a_gateway_that_refuses_is_asked_when_it_says(browser: Browser, pair: Pair) -> None:
+    with opened(browser, pair.key) as watched:
+        watched.page.goto(address(pair))
+        failed, kept, last = watched.page.evaluate(ASKING)
+        assert failed == 1
+        assert (kept, last) == (100, "number 300")
