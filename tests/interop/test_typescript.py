@@ -28,7 +28,7 @@ MIB = 1024 * 1024
 CLIENT_SECONDS = 240
 README = (PACKAGES / "typescript" / "README.md").read_text()
 BLOCKS = re.findall(r"```ts\n(.*?)```", README, re.DOTALL)
-MADE = {"LICENSE", "README.md", "package.json"}
+MADE = {"LICENSE", "NOTICE", "README.md", "package.json"}
 # What a user of the package compiles with.
 USER = {
     "compilerOptions": {
