@@ -11,6 +11,7 @@ tenants, the fleet), usage and destinations are `Client`'s alone.
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
@@ -73,11 +74,19 @@ class AsyncConnection(Endpoint):
         """Return what `work` does on a thread, over a connection of its own, which ends with the caller's task."""
         connection = Connection(self.target, self.key, self.credentials, self.reconnect_seconds)
         connection.has_answered = self.has_answered
-        working = asyncio.create_task(asyncio.to_thread(work, Transfers(connection)))
+        has_begun = threading.Event()
+
+        def begin() -> T:
+            has_begun.set()
+            return work(Transfers(connection))
+
+        working = asyncio.create_task(asyncio.to_thread(begin))
         try:
             return await asyncio.shield(working)
         except asyncio.CancelledError:
             connection.close()
+            if not has_begun.is_set():  # no thread is free, and none may be for long
+                working.cancel()
             with suppress(Exception):  # whatever it is that a call on a closed connection ends with
                 await working
             raise

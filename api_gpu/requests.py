@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import UTC, datetime
@@ -37,12 +38,12 @@ def client_name(field: Any) -> str:
     return str(rules.name or field.name.removeprefix("url_"))
 
 
-def local_file(source: Source) -> Path | None:
-    """Return the local file that a source names; None for a URL, a data: URI or an asset."""
+def local_file(source: Source, folder: Path = Path()) -> Path | None:
+    """Return the local file that a source names, by its path in a folder; None for a URL, a data: URI or an asset."""
     if isinstance(source, Path):
         return source
     # The ids of assets are random: a file of that name means the folder "assets" here.
-    is_name = source.startswith((ASSETS, STEP)) and not Path(source).exists()
+    is_name = source.startswith((ASSETS, STEP)) and not os.path.exists(folder / source)
     if source.startswith(("http://", "https://", INLINE)) or is_name:
         return None
     return Path(source)
@@ -86,7 +87,7 @@ class RequestInput:
             setattr(self.message, self.field, name)
 
 
-def fill(message: Message, **values: Any) -> list[RequestInput]:
+def fill(message: Message, /, **values: Any) -> list[RequestInput]:
     """Set the fields of `message`, by their names in Python, but for inputs, which are returned; None is not given.
 
     A field of messages takes a dataclass or a mapping with the names of the message's fields, a repeated one an

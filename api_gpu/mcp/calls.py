@@ -10,20 +10,24 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from google.protobuf import json_format
+from google.protobuf.message import Message
 
 from api_gpu import Client, Clip, Event, Finished, Job, Progress, Queued
 from api_gpu.cli.as_json import plain
 from api_gpu.mcp.schemas import FETCH, OPERATIONS, WAIT
 from api_gpu.requests import RequestInput, fill, local_file
+from api_gpu.uploads import local_errors
 from apigpu.options import Status
 from apigpu.v1 import jobs_pb2, video_pb2
+from servicekit.echo import brief
 from servicekit.errors import InvalidArgument, NotFound, PermissionDenied, ServiceError
 
 # What has happened, of what in all (None: not known), in words.
 Report = Callable[[float, float | None, str], None]
+M = TypeVar("M", bound=Message)
 PAGE_JOBS = 50
 POLL_SECONDS = 1.0
 _OPTIONS = {name for known in jobs_pb2.JobOptions.DESCRIPTOR.fields for name in (known.name, known.json_name)}
@@ -38,23 +42,37 @@ class Files:
 
     def readable(self, source: str, path: str) -> Path | None:
         """Return the local file that a source names; None for any other. Raises ServiceError, which names `path`."""
-        file = local_file(source)
+        file = local_file(source, self.folder)
         if file is None:
             return None
-        found = (self.folder / file).resolve()
+        try:
+            found = (self.folder / file).resolve()
+            is_there = found.is_file()
+        except (OSError, RuntimeError, ValueError):  # links that lead in a circle, and names that no file can have
+            found, is_there = self.folder, False
         if not found.is_relative_to(self.folder.resolve()):
-            text = f"{path}: {source} is not in {self.folder}; only files in the folder of this server are uploaded."
-            raise PermissionDenied(text, reason="OUTSIDE_FOLDER", fields={path: "is outside the folder"})
-        if not found.is_file():
-            text = f"{path}: there is no file {source} in {self.folder}; give a file there, a URL or an asset."
+            text = f"{path}: {brief(source)} is not in {self.folder}; only files in the folder of this server are "
+            raise PermissionDenied(f"{text}uploaded.", reason="OUTSIDE_FOLDER", fields={path: "is outside the folder"})
+        if not is_there:
+            text = f"{path}: there is no file {brief(source)} in {self.folder}; give a file there, a URL or an asset."
             raise NotFound(text, reason="LOCAL_FILE", fields={path: "does not exist"})
         return found
 
     def new(self, name: str) -> Path:
-        """Return a path for a result that no file has yet."""
-        wanted = self.folder / Path(name).name
+        """Make an empty file, which a result is to replace, under a name that no file has yet, also while other calls
+        look for theirs; return its path. Raises FailedPrecondition."""
+        wanted = self.folder / (Path(name).name or "result")
         numbered = (wanted.with_stem(f"{wanted.stem}-{number}") for number in itertools.count(2))
-        return next(path for path in itertools.chain([wanted], numbered) if not path.exists())
+        with local_errors(wanted, "write"):
+            return next(path for path in itertools.chain([wanted], numbered) if _is_made(path))
+
+
+def _is_made(path: Path) -> bool:
+    try:
+        path.touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
 
 
 @dataclass
@@ -73,7 +91,8 @@ class ToolCall:
         """Return what the tool answers, for JSON. Raises ServiceError."""
         match name:
             case "get_job":
-                return _told(self._awaited(self.client.get(_id(arguments)), arguments.get(WAIT, 0)))
+                seconds = _seconds(arguments.get(WAIT, 0))
+                return _told(self._awaited(self.client.get(_id(arguments)), seconds))
             case "cancel_job":
                 self.client.cancel(_id(arguments))
                 return _told(self.client.get(_id(arguments)))
@@ -95,17 +114,20 @@ class ToolCall:
                 self.client.cancel(job_id)
 
     def _listed(self, arguments: Mapping[str, Any]) -> Iterable[Job]:
-        status, pairs = arguments.get("status"), arguments.get("metadata", [])
+        wanted = _parsed(arguments, jobs_pb2.ListJobsRequest())
+        if wanted.page_size < 0:
+            raise InvalidArgument.field("page_size", "must be 0 or more.")
         jobs = self.client.jobs(
-            Status(status) if status else None,
-            operation=arguments.get("operation", ""),
-            metadata=dict(pair.partition("=")[::2] for pair in pairs),
+            Status(jobs_pb2.Job.Status.Name(wanted.status)) if wanted.status else None,
+            operation=wanted.operation,
+            metadata=dict(pair.partition("=")[::2] for pair in wanted.metadata),
         )
-        return itertools.islice(jobs, arguments.get("page_size") or PAGE_JOBS)
+        return itertools.islice(jobs, wanted.page_size or PAGE_JOBS)
 
     def _operation(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
-        wait_seconds = arguments.pop(WAIT, None)
-        options = _options({key: arguments.pop(key) for key in [*arguments] if key in _OPTIONS})
+        wait_seconds = _seconds(arguments.pop(WAIT, None))
+        given = {key: arguments.pop(key) for key in [*arguments] if key in _OPTIONS}
+        options = _parsed(given, jobs_pb2.JobOptions())
         operation = video_pb2.Operation()
         message = getattr(operation, name)
         message.SetInParent()
@@ -168,8 +190,12 @@ class ToolCall:
         written = []
         for asset in _assets(job):
             target = self.files.new(self.client.asset(asset).filename)
-            self.report(1, 1, f"downloading {target.name}")
-            self.client.download(asset, target)
+            try:
+                self.report(1, 1, f"downloading {target.name}")
+                self.client.download(asset, target)
+            except BaseException:
+                target.unlink(missing_ok=True)
+                raise
             written.append(str(target))
         return {**_told(job), "files_written": written} if written else _told(job)
 
@@ -185,9 +211,16 @@ def _id(arguments: Mapping[str, Any]) -> str:
     return str(arguments["id"])
 
 
-def _options(given: dict[str, Any]) -> jobs_pb2.JobOptions:
+def _seconds(value: Any) -> float | None:
+    if value is None or (isinstance(value, int | float) and value >= 0):
+        return value
+    raise InvalidArgument.field(WAIT, "must be a number, 0 or more.")
+
+
+def _parsed(given: Mapping[str, Any], message: M) -> M:
+    """Return a message of the API with values of JSON. Raises InvalidArgument."""
     try:
-        return json_format.ParseDict(given, jobs_pb2.JobOptions())
+        return json_format.ParseDict(dict(given), message)
     except json_format.ParseError as error:
         raise InvalidArgument(str(error), reason="BAD_FIELD") from error
 

@@ -24,6 +24,8 @@ from servicekit.errors import ServiceError
 
 # Of the clock by which captions are drawn, finer than any frame.
 MICROSECONDS = 1_000_000
+# Begins the names of fields beside the operation, which may have fields of the same names.
+OWN = "."
 
 
 def plan(request: video_pb2.FrameRequest, context: PlanContext) -> Plan:
@@ -58,6 +60,8 @@ def _naming_fields(prefix: str) -> Iterator[None]:
 
 
 def _path(prefix: str, name: str) -> str:
+    if name.startswith(OWN):
+        return name.removeprefix(OWN)
     return name if name == pictures.AT or name.startswith(prefix) else prefix + name
 
 
@@ -134,8 +138,10 @@ def _plan_img2vid(request: video_pb2.FrameRequest, context: PlanContext) -> Plan
 
 
 def _fitted(size: tuple[int, int], width: int) -> tuple[int, int]:
-    """Return pixels across and down: those of the result, or as many across as are wanted in its shape."""
-    return (width, max(round(width * size[1] / size[0]), 1)) if width else size
+    """Return pixels across and down: those of the result, or as many across as are wanted in its shape. Raises
+    InvalidArgument."""
+    across, down = (width, max(round(width * size[1] / size[0]), 1)) if width else size
+    return pictures.check_size(across, down, f"{OWN}width")
 
 
 PLANS: Mapping[str, Callable[[video_pb2.FrameRequest, PlanContext], Plan]] = {

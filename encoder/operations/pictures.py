@@ -9,6 +9,7 @@ from encoder.ffmpeg import filters
 from encoder.ffmpeg.command import FfmpegRun, MakeWriter
 from encoder.media import packets
 from encoder.media.info import MediaInfo, Source, VideoStream
+from encoder.media.streams import MAX_PIXELS, MAX_SIDE
 from encoder.operations.plan import PlanContext
 from servicekit.errors import InvalidArgument
 
@@ -48,6 +49,14 @@ def check_within(at: float, seconds: float) -> None:
     if at >= seconds:
         text = f"{at:g} s is past the end; the video lasts {seconds:.3f} s."
         raise InvalidArgument.field(AT, text, reason="PAST_END")
+
+
+def check_size(across: int, down: int, field_name: str = "width") -> tuple[int, int]:
+    """Return the pixels of an image across and down. Raises InvalidArgument for too many, which names the field."""
+    if max(across, down) > MAX_SIDE or across * down > MAX_PIXELS:
+        text = f"the picture would have {across}×{down} pixels; {MAX_SIDE} a side and 100 megapixels are the most: "
+        raise InvalidArgument.field(field_name, f"{text}give a smaller width.")
+    return across, down
 
 
 def seek_exactly(seconds: float) -> Moment:

@@ -59,6 +59,7 @@ def plan(request: video_pb2.ThumbnailRequest, context: PlanContext) -> Plan:
     source = context.source("url_video")
     info, video = probe.probe_video(source)
     seconds = packets.end_seconds(source, info, video)
+    size = pictures.check_size(*_size(video, request.width))
     sheet = _plan_sheet(request.sprites, video, seconds) if request.HasField("sprites") else None
     runs: list[FfmpegRun | Callable[[], FfmpegRun]] = []
     if request.HasField("at_seconds"):
@@ -74,7 +75,7 @@ def plan(request: video_pb2.ThumbnailRequest, context: PlanContext) -> Plan:
         moment = moments[0] if len(moments) == 1 else _best_moment(moments, context.folder)
         given = pictures.open_at(moment, source, info)
         shown = pictures.begin_at(moment, filters.hd_picture(given, info, video), info)
-        return pictures.write(pictures.as_image(shown, video, *_size(video, request.width)), request.format, context)
+        return pictures.write(pictures.as_image(shown, video, *size), request.format, context)
 
     return Plan(
         runs=(*runs, picture_run),

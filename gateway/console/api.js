@@ -123,7 +123,8 @@ export async function* watch(path, { signal } = {}) {
       if (signal?.aborted) return;
       const isFinal = error instanceof ApiError && error.status >= 400 && error.status < 500 && error.status !== 429;
       if (isFinal) throw error;
-      await pause(RETRY_SECONDS[Math.min(failed, RETRY_SECONDS.length - 1)], signal);
+      const usual = RETRY_SECONDS[Math.min(failed, RETRY_SECONDS.length - 1)];
+      await pause(Math.max(usual, error.retrySeconds ?? 0), signal);
       if (signal?.aborted) return;
     }
   }

@@ -4,6 +4,9 @@ import { pause } from "./api.js";
 import { fill, h } from "./dom.js";
 import { problem } from "./ui.js";
 
+// The longest wait for a gateway that does not answer, where it does not say how long.
+const MOST_SECONDS = 30;
+
 export class Page extends HTMLElement {
   #gone = new AbortController();
   /** Values of the address: {id} of "/jobs/:id", and what stands behind "?". */
@@ -30,20 +33,24 @@ export class Page extends HTMLElement {
   /** Build the page. What it raises is shown in its place. */
   async show() {}
 
-  /** Call `work` now and every few seconds while the page is shown and its tab is seen; errors are told above it. */
+  /** Call `work` now and every few seconds while the page is shown and its tab is seen; errors are told above it,
+   * and it is called less often while there are any. */
   async every(seconds, work) {
+    let wait = seconds;
     while (!this.signal.aborted) {
       if (!document.hidden) {
         try {
           await work();
           this.#tell(null);
+          wait = seconds;
         } catch (error) {
           if (!this.signal.aborted) this.#tell(error);
+          wait = Math.max(Math.min(wait * 2, MOST_SECONDS), error.retrySeconds ?? 0);
         }
       }
       const turn = new AbortController();
       const ends = AbortSignal.any([this.signal, turn.signal]);
-      await Promise.race([pause(seconds, ends), seen(ends)]);
+      await Promise.race([pause(wait, ends), seen(ends)]);
       turn.abort();
     }
   }

@@ -5,6 +5,8 @@ import { pages } from "./pages.js";
 import { problem } from "./ui.js";
 
 const START = "/jobs";
+// What stands for ":id" becomes part of addresses of the API, where other signs would lead elsewhere.
+const NAME = /^[\w-]+$/;
 
 /** Return the address of a page as a link: "#/jobs". */
 export function href(path) {
@@ -40,8 +42,8 @@ function matched(pattern, parts) {
   const params = {};
   const fits = pattern.every((piece, at) => {
     if (!piece.startsWith(":")) return piece === parts[at];
-    params[piece.slice(1)] = decodeURIComponent(parts[at]);
-    return true;
+    params[piece.slice(1)] = parts[at];
+    return NAME.test(parts[at]);
   });
   return fits ? params : null;
 }

@@ -295,3 +295,99 @@ def test_what_is_said_of_places_and_times(browser: Browser, pair: Pair) -> None:
         del running["progress"]["secondsLeft"]
         said = watched.page.evaluate(say, [done, running, *waiting])
         assert said[2:] == ["next in line · waits for a free encoder", "number 2 · waits for a free encoder"]
+
+
+def test_addresses_lead_to_jobs_alone(browser: Browser, pair: Pair) -> None:
+    """A link that somebody sent has the console read no other address of the API, nor a file that they stored."""
+    with opened(browser, pair.key) as watched:
+        page, asked = watched.page, []
+        page.on("request", lambda request: asked.append(httpx.URL(request.url).path))
+        for odd in ("..%2Ffleet", "..", "x%2F..%2F..%2Ffiles%2Fid%2Fa.json%3Fsignature=1", "%", "a%20b"):
+            page.goto(address(pair, f"/jobs/{odd}"))
+            page.wait_for_url("**/#/jobs")
+        assert not [path for path in asked if path.startswith(("/job/", "/files/", "/fleet", "/webhooks"))]
+
+
+OPEN_LONG = """async () => {
+    const { JobList } = await import("/console/jobs/store.js");
+    const list = new JobList();
+    await list.reset({ hidden: "frame", text: "" });
+    const before = [list.shown.map((job) => job.id), list.hiddenCount];
+    const now = Date.now;
+    try {
+        await list.refresh(new Set(["3"]));
+        const later = list.shown.map((job) => job.id);
+        Date.now = () => now() + 7 * 3600 * 1000;
+        await list.refresh(new Set([later[0]]));
+        return [...before, later, list.shown.map((job) => job.id)];
+    } finally {
+        Date.now = now;
+    }
+}"""
+
+
+def test_a_list_that_is_open_all_day_shows_what_there_is(browser: Browser, pair: Pair) -> None:
+    """Frames are not shown among jobs; what is gone is taken out, and after some hours the list begins anew."""
+    kinds = [("5", "frame", "IN_QUEUE"), ("4", "caption", "COMPLETED"), ("3", "caption", "IN_PROGRESS")]
+    jobs = [{"id": name, "operation": kind, "status": status} for name, kind, status in kinds]
+    pages = iter([jobs, jobs[:2], jobs[:1]])
+    gone = {"message": "There is no such job.", "code": 5}
+    with opened(browser, pair.key) as watched:
+        page = watched.page
+        page.goto(f"{pair.http_url}/docs/contents.html")
+        page.route("**/jobs?page_size*", lambda route: route.fulfill(json={"jobs": next(pages), "counts": {}}))
+        page.route("**/job/3", lambda route: route.fulfill(status=404, json=gone))
+        assert page.evaluate(OPEN_LONG) == [["4", "3"], 1, ["4"], []]
+        watched.forgive("404")
+
+
+def test_previews_are_shown_where_they_are_asked_for(browser: Browser, pair: Pair) -> None:
+    told = [{"id": str(at), "operation": kind, "status": "COMPLETED"} for at, kind in ((1, "caption"), (2, "frame"))]
+    with opened(browser, pair.key) as watched:
+        page = watched.page
+        page.route("**/jobs?*", lambda route: route.fulfill(json={"jobs": told, "counts": {"COMPLETED": 2}}))
+        page.goto(address(pair))
+        expect(page.get_by_text("1 job. That is all. Previews that are not shown: 1.")).to_be_visible()
+        expect(page.locator("job-row")).to_have_count(1)
+        page.get_by_label("Operation").select_option("All operations")
+        expect(page.locator("job-row")).to_have_count(2)
+
+
+def test_a_failed_row_is_whole_on_a_narrow_screen(browser: Browser, pair: Pair) -> None:
+    message = "No subtitles can be read in this file, as it is a video. " * 3
+    error = {"message": message, "reason": "BAD_SUBTITLES"}
+    failed = {"id": "1", "operation": "caption", "status": "FAILED", "error": error, "metadata": {"episode": "12"}}
+    with opened(browser, pair.key, viewport=NARROW) as watched:
+        page = watched.page
+        page.route("**/jobs?*", lambda route: route.fulfill(json={"jobs": [failed], "counts": {"FAILED": 1}}))
+        page.goto(address(pair))
+        expect(page.get_by_text("No subtitles can be read")).to_be_visible()
+        whole = """row => Math.min(...[...row.querySelectorAll(".job-state > *, .job-actions > *")]
+            .map((part) => row.getBoundingClientRect().bottom - part.getBoundingClientRect().bottom))"""
+        assert page.locator("job-row").evaluate(whole) >= 4
+
+
+ASKING = """async () => {
+    const { Page } = await import("/console/page.js");
+    customElements.define("asking-page", class extends Page {});
+    const page = document.createElement("asking-page");
+    let [failed, fine] = [0, 0];
+    page.every(0.01, async () => {
+        failed += 1;
+        throw Object.assign(new Error("Too many calls."), { retrySeconds: 3600 });
+    });
+    await new Promise((resolve) => page.every(0.01, async () => (fine += 1) === 20 && resolve()));
+    page.disconnectedCallback();
+    const { Live } = await import("/console/detail/timeline.js");
+    const live = new Live();
+    for (let at = 1; at <= 300; at += 1) live.note({ queued: { place: at } }, {});
+    return [failed, live.seen.length, live.seen.at(-1).text];
+}"""
+
+
+def test_a_gateway_that_refuses_is_asked_when_it_says(browser: Browser, pair: Pair) -> None:
+    with opened(browser, pair.key) as watched:
+        watched.page.goto(address(pair))
+        failed, kept, last = watched.page.evaluate(ASKING)
+        assert failed == 1
+        assert (kept, last) == (100, "number 300")

@@ -139,3 +139,23 @@ def test_what_is_wrong_is_told_and_requests_are_copied(browser: Browser, pair: P
         expect(page.get_by_text("It would fail")).to_be_visible()
         watched.forgive("status of 4")
         watched.forgive("status of 5")
+
+
+def test_what_is_told_in_part_is_not_sent_again(browser: Browser, pair: Pair) -> None:
+    """The gateway keeps the secrets in links to itself: a job that is made anew from another must not use the mask."""
+    asked = {"caption": {"url_video": "https://example.invalid/a.mp4?***", "url_srt": "https://example.invalid/a.srt"}}
+    options = {"webhook_url": "https://example.invalid/hook?***", "output": {"headers": {"authorization": "***"}}}
+    told = {"id": "1", "operation": "caption", "request": {"operation": asked, "options": options}}
+    with opened(browser, pair.key, permissions=["clipboard-read", "clipboard-write"]) as watched:
+        page = watched.page
+        page.route("**/job/1", lambda route: route.fulfill(json=told))
+        page.goto(f"{pair.http_url}/#/new?from=1")
+        expect(page.get_by_text("Links and secrets that are told in part were left out.")).to_be_visible()
+        expect(page.get_by_text("a.mp4: only a part of this link is known.")).to_be_visible()
+        page.get_by_role("button", name="curl").click()
+        expect(page.get_by_text("Copied: curl")).to_be_visible()
+        copied = page.evaluate("navigator.clipboard.readText()")
+        assert "a.srt" in copied
+        assert "***" not in copied
+        page.get_by_role("button", name="Send").click()
+        expect(page.locator(".toast", has_text="only a part of this link is known")).to_be_visible()

@@ -196,3 +196,20 @@ def test_a_stopped_workflow_cancels_its_job(workflow, pair: Pair, tmp_path: Path
 
 def test_the_credential_is_tested_by_a_call(workflow) -> None:
     assert [run["status"] for run in workflow({"test": {}}, {"test": {"apiKey": "wrong"}})] == [200, 401]
+
+
+def test_only_secrets_of_the_gateway_sign(built: Path) -> None:
+    """Where none is filled in, nobody can sign."""
+    script = Path(__file__).parent / "n8n" / "signed.js"
+    done = subprocess.run(["node", script, built], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {
+        "own": True,
+        "old and new": True,
+        "another": False,
+        "empty": False,
+        "blank": False,
+        "prefix": False,
+        "short": False,
+        "stale": False,
+    }

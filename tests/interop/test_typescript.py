@@ -28,7 +28,7 @@ MIB = 1024 * 1024
 CLIENT_SECONDS = 240
 README = (PACKAGES / "typescript" / "README.md").read_text()
 BLOCKS = re.findall(r"```ts\n(.*?)```", README, re.DOTALL)
-MADE = {"LICENSE", "README.md", "package.json"}
+MADE = {"LICENSE", "NOTICE", "README.md", "package.json"}
 # What a user of the package compiles with.
 USER = {
     "compilerOptions": {
@@ -60,7 +60,7 @@ def user(built: Path) -> Path:
     run("tar", "xzf", tarball, "-C", own, "--strip-components=1", folder=folder)
     for number, block in enumerate(BLOCKS):
         (folder / f"block{number}.ts").write_text(block)
-    for example in [*(built / "examples").iterdir(), Path(__file__).parent / "typescript" / "upload.ts"]:
+    for example in [*(built / "examples").iterdir(), *(Path(__file__).parent / "typescript").iterdir()]:
         shutil.copy(example, folder)
     (folder / "package.json").write_text('{"type": "module"}')
     (folder / "tsconfig.json").write_text(json.dumps(USER))
@@ -122,6 +122,14 @@ def test_the_examples_of_the_page_run(user: Path, place: Path, number: int) -> N
         assert "NOT_FOUND ASSET_NOT_FOUND" in done.stdout
     if "SystemService" in BLOCKS[number]:
         assert done.stdout == "healthy\n"
+
+
+def test_a_wait_with_a_time_ends(user: Path, place: Path) -> None:
+    """Also where the job goes on, and tells of it."""
+    command = ["node", user / "patience.js", "still.png"]
+    environment = {name: value for name, value in os.environ.items() if name != "X_API_KEY"}
+    done = subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, timeout=CLIENT_SECONDS)
+    assert (done.stdout, done.stderr) == ("DEADLINE_EXCEEDED\n", "")
 
 
 @pytest.fixture(scope="module")

@@ -59,11 +59,11 @@ export async function* list(
 
 /** What happens to a job up to its end. A stream that breaks is opened again where it was. */
 export async function* watch(connection: Connection, id: string, call: CallOptions): AsyncGenerator<JobEvent> {
-  const [jobs, retries] = [connection.service(JobService), new Retries(connection)];
+  const [jobs, retries, limit] = [connection.service(JobService), new Retries(connection), limitOf(call)];
   let [lastEventId, events] = ['', 0];
   for (;;) {
     try {
-      for await (const message of jobs.watchJob({ id, lastEventId }, call)) {
+      for await (const message of jobs.watchJob({ id, lastEventId }, limit())) {
         retries.gotOn((events += 1));
         lastEventId = message.eventId || lastEventId;
         if (message.event.case === undefined) continue;
@@ -72,9 +72,18 @@ export async function* watch(connection: Connection, id: string, call: CallOptio
       }
       throw new ServiceError('UNAVAILABLE', `the watch of job ${id} ended before the job`, { reason: 'CUT_OFF' });
     } catch (error) {
-      if (!isPassing(error) || !(await retries.allow(call.signal))) throw error;
+      const isOver = limit().timeoutMs === 0;
+      if (isOver || !isPassing(error) || !(await retries.allow(call.signal))) throw error;
     }
   }
+}
+
+// The options of a call that is made anew: its time counts from the first one.
+function limitOf(call: CallOptions): () => CallOptions {
+  const { timeoutMs } = call;
+  if (timeoutMs === undefined) return () => call;
+  const end = performance.now() + timeoutMs;
+  return () => ({ ...call, timeoutMs: Math.max(end - performance.now(), 0) });
 }
 
 /** The completed job; throws the error that it failed with. */

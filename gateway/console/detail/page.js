@@ -1,6 +1,6 @@
 // One job: its result beside its input, what happened, what is wrong, and all that is known of it.
 
-import { get, mediaUrl, watch } from "../api.js";
+import { get, mediaUrl, pause, watch } from "../api.js";
 import { fill, h, icon } from "../dom.js";
 import { time, usd, when } from "../format.js";
 import { go, href } from "../router.js";
@@ -25,6 +25,7 @@ import "./compare.js";
 import { assetFacts, events, Live } from "./timeline.js";
 
 const WEBHOOK_SECONDS = 5;
+const ANEW_SECONDS = 3;
 
 export default class JobPage extends Page {
   #live = new Live();
@@ -71,6 +72,9 @@ export default class JobPage extends Page {
     this.job = await get(`/job/${this.job.id}`, { signal: this.signal });
     await this.#readHooks();
     this.#draw();
+    if (!isActive(this.job)) return;
+    await pause(ANEW_SECONDS, this.signal); // what lies between has ended the stream, not the job
+    if (!this.signal.aborted) await this.#follow();
   }
 
   #took(told) {

@@ -58,6 +58,9 @@ function deliveries(job) {
   }));
 }
 
+// A long queue, or a long batch, has news without end.
+const KEPT = 100;
+
 /** Note what a watch tells, where it is news: a new place, a new phase, a clip of a batch. */
 export class Live {
   #last = "";
@@ -68,6 +71,7 @@ export class Live {
     if (!told || told.title + told.text === this.#last) return;
     this.#last = told.title + told.text;
     this.seen.push({ at: new Date().toISOString(), ...told });
+    if (this.seen.length > KEPT) this.seen.shift();
   }
 
   #told(event, job) {

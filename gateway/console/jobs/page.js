@@ -18,6 +18,9 @@ const STREAMS = 2;
 const SEARCH_AFTER_MS = 200;
 // Further pages that a search reads by itself.
 const SEARCH_PAGES = 60;
+// What the page for new jobs makes by the dozen, and nobody looks for.
+const PREVIEW = "frame";
+const ALL = "all";
 const DAYS = [
   ["", "Any time"],
   ["1", "Last 24 hours"],
@@ -68,7 +71,8 @@ export default class JobsPage extends Page {
     const operation = h(
       "select",
       { "aria-label": "Operation", onchange: () => this.#change("operation", operation.value) },
-      h("option", { value: "" }, "All operations"),
+      h("option", { value: "" }, "All but previews"),
+      h("option", { value: ALL }, "All operations"),
       ...operations.map((name) => h("option", { value: name }, name)),
     );
     operation.value = this.query.get("operation") ?? "";
@@ -118,7 +122,9 @@ export default class JobsPage extends Page {
   #filter() {
     const days = Number(this.query.get("days"));
     const text = (this.query.get("q") ?? "").trim();
-    const filter = { status: this.query.get("status") ?? "", operation: this.query.get("operation") ?? "", text };
+    const chosen = this.query.get("operation") ?? "";
+    const operation = chosen === ALL ? "" : chosen;
+    const filter = { status: this.query.get("status") ?? "", operation, text, hidden: chosen ? "" : PREVIEW };
     if (days)
       filter.created_after = new Date(Math.floor(Date.now() / 60_000) * 60_000 - days * 86_400_000).toISOString();
     const pair = /^([\w.-]+)=(\S+)$/.exec(text);
@@ -147,7 +153,9 @@ export default class JobsPage extends Page {
 
   #searchSoon() {
     clearTimeout(this.typing);
-    this.typing = setTimeout(() => this.#change("q", this.search.value.trim()), SEARCH_AFTER_MS);
+    this.typing = setTimeout(() => {
+      if (!this.signal.aborted) this.#change("q", this.search.value.trim());
+    }, SEARCH_AFTER_MS);
   }
 
   async #changed(id, job) {
@@ -211,14 +219,15 @@ export default class JobsPage extends Page {
   }
 
   #drawEnd() {
-    const { shown, size, isComplete, filter } = list;
+    const { shown, size, isComplete, filter, hiddenCount } = list;
     const isNarrowed = Boolean(
       filter.text || filter.status || filter.operation || filter.created_after || filter.metadata,
     );
+    const previews = hiddenCount ? ` Previews that are not shown: ${count(hiddenCount)}.` : "";
     if (shown.length || !isComplete) {
       const searched = filter.text ? `${count(shown.length)} found in ${count(size)} jobs. ` : "";
       this.#end.textContent = isComplete
-        ? `${searched || `${count(size)} ${size === 1 ? "job" : "jobs"}. `}That is all.`
+        ? `${searched || `${count(shown.length)} ${shown.length === 1 ? "job" : "jobs"}. `}That is all.${previews}`
         : `${searched}Loading older jobs…`;
       return;
     }
@@ -227,7 +236,7 @@ export default class JobsPage extends Page {
       this.#end,
       isNarrowed
         ? empty("Nothing matches", "No job has all that you ask for here.", clear)
-        : empty("No jobs yet", "What you submit by the API, the command line or this page appears here at once."),
+        : empty("No jobs yet", `What you submit by the API, the command line or this page appears here at once.${previews}`),
     );
   }
 
@@ -252,10 +261,10 @@ export default class JobsPage extends Page {
 
   async #stream(id) {
     const stop = new AbortController();
-    this.signal.addEventListener("abort", () => stop.abort());
+    const signal = AbortSignal.any([this.signal, stop.signal]);
     this.#streams.set(id, stop);
     try {
-      for await (const event of watch(`/job/${id}/watch`, { signal: stop.signal })) {
+      for await (const event of watch(`/job/${id}/watch`, { signal })) {
         const job = list.job(id);
         if (event.finished) list.update(event.finished);
         else if (job && event.progress)
@@ -263,9 +272,9 @@ export default class JobsPage extends Page {
       }
     } catch {
       // The list tells it too, a little later.
-    } finally {
-      if (this.#streams.get(id) === stop) this.#streams.delete(id);
     }
+    await pause(QUIET_SECONDS, signal); // one that ends at once is not asked for as fast
+    if (this.#streams.get(id) === stop) this.#streams.delete(id);
   }
 }
 

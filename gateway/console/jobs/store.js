@@ -9,6 +9,8 @@ const HEAD = 30;
 const OTHERS = 6;
 // A list that is further behind than that many pages begins anew.
 const GAP_PAGES = 5;
+// Then a list begins anew, once its top is shown: links in it end, and jobs are not kept for ever.
+const AGE_MS = 6 * 3600 * 1000;
 
 export class JobList extends EventTarget {
   #known = new Map();
@@ -16,6 +18,7 @@ export class JobList extends EventTarget {
   #token = "";
   #loading = null;
   #turn = 0;
+  #begunAt = 0;
   filter = {};
   /** Jobs that are shown, the newest first. */
   shown = [];
@@ -38,7 +41,16 @@ export class JobList extends EventTarget {
     return this.#known.get(id);
   }
 
-  /** Begin anew with {status, operation, created_after, metadata, text}. */
+  /** Return how many jobs are known that are of the operation that is not shown. */
+  get hiddenCount() {
+    return this.all.filter((job) => this.#isHidden(job)).length;
+  }
+
+  #isHidden(job) {
+    return job.operation === this.filter.hidden;
+  }
+
+  /** Begin anew with {status, operation, created_after, metadata, text, hidden}; `hidden` is an operation. */
   async reset(filter, signal) {
     this.#turn += 1;
     this.#known.clear();
@@ -46,6 +58,7 @@ export class JobList extends EventTarget {
     this.#loading = null;
     Object.assign(this, { filter, shown: [], isComplete: false });
     this.#token = "";
+    this.#begunAt = Date.now();
     await this.more(signal);
   }
 
@@ -73,6 +86,8 @@ export class JobList extends EventTarget {
 
   /** Ask for what is new, and how those are that have not ended; `seen` are ids of the ones on the screen. */
   async refresh(seen, signal) {
+    const isOld = Date.now() - this.#begunAt > AGE_MS;
+    if (isOld && (!this.shown.length || seen.has(this.shown[0].id))) return this.reset(this.filter, signal);
     const turn = this.#turn;
     const fresh = [];
     let page = await this.#page(HEAD, "", signal);
@@ -88,7 +103,9 @@ export class JobList extends EventTarget {
     const others = this.all.filter((job) => isActive(job) && !told.has(job.id));
     others.sort((one, other) => seen.has(other.id) - seen.has(one.id));
     const answers = await Promise.all(others.slice(0, OTHERS).map((job) => this.#one(job, signal)));
-    if (turn === this.#turn) this.#take([...fresh, ...answers.filter(Boolean)]);
+    if (turn !== this.#turn) return;
+    this.#take([...fresh, ...answers.filter(Boolean)]);
+    if (answers.includes(null)) this.#arrange();
   }
 
   #isBehind(page) {
@@ -108,7 +125,7 @@ export class JobList extends EventTarget {
   }
 
   #page(size, token, signal) {
-    const { text, ...query } = this.filter;
+    const { text, hidden, ...query } = this.filter;
     return get("/jobs", { query: { ...query, page_size: size, page_token: token }, signal });
   }
 
@@ -121,17 +138,17 @@ export class JobList extends EventTarget {
     let isSame = !this.filter.text;
     for (const job of jobs) {
       const isWanted = !this.filter.status || job.status === this.filter.status;
-      isSame &&= isWanted && this.#places.has(job.id);
+      isSame &&= isWanted && (this.#places.has(job.id) || this.#isHidden(job));
       if (isWanted) this.#known.set(job.id, job);
       else this.#known.delete(job.id);
     }
     if (!isSame) return this.#arrange();
-    for (const job of jobs) this.shown[this.#places.get(job.id)] = job;
+    for (const job of jobs) if (this.#places.has(job.id)) this.shown[this.#places.get(job.id)] = job;
     return this.#tell();
   }
 
   #arrange() {
-    const found = this.all.filter((job) => matches(job, this.filter.text));
+    const found = this.all.filter((job) => !this.#isHidden(job) && matches(job, this.filter.text));
     // Ids sort by the time of submission.
     this.shown = found.sort((one, other) => (one.id < other.id ? 1 : one.id > other.id ? -1 : 0));
     this.#places = new Map(this.shown.map((job, at) => [job.id, at]));

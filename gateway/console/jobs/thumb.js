@@ -8,6 +8,8 @@ const KEPT = 400;
 // Connections of a browser to one host are few; pictures wait for each other.
 const AT_ONCE = 2;
 const WIDTH = 224;
+// A film that does not come leaves its turn to others.
+const SLOW_MS = 20_000;
 const made = new Map();
 const waiting = [];
 let working = 0;
@@ -16,6 +18,7 @@ let working = 0;
  * It is given up where the signal is aborted before its turn. */
 export async function thumbnail(job, signal) {
   const result = results(job).find((one) => /^(video|image)\//.test(one.type));
+  if (result?.type.startsWith("image/")) return mediaUrl(result.url);
   const key = result ? job.id : mainInput(job);
   if (!key) return null;
   if (!made.has(key)) {
@@ -98,6 +101,7 @@ function happened(video, name, begin) {
   return new Promise((resolve, reject) => {
     video.addEventListener(name, resolve, { once: true });
     video.addEventListener("error", () => reject(new Error("no video")), { once: true });
+    setTimeout(() => reject(new Error("too slow")), SLOW_MS);
     begin();
   });
 }

@@ -1,18 +1,20 @@
 // Files that were dropped or chosen: each is stored at the gateway at once, so that a frame of it can be rendered.
 
 import { upload } from "../api.js";
-import { kindOfFile } from "./schema.js";
+import { isMasked, kindOfFile } from "./schema.js";
+
+const AGAIN = "Remove it here, and add the whole link.";
 
 /** A file on its way to the gateway, or a URL. `source` is what a request says for it, "" until it is there. */
 export class Entry extends EventTarget {
   constructor({ file = null, source = "", name = "", kind = "" }) {
     super();
     this.file = file;
-    this.source = source;
+    this.source = isMasked(source) ? "" : source;
     this.name = name || nameOf(source);
     this.kind = kind || kindOfFile(this.name, file?.type);
     this.progress = source ? 1 : 0;
-    this.error = null;
+    this.error = isMasked(source) ? new Error(`${this.name}: only a part of this link is known. ${AGAIN}`) : null;
     /** What the browser itself can show of it; "" for what lies elsewhere. */
     this.local = file ? URL.createObjectURL(file) : "";
   }

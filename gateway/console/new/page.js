@@ -12,7 +12,7 @@ import { lengthOf, renderFrame, takePicture } from "./frames.js";
 import { Gallery } from "./gallery.js";
 import { dropZone, Inputs, rows, takeDrops } from "./inputs.js";
 import { quoteCard } from "./quote.js";
-import { loadSchemas, pruned } from "./schema.js";
+import { IN_PART, loadSchemas, pruned, unmasked } from "./schema.js";
 import { pointOver, placesOver, Stage } from "./stage.js";
 import { Timeline } from "./story.js";
 import { looksOf, previewOf } from "./previews.js";
@@ -65,6 +65,8 @@ export default class NewPage extends Page {
     this.#name = name;
     this.#isChosen = true;
     const { operation: asked = {}, options = {} } = job?.request ?? {};
+    if (!asked[name]) toast("This job's request is too long to be told; give its files and options anew.", { kind: "bad" });
+    if (IN_PART.test(JSON.stringify([asked, options]))) toast("Links and secrets that are told in part were left out.", { kind: "bad" });
     this.#adopt(name, { ...asked[name], ...options, ...(job?.metadata && { metadata: job.metadata }) });
   }
 
@@ -82,12 +84,12 @@ export default class NewPage extends Page {
           const rest = { ...one };
           delete rest[part.name];
           delete rest.id;
-          Object.assign(this.#timeline(name, field).optionsOf(entry), rest);
+          Object.assign(this.#timeline(name, field).optionsOf(entry), unmasked(rest));
         }
         this.#inputs.put(field, entry);
       }
     }
-    this.#values[name] = values;
+    this.#values[name] = unmasked(values);
   }
 
   #build() {

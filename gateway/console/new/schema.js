@@ -149,6 +149,24 @@ export function kindOfFile(name, type = "") {
   return ["image", "audio", "video"].includes(main) ? main : type.startsWith("text/") ? "subtitles" : "video";
 }
 
+// What the gateway tells in place of what may open something: the query of a URL, the value of a header.
+const MASK = "***";
+/** Finds such a text in JSON. */
+export const IN_PART = /["?]\*{3}"/;
+
+/** Return whether a text is told in part. */
+export function isMasked(text) {
+  return text === MASK || text.endsWith(`?${MASK}`);
+}
+
+/** Return a request that was told, without the texts in it that are told in part. */
+export function unmasked(value) {
+  if (typeof value === "string") return isMasked(value) ? "" : value;
+  if (Array.isArray(value)) return value.map(unmasked);
+  if (value === null || typeof value !== "object") return value;
+  return pruned(Object.fromEntries(Object.entries(value).map(([name, one]) => [name, unmasked(one)])));
+}
+
 /** Return a request without what is empty. */
 export function pruned(value) {
   if (Array.isArray(value)) return value.map(pruned).filter((one) => one !== undefined);

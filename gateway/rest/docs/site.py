@@ -51,8 +51,8 @@ href="{root}contents.html">All pages</a></nav>
 class Site(Mapping[str, JsonBody]):
     """The files below /docs, each made when it is first asked for."""
 
-    def __init__(self) -> None:
-        self._makers = {path: cache(make) for path, make in _makers()}
+    def __init__(self, known: dict[str, Guide]) -> None:
+        self._makers = {path: cache(make) for path, make in _makers(known)}
 
     def __getitem__(self, path: str) -> JsonBody:
         return self._makers[path]()
@@ -67,12 +67,11 @@ class Site(Mapping[str, JsonBody]):
         return len(self._makers)
 
 
-def _makers() -> Iterator[tuple[str, Callable[[], JsonBody]]]:
+def _makers(known: dict[str, Guide]) -> Iterator[tuple[str, Callable[[], JsonBody]]]:
     for name in (INDEX, "docs.css", "docs.js"):
         yield name, partial(_file, STATIC / name)
     for name in ("swagger-ui.css", "swagger-ui-bundle.js"):
         yield name, partial(_file, Path(str(swagger_ui_path)) / name)
-    known = guides.read()
     for place, guide in known.items():
         yield f"{place}.md", partial(_body, guide.text)
         yield f"{place}.html", partial(_page, guide)
@@ -100,8 +99,8 @@ def _contents(known: dict[str, Guide]) -> JsonBody:
 class Docs:
     """ASGI application of "/docs" and, with the parameter `path`, of what lies below it."""
 
-    def __init__(self) -> None:
-        self._site = Site()
+    def __init__(self, known: dict[str, Guide]) -> None:
+        self._site = Site(known)
         self._pages = Pages(self._site, POLICY)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -131,8 +130,11 @@ class Llms:
     Source: llmstxt.org.
     """
 
-    def __init__(self, document: Mapping[str, Any], base_url: Callable[[Scope, Headers], str]) -> None:
+    def __init__(
+        self, document: Mapping[str, Any], known: dict[str, Guide], base_url: Callable[[Scope, Headers], str]
+    ) -> None:
         self._document = document
+        self._known = known
         self._base_url = base_url
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -140,7 +142,7 @@ class Llms:
         if scope["method"] not in ("GET", "HEAD"):
             raise MethodNotAllowed(scope["method"], scope["path"], ["GET"])
         headers = Headers(scope=scope)
-        text = index(self._document, guides.read(), self._base_url(scope, headers))
+        text = index(self._document, self._known, self._base_url(scope, headers))
         await send_json(JsonBody(text.encode()), headers, send, is_tagged=True, media_type=TEXT)
 
 
@@ -180,10 +182,11 @@ def index(document: Mapping[str, Any], known: dict[str, Guide], base: str) -> st
 
 def routes(document: Mapping[str, Any], base_url: Callable[[Scope, Headers], str]) -> list[Route]:
     """Return the routes of the documentation; the document is that of /openapi.json."""
-    docs = Docs()
+    known = guides.read()  # once: every request that read them would hold up the others
+    docs = Docs(known)
     return [
         Route("/docs", docs),
         Route("/docs/reasons", Redirect(REASONS)),
         Route("/docs/{path:path}", docs),
-        Route("/llms.txt", Llms(document, base_url)),
+        Route("/llms.txt", Llms(document, known, base_url)),
     ]

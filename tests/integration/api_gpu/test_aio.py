@@ -3,17 +3,20 @@
 import asyncio
 import os
 import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from api_gpu import AsyncClient, Client, Finished, Progress, Scene, Status, WaitTimeout
 from api_gpu.aio import AsyncConnection
+from api_gpu.assets import Transfers
 from api_gpu.connection import credentials
 from servicekit.errors import FailedPrecondition, InvalidArgument, NotFound, Unavailable
 from tests.support.command_line import OWN, stored
 from tests.support.paths import ROOT
-from tests.support.until import until_async
+from tests.support.until import until_async, within
 from tools.media_check import footage
 from tools.pair import Pair
 from tools.samples import Samples
@@ -92,6 +95,23 @@ async def test_a_task_that_is_cancelled_ends_its_upload(pair: Pair, tmp_path: Pa
         with pytest.raises(asyncio.CancelledError):
             await uploading
     assert stored(pair) == before
+
+
+async def test_a_transfer_that_waits_for_a_thread_ends_at_once() -> None:
+    connection, free = AsyncConnection("localhost:1", "", credentials(None, None, None)), threading.Event()
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+    busy, begun = asyncio.create_task(asyncio.to_thread(free.wait)), list[Transfers]()
+    try:
+        waiting = asyncio.create_task(connection.transfer(begun.append))
+        await asyncio.sleep(0.05)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await within(waiting)
+    finally:
+        free.set()
+        await busy
+    await asyncio.to_thread(lambda: None)
+    assert not begun
 
 
 async def test_what_may_be_sent_again_is_until_the_gateway_answers() -> None:

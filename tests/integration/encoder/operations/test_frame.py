@@ -130,3 +130,14 @@ async def test_errors_name_fields_by_their_paths(client: Client, clip: Path, cue
             await rendered(client, given, **wanted)
         assert (caught.value.details() or "").startswith(text)
         assert list(from_rpc(caught.value).fields) == [text.partition(":")[0]]
+
+
+async def test_a_picture_that_would_be_too_large_is_refused(client: Client, cues: Path, tmp_path: Path) -> None:
+    tall = media.video(tmp_path / "tall.mp4", 2, "16x1024", 5, False)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await captioned(client, tall, cues, at_seconds=0.0, width=800)
+    assert (caught.value.details() or "").startswith("width: the picture would have 800×51200 pixels; 16384 a side")
+    thumbnail = video_pb2.Operation(thumbnail=video_pb2.ThumbnailRequest(url_video="v", width=800))
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await client.encode(thumbnail, {"url_video": tall})
+    assert list(from_rpc(caught.value).fields) == ["width"]

@@ -54,6 +54,11 @@ async def test_the_reasons_are_one_page(http):
     assert "<table>" in answer.text
 
 
+async def test_the_index_for_language_models_reads_no_files(http, monkeypatch):
+    monkeypatch.setattr(guides, "folder", lambda: pytest.fail("files were read while others wait"))
+    assert (await http.get("/llms.txt")).status_code == 200
+
+
 async def test_a_page_is_there_as_it_is_written(http):
     answer = await http.get("/docs/guides/webhooks.md")
     assert answer.headers["content-type"] == "text/markdown; charset=utf-8"
