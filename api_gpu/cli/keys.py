@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from api_gpu.cli.options import Invocation
-from servicekit import secret_files
 
 app = typer.Typer(help="Make and end the keys of tenants.", no_args_is_help=True)
 
@@ -27,6 +26,8 @@ def options(context: typer.Context, admin_key: AdminKeyOption = None) -> None:
 
 def as_admin(target: Invocation, admin_key: str | None) -> Invocation:
     """Return an invocation with the key of the operator, where there is one, in place of that of jobs."""
+    from servicekit import secret_files
+
     key = admin_key or secret_files.from_environment("ADMIN_API_KEY")
     return replace(target, key=key) if key else target
 

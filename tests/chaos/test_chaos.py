@@ -87,7 +87,7 @@ def assert_each_was_told(receiver, found):
 
 
 def assert_nothing_is_left(services, store, assets, found):
-    named = {name for job in found.values() for name in assets_in(job.get("output"))} | set(assets.values())
+    named = {name for job in found.values() for name in assets_in(job)} | set(assets.values())  # texts given are inputs
     until_sync(lambda: services.work_folders == [], 60)
     with contextlib.suppress(TimeoutError):
         until_sync(lambda: stored(store) == named, 60)

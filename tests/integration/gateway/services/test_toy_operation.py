@@ -87,10 +87,10 @@ def test_an_operation_that_only_the_protos_know_is_served(generated: Path, tmp_p
     assert (status, answer["message"]) == (200, "Mosaic made")
     assert inputs == [["url_videos[0]", "url_videos[2]", "tiles[2].url"], ["url_videos[1]", "tiles[0].url"]]
     assert [(file["name"], file["contentType"]) for file in answer["files"]] == [
-        ("mosaic.json", "application/json"),
+        ("v-mosaic.json", "application/json"),
         ("notes.txt", "text/plain"),
     ]
-    assert [file["name"] for file in job["output"]["files"]] == ["mosaic.json", "notes.txt"]
+    assert [file["name"] for file in job["output"]["files"]] == ["v-mosaic.json", "notes.txt"]
     assert job["output"]["asset"] == job["output"]["files"][0]["asset"]
     assert "video_url" not in job["output"]
     assert contents == ["first result", "second result"]
