@@ -4,17 +4,18 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from packaging.utils import canonicalize_name
 
+from tests.integration.deploy.dockerfile import stages
 from tests.support.missing import need
 from tests.support.paths import ROOT
 from tests.support.systems import LINUX_ARM, entries, required
 
 pytestmark = pytest.mark.interop
 
-CONTEXT = ("pyproject.toml", "README.md", "LICENSE", "NOTICE", "servicekit", "gateway", "encoder", "api_gpu", "gen")
 MACHINE_OF_ELF = slice(18, 20)
 AARCH64 = (183).to_bytes(2, "little")
 TIMEOUT_SECONDS = 600
@@ -28,9 +29,10 @@ def environment(tmp_path_factory):
     source, made, builder = folder / "src", folder / "api-gpu", folder / "builder"
     source.mkdir()
     subprocess.run([sys.executable, "-m", "venv", builder], check=True)
-    for name in CONTEXT:
-        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copyfile
-        copy(ROOT / name, source / name)
+    for names in (names for stage in stages(ROOT / "deploy" / "gateway.Dockerfile") for names, _ in stage.copied):
+        for name in names:
+            copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copyfile
+            copy(ROOT / name, source / Path(name).name)
     settings = {"TARGETARCH": "arm64", "PACKAGES": str(folder / "packages"), "ENVIRONMENT": str(made)}
     settings["PATH"] = f"{builder / 'bin'}:{os.environ['PATH']}"
     for words in (["fetch", ROOT / "requirements.lock"], ["install", "gateway"]):
