@@ -15,13 +15,20 @@ from tests.support import media
 from tests.support.browser import Watched, axe, chromium, opened
 from tests.support.missing import need
 from tests.support.until import until_sync
-from tools.pair import Pair
+from tools.pair import Pair, running
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(600)]
 
 BAD_NAME = "<img src=x onerror=alert(1)>.mp4"
 NARROW = {"width": 390, "height": 800}
 MANY = 10_000
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    """A pair whose jobs are those of these tests: of a picture that is gone the browser itself complains."""
+    with running(tmp_path_factory.mktemp("pair"), FETCH_ALLOW_CIDRS="127.0.0.0/8,::1/128") as started:
+        yield started
 
 
 @pytest.fixture(scope="module")
