@@ -75,7 +75,7 @@ def test_no_answer_breaks_the_document(pair, tmp_path):
     done = f"{pair.http_url}/jobs?status=COMPLETED&page_size=1000"
     ended = httpx.get(done, headers={"X-API-Key": pair.key}).json()
     done_ones = {job["operation"] for job in ended["jobs"]}
-    assert done_ones == {"caption", "addaudio", "img2vid", "concat", "thumbnail", "story"}
+    assert done_ones >= {"caption", "addaudio", "img2vid", "concat", "thumbnail", "story"}
 
 
 def add_examples(schema, pair, folder):
