@@ -57,9 +57,10 @@ class AssetPlace(NamedTuple):
 
 @dataclass(eq=False)
 class AssetLister:
-    """Lists the files of a store. Errors: Unavailable."""
+    """Lists the files of a store; a page reads `max_read` records at most. Errors: Unavailable."""
 
     store: AssetStore
+    max_read: int = MAX_READ
     _known: OrderedDict[str, StoredAsset] = field(default_factory=OrderedDict, init=False)
     _names: Sequence[AssetPlace] = field(default=(), init=False)
     _named_at: float = field(default=float("-inf"), init=False)
@@ -73,15 +74,15 @@ class AssetLister:
         places = await self._places(is_first=before is None)
         rest = [place for place in places if before is None or place < before]
         found: list[StoredAsset] = []
-        for start in range(0, min(len(rest), MAX_READ), READS_AT_ONCE):
-            group = rest[start : min(start + READS_AT_ONCE, MAX_READ)]
+        for start in range(0, min(len(rest), self.max_read), READS_AT_ONCE):
+            group = rest[start : min(start + READS_AT_ONCE, self.max_read)]
             assets = await asyncio.gather(*(self._read(place.asset_id) for place in group))
             for place, asset in zip(group, assets, strict=True):
                 if asset is not None and wanted.has(asset):
                     found.append(asset)
                 if len(found) == size:
                     return found, place if place != rest[-1] else None
-        return found, rest[MAX_READ - 1] if len(rest) > MAX_READ else None
+        return found, rest[self.max_read - 1] if len(rest) > self.max_read else None
 
     async def _places(self, *, is_first: bool) -> Sequence[AssetPlace]:
         """Return all files, the newest first: for a first page as they are now."""

@@ -42,6 +42,7 @@ class LatestProgress:
     """The latest progress of tasks, as it came; of too many jobs those are forgotten that have told nothing for
     longest."""
 
+    max_jobs: int = MAX_JOBS
     _of_jobs: dict[str, dict[int, bytes]] = field(default_factory=dict, init=False)
 
     def note(self, task: TaskRef, data: bytes) -> None:
@@ -50,7 +51,7 @@ class LatestProgress:
         self._of_jobs[task.job_id] = found
         if task.index in found or len(found) < MAX_TASKS:
             found[task.index] = data
-        if len(self._of_jobs) > MAX_JOBS:
+        if len(self._of_jobs) > self.max_jobs:
             del self._of_jobs[next(iter(self._of_jobs))]
 
     def of(self, job_id: str) -> dict[int, TaskProgress]:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from gateway.assets.listing import AssetFilter, AssetLister
 from gateway.assets.store import AssetStore
 from servicekit.chunks import CHUNK_BYTES
 from servicekit.config import ConfigError
@@ -261,3 +262,14 @@ async def test_the_record_is_the_interface_of_later_versions(store, folder):
 def test_a_location_that_cannot_be_used_stops_the_start(location):
     with pytest.raises(ConfigError, match=location):
         AssetStore(location, retention_seconds=1, max_bytes=1)
+
+
+async def test_a_page_reads_so_many_records_and_the_next_one_goes_on(store):
+    wanted = await put(store, b"picture", "a.png")
+    for number in range(5):
+        await put(store, b"film", f"{number}.mp4")
+    lister, pages, place = AssetLister(store, max_read=4), [], None
+    while not pages or place is not None:
+        page, place = await lister.page(AssetFilter(content_type="image"), 3, place)
+        pages.append([asset.id for asset in page])
+    assert sorted(pages) == [[], [wanted.id]]

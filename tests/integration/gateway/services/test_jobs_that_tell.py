@@ -6,7 +6,6 @@ import contextlib
 from dataclasses import dataclass
 
 import httpx
-import pytest
 
 from servicekit.errors import InvalidArgument
 from tests.support.tenants import key_of
@@ -130,16 +129,3 @@ async def test_files_are_listed_the_newest_first_by_pages_kinds_and_tenants(tmp_
         await found.get("/assets?pageSize=1001", 400)
         await found.http.delete(f"/{names[3]}", headers={"x-api-key": "key"})
         assert [one["name"] for one in (await found.get("/assets"))["assets"]] == names[2::-1]
-
-
-@pytest.mark.parametrize("most", [4])
-async def test_a_page_reads_so_many_records_and_the_next_one_goes_on(tmp_path, most, monkeypatch):
-    monkeypatch.setattr("gateway.assets.listing.MAX_READ", most)
-    async with door(tmp_path) as found:
-        (wanted,) = [await found.upload("a.png")]
-        for number in range(5):
-            await found.upload(f"{number}.mp4")
-        page = await found.get("/assets?contentType=image")
-        assert (page["assets"], bool(page["nextPageToken"])) == ([], True)
-        page = await found.get(f"/assets?contentType=image&pageToken={page['nextPageToken']}")
-        assert ([one["name"] for one in page["assets"]], page["nextPageToken"]) == ([wanted], "")

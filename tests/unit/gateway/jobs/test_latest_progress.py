@@ -1,6 +1,5 @@
 """The latest progress of running tasks, as gateways tell each other of it."""
 
-from gateway.jobs import progress
 from gateway.jobs.progress import LatestProgress, Phase, TaskProgress
 from gateway.jobs.queue import TaskRef
 from servicekit.codec import to_json
@@ -18,9 +17,8 @@ def test_progress_that_only_a_later_version_knows_is_left_out():
     assert latest.of("job") == {}
 
 
-def test_of_too_many_jobs_those_are_forgotten_that_told_nothing_for_longest(monkeypatch):
-    monkeypatch.setattr(progress, "MAX_JOBS", 2)
-    latest = LatestProgress()
+def test_of_too_many_jobs_those_are_forgotten_that_told_nothing_for_longest():
+    latest = LatestProgress(max_jobs=2)
     for job_id in ("a", "b", "a", "c"):
         latest.note(TaskRef(job_id, 0), to_json(ENCODING))
     assert [bool(latest.of(job_id)) for job_id in ("a", "b", "c")] == [True, False, True]
