@@ -71,14 +71,12 @@ class Settings(BaseSettings):
         try:
             return cls(**values)
         except ValidationError as error:
-            prefix = cls.model_config.get("env_prefix", "")
-            raise ConfigError("; ".join(_describe(item, prefix) for item in error.errors())) from error
+            raise ConfigError("; ".join(cls._describe(item) for item in error.errors())) from error
 
     @classmethod
     def variables(cls) -> dict[str, FieldInfo]:
         """Return the environment variables that are read, with their fields."""
-        prefix = cls.model_config.get("env_prefix", "")
-        return {f"{prefix}{name}".upper(): field for name, field in cls.model_fields.items()}
+        return {cls._variable(name): field for name, field in cls.model_fields.items()}
 
     @classmethod
     def given(cls) -> dict[str, GivenValue]:
@@ -112,8 +110,7 @@ class Settings(BaseSettings):
 
     def values_by_variable(self) -> dict[str, Any]:
         """Return the values by the names of variables."""
-        prefix = self.model_config.get("env_prefix", "")
-        return {f"{prefix}{name}".upper(): getattr(self, name) for name in type(self).model_fields}
+        return {self._variable(name): getattr(self, name) for name in type(self).model_fields}
 
     @classmethod
     def settings_customise_sources(
@@ -125,6 +122,23 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, GivenSettings(settings_cls)
+
+    @classmethod
+    def _variable(cls, name: str) -> str:
+        return f"{cls.model_config.get('env_prefix', '')}{name}".upper()
+
+    @classmethod
+    def _describe(cls, error: Any) -> str:
+        """Return in words what is wrong with a setting, without secrets."""
+        places = [str(part) for part in error["loc"]]
+        name = cls._variable(".".join(places)) or "settings"
+        if error["type"] == "missing":
+            return f"{name} is not set and has no default"
+        fields = {each: field for known, field in cls.variables().items() for each in _aliases(known, field)}
+        field = fields.get(cls._variable(places[0])) if places else None
+        is_hidden = field is None or _is_all_secret(field)
+        shown = "(hidden)" if is_hidden else _CREDENTIALS.sub(f"{MASK}@", repr(error["input"]))
+        return f"{name}={shown}: {error['msg']}"
 
     @classmethod
     def _names(cls) -> Iterator[str]:
@@ -148,9 +162,9 @@ class GivenSettings(PydanticBaseSettingsSource):
 
     def __call__(self) -> dict[str, Any]:
         cls: type[Settings] = self.settings_cls  # type: ignore[assignment]
-        given, prefix = cls.given(), cls.model_config.get("env_prefix", "")
-        variables = {f"{prefix}{name}".upper(): (name, field) for name, field in cls.model_fields.items()}
-        return {_key(*variables[name]): value.text for name, value in given.items() if name in variables}
+        given = cls.given()
+        named = ((cls._variable(name), name, field) for name, field in cls.model_fields.items())
+        return {_key(name, field): given[variable].text for variable, name, field in named if variable in given}
 
 
 def is_secret(field: FieldInfo) -> bool:
@@ -181,12 +195,3 @@ def _shown(value: Any, field: FieldInfo) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return "" if value is None else _CREDENTIALS.sub(f"{MASK}@", str(value))
-
-
-def _describe(error: Any, prefix: str) -> str:
-    name = prefix + ".".join(str(part) for part in error["loc"]).upper() or "settings"
-    if error["type"] == "missing":
-        return f"{name} is not set and has no default"
-    is_hidden = any(word in name for word in ("KEY", "TOKEN", "SECRET", "BUNDLE"))
-    shown = "(hidden)" if is_hidden else _CREDENTIALS.sub(f"{MASK}@", repr(error["input"]))
-    return f"{name}={shown}: {error['msg']}"
