@@ -81,7 +81,10 @@ class RunpodEncoder:
             if not ticket.run_id:
                 ticket = await self._submit(job.id, ticket, payload)
             asked = self.find_results, self.is_starting, self.shortage
-            return await RunpodRun(job, ticket, self.client, events, self.timeouts, *asked).poll_until_done()
+            outcome = await RunpodRun(job, ticket, self.client, events, self.timeouts, *asked).poll_until_done()
+            if outcome.summary.further and (noted := await self.tickets.get(job.id)) is not None:
+                job.versions.update(noted.versions)
+            return outcome
         except (asyncio.CancelledError, Cancelled):
             if not events.is_shutting_down:
                 await run_to_completion(self._close(job.id, ticket))
