@@ -83,7 +83,7 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
         told = self._standing(context).told(await retry(self.jobs, request.id, key))
         if not caller.get().may_read:  # another key may have asked for the first one
             for field in ("request", "inputs", "metadata"):
-                told.ClearField(field)  # type: ignore[arg-type]
+                told.ClearField(field)
         return pb2.RetryJobResponse(job=told)
 
     async def ListWebhooks(self, request: pb2.ListWebhooksRequest, context: Context) -> pb2.ListWebhooksResponse:
