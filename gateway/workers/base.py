@@ -84,6 +84,8 @@ class EncodeJob:
     traceparent: str = ""
     # Its job's result is watched while it is made.
     is_watched: bool = False
+    # When its own result plays, of a film that is watched.
+    play_order: encoder_pb2.PlayOrder | None = None
 
     def message(self) -> encoder_pb2.Task:
         """Return the task as encoders are sent it."""
@@ -103,6 +105,7 @@ class EncodeJob:
             request_id=ids.get("request_id", ""),
             traceparent=tracing.traceparent(),
             is_watched=self.is_watched,
+            play_order=self.play_order,
         )
 
 

@@ -101,6 +101,7 @@ class Task(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     TRACEPARENT_FIELD_NUMBER: _builtins.int
     IS_WATCHED_FIELD_NUMBER: _builtins.int
+    PLAY_ORDER_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Identity, for logs and work folders."""
     part: _builtins.bytes
@@ -135,6 +136,10 @@ class Task(_message.Message):
     def inputs(self) -> _containers.RepeatedCompositeFieldContainer[Global___Input]:
         """The inputs, in the order in which they are sent."""
 
+    @_builtins.property
+    def play_order(self) -> Global___PlayOrder:
+        """When its result plays of a film that is watched while it is made; absent of any other task."""
+
     def __init__(
         self,
         *,
@@ -149,14 +154,45 @@ class Task(_message.Message):
         request_id: _builtins.str = ...,
         traceparent: _builtins.str = ...,
         is_watched: _builtins.bool = ...,
+        play_order: Global___PlayOrder | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["operation", b"operation"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["operation", b"operation", "play_order", b"play_order"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "codec", b"codec", "id", b"id", "inputs", b"inputs", "is_watched", b"is_watched", "operation", b"operation", "part", b"part", "plan_only", b"plan_only", "request_id", b"request_id", "traceparent", b"traceparent", "workers", b"workers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "codec", b"codec", "id", b"id", "inputs", b"inputs", "is_watched", b"is_watched", "operation", b"operation", "part", b"part", "plan_only", b"plan_only", "play_order", b"play_order", "request_id", b"request_id", "traceparent", b"traceparent", "workers", b"workers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Task: _TypeAlias = Task  # noqa: Y015
+
+@_typing.final
+class PlayOrder(_message.Message):
+    """When the result of a task plays: an encoder that has several tasks of a film makes first what is seen first."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FILM_FIELD_NUMBER: _builtins.int
+    PIECES_BEFORE_FIELD_NUMBER: _builtins.int
+    IS_SOUND_FIELD_NUMBER: _builtins.int
+    film: _builtins.str
+    """Which film: the same of all its tasks."""
+    pieces_before: _builtins.int
+    """Pieces of its picture that play before."""
+    is_sound: _builtins.bool
+    """True of sound, for which no piece of the picture waits."""
+    def __init__(
+        self,
+        *,
+        film: _builtins.str = ...,
+        pieces_before: _builtins.int = ...,
+        is_sound: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["film", b"film", "is_sound", b"is_sound", "pieces_before", b"pieces_before"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PlayOrder: _TypeAlias = PlayOrder  # noqa: Y015
 
 @_typing.final
 class Input(_message.Message):

@@ -1,0 +1,80 @@
+"""The order in which an encoder makes what it has in hand of a film that is watched while it is made.
+
+Pieces that are made side by side are all there late. So what is seen first has the processors first; what follows is
+planned meanwhile, and its stills are prepared.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from apigpu.encoder.v1 import encoder_pb2
+from servicekit.process import usable_cores
+
+# What one run of x264 makes good use of; on a machine of more, several pieces are made at once.
+CORES_FOR_A_PIECE = 8
+
+
+@dataclass(eq=False)
+class Place:
+    """The place of a task in a queue; of one whose result does not play, none: it never waits."""
+
+    queue: "PlayQueue"
+    order: encoder_pb2.PlayOrder | None
+
+    @property
+    def is_waiting(self) -> bool:
+        """True while others come first."""
+        return self.order is not None and self.queue.pieces_before(self.order) >= self.queue.pieces_at_once
+
+    async def turn(self) -> None:
+        """Wait until it is this one's turn."""
+        while self.is_waiting:
+            await self.queue.change()
+
+    def leave(self) -> None:
+        """Let the next ones begin."""
+        self.queue.remove(self)
+
+
+@dataclass(eq=False)
+class PlayQueue:
+    """The tasks in hand, of each film in the order in which they play. So many pieces of a film are made at once."""
+
+    pieces_at_once: int = field(default_factory=lambda: max(usable_cores() // CORES_FOR_A_PIECE, 1))
+    _places: set[Place] = field(default_factory=set, init=False)
+    _changed: asyncio.Event = field(default_factory=asyncio.Event, init=False)
+
+    @property
+    def waiting(self) -> int:
+        """Number of tasks that wait for others, or will once they have come to it."""
+        return sum(place.is_waiting for place in self._places)
+
+    @contextlib.contextmanager
+    def hold(self, task: encoder_pb2.Task) -> Iterator[Place]:
+        """Hold the place of a task."""
+        place = Place(self, task.play_order if task.HasField("play_order") else None)
+        self._places.add(place)
+        try:
+            yield place
+        finally:
+            place.leave()
+
+    def pieces_before(self, order: encoder_pb2.PlayOrder) -> int:
+        """Return how many pieces of the same picture are in hand that play before."""
+        return sum(
+            other.film == order.film and not other.is_sound and other.pieces_before < order.pieces_before
+            for place in self._places
+            if (other := place.order) is not None
+        )
+
+    def remove(self, place: Place) -> None:
+        """Take a place out, if it is in."""
+        self._places.discard(place)
+        self._changed.set()
+
+    async def change(self) -> None:
+        """Wait until a place is taken out."""
+        self._changed.clear()
+        await self._changed.wait()
