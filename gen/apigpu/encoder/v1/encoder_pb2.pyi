@@ -33,7 +33,9 @@ class _PlaysEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Plays.ValueType
     PLAYS_PICTURE: _Plays.ValueType  # 1
     """The next piece of the picture, in the order of the tasks."""
     PLAYS_SOUND: _Plays.ValueType  # 2
-    """The sound of the film."""
+    """The sound of the film from its start on. Of several each goes on where the one before, with whose segments it begins,
+    ends; the last one is whole.
+    """
 
 class Plays(_Plays, metaclass=_PlaysEnumTypeWrapper):
     """What a result is of a film that can be played while it is made."""
@@ -43,7 +45,9 @@ PLAYS_UNSPECIFIED: Plays.ValueType  # 0
 PLAYS_PICTURE: Plays.ValueType  # 1
 """The next piece of the picture, in the order of the tasks."""
 PLAYS_SOUND: Plays.ValueType  # 2
-"""The sound of the film."""
+"""The sound of the film from its start on. Of several each goes on where the one before, with whose segments it begins,
+ends; the last one is whole.
+"""
 Global___Plays: _TypeAlias = Plays  # noqa: Y015
 
 @_typing.final
