@@ -59,8 +59,8 @@ class TaskWriter:
 
     @cached_property
     def heads(self) -> list[float]:
-        """The lengths of the heads of the sound, seconds: none where nobody watches, nor where it is to be so loud in the
-        mean, for which the whole is measured."""
+        """The lengths of the heads of the sound, seconds: none where nobody watches, or where its loudness is given,
+        for which the whole is measured."""
         if not self.is_watched or self.request.soundtrack.HasField("loudness"):
             return []
         found = heads.head_seconds(float(self.timeline.seconds))

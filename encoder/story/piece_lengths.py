@@ -11,9 +11,9 @@ MIN_SECONDS, MAX_SECONDS = 10.0, 60.0
 # takes beside its pictures counts for more than how they end.
 MIN_SHARE_SECONDS = 50.0
 PER_ENCODER = 2
-# Of a film that is watched while it is made: its first picture is there soon, and each of the next pieces is half as long
-# as all before it. So it is there when those were seen, where an encoder makes 1.5 seconds of film in one.
-FIRST_SECONDS = 2.0
+# Of a film that is watched while it is made: its first picture is there soon, and each of the next pieces is half as
+# long as all before it. So it is there when those were seen, where an encoder makes 1.5 seconds of film in one.
+FIRST_SECONDS, SECOND_SECONDS = 2.0, 1.5
 GROWTH = 0.5
 
 
@@ -33,7 +33,7 @@ def watched_seconds(seconds: float, before: float = 0.0) -> list[float]:
     found: list[float] = []
     while True:
         played, left = before + sum(found), seconds - sum(found)
-        length = max(GROWTH * played, FIRST_SECONDS)
+        length = max(GROWTH * played, SECOND_SECONDS) if played else FIRST_SECONDS
         if length > MAX_SECONDS or left < (2 * length if played else length):
             return found
         found.append(length)

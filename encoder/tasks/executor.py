@@ -164,6 +164,7 @@ class TaskExecutor:
         """Do the work, and send the results out; they lie in the folder then. Raises ServiceError, also when part of a
         result is out; leaves nothing running when it is cancelled."""
         work.reservation.facts.note_inputs(work.sources.values())
+        work.reservation.place.has_inputs = True
         with counted(work.task):
             summary = await self._run_with_any(work)
         count_result(work.task, summary)
@@ -209,12 +210,11 @@ class TaskExecutor:
         access = SandboxAccess((work.reservation.folder.path, result.parent), ())
         for number, planned in enumerate(plan.runs):
             run = planned or await planner.run(number, choice.codec)
-            if number == len(plan.runs) - 1:
-                await work.reservation.place.turn()
+            await work.reservation.place.turn(to_prepare=number < len(plan.runs) - 1)
             with tracing.span("ffmpeg", run=number + 1, runs=len(plan.runs), codec=plan.codec):
                 async with self.capabilities.ffmpeg.start(run, access, self.slots.take_out) as running:
                     await self._follow(running, number, plan, work)
-        work.reservation.place.leave()
+        work.reservation.place.encoded()
         summary = await planner.check() if plan.has_result or plan.reports else encoder_pb2.Summary()
         if plan.further:  # of what is to come
             summary.duration_seconds, summary.frames = plan.duration_seconds, plan.frames_total

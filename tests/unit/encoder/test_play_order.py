@@ -39,6 +39,31 @@ def test_several_are_made_at_once_where_one_leaves_processors_free() -> None:
         assert [place.is_waiting for place in places] == [True, False, False]
 
 
+async def test_beside_a_piece_the_next_one_is_prepared_but_beside_the_first_none() -> None:
+    with ExitStack() as stack:
+        first, *later = held(stack, PlayQueue(pieces_at_once=1), *map(piece, range(4)))
+        preparing = [asyncio.create_task(place.turn(to_prepare=True)) for place in later]
+        await asyncio.sleep(0)
+        assert not any(task.done() for task in preparing)
+        first.encoded()  # it is still to be checked and sent
+        await asyncio.sleep(0)
+        assert not any(task.done() for task in preparing)
+        first.leave()
+        await asyncio.gather(*preparing[:2])
+        assert [place.is_waiting for place in later] == [False, True, True]
+        assert not preparing[2].done()
+        later[0].encoded()
+        await preparing[2]
+
+
+async def test_a_piece_whose_inputs_are_slow_to_come_is_not_waited_for() -> None:
+    with ExitStack() as stack:
+        first, second = held(stack, PlayQueue(pieces_at_once=1, arrival_seconds=0.01), *map(piece, (0, 1)))
+        await second.turn()
+        first.has_inputs = True
+        assert second.is_waiting
+
+
 async def test_a_turn_comes_once_those_before_have_left_however_they_end() -> None:
     queue, turns = PlayQueue(pieces_at_once=1), list[int]()
 

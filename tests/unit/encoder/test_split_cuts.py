@@ -44,7 +44,7 @@ def test_encoders_of_any_speed_end_nearly_together(seconds: float, workers: int)
 def test_a_film_that_is_watched_begins_with_short_pieces_and_none_has_too_many() -> None:
     lengths = piece_seconds(600, 2, MOST, is_watched=True)
     short = watched_seconds(300)
-    assert short[:5] == [FIRST_SECONDS, 2, 2, 3, 4.5]
+    assert short[:5] == [FIRST_SECONDS, 1.5, 1.75, 2.625, 3.9375]
     assert lengths == [*short, *piece_seconds(600 - sum(short), 2, MOST, is_watched=False)]
     assert [sum(piece_seconds(61, workers, MOST, is_watched=True)) for workers in (1, 2)] == pytest.approx([61, 61])
     # From the first one on, each is there when those before it were seen, where 1.9 seconds are made in one.

@@ -110,7 +110,7 @@ def test_a_long_still_is_cut_for_several_encoders_and_a_video_is_not() -> None:
 
 def test_a_film_that_is_watched_begins_with_short_pieces() -> None:
     made = film(12, 5, transitions=[5 / 2])
-    assert shares(made, pieces.cut(made, [True, True], 1, is_watched=True), 0) == [2, 2, 2, 6]
+    assert shares(made, pieces.cut(made, [True, True], 1, is_watched=True), 0) == [2, 1.5, 1.75, 2.625, 4.125]
     assert shares(made, pieces.cut(made, [False, True], 1, is_watched=True), 0) == [2, 10]
     later = film(6, 20, transitions=[0])
     assert shares(later, pieces.cut(later, [True, True], 1, is_watched=True), 1) == [3, 4.5, 12.5]
