@@ -104,8 +104,11 @@ def read_index(path: Path) -> "SampleIndex":
         if mark != MARK or not FOOTER.size + SIZE_AND_KIND.size <= size <= len(data):
             raise ValueError("no index at its end")
         packed = data[len(data) - size + SIZE_AND_KIND.size : -FOOTER.size]
+    unpacking = zlib.decompressobj()
     try:
-        content = zlib.decompressobj().decompress(packed, MAX_INDEX_BYTES)
+        content = unpacking.decompress(packed, MAX_INDEX_BYTES)
+        if not unpacking.eof:
+            raise ValueError("its index is damaged, or too long")
         return SampleIndex.of(_unpacked(content), path.stat().st_size - size)
     except (struct.error, zlib.error, LookupError) as error:
         raise ValueError("its index is damaged") from error

@@ -4,7 +4,7 @@ import ffmpeg
 
 from apigpu.encoder.v1 import story_pb2
 from encoder.ffmpeg.command import COPY
-from encoder.media.containers import MP4_DEMUXER
+from encoder.media.containers import MP4_DEMUXER, NO_OPTIONS
 from encoder.media.info import Source
 from encoder.media.pieces import CLOCK_SECONDS
 from encoder.operations.joining import PACKETS_AS_STORED, PIECES, Skeletons, check_alike, tracks_of
@@ -19,11 +19,12 @@ def plan(part: story_pb2.CaptionJoin, context: PlanContext) -> Plan:
     skeletons = Skeletons.read(context) if context.composes and not is_streamable(part) else None
     context = skeletons.context if skeletons else context
     pieces = context.listed(PIECES, part.piece_count)
-    check_alike(pieces)
+    stored = PACKETS_AS_STORED if skeletons else NO_OPTIONS
+    check_alike(pieces, options=stored)
     tracks = tracks_of(pieces[0])
     # Fragments tell their times: files of them, one after the other, are one file.
     name = "concat:" + "|".join(piece.path.name for piece in pieces)
-    options = {"protocol_whitelist": "concat,file,pipe", **(PACKETS_AS_STORED if skeletons else {})}
+    options = {"protocol_whitelist": "concat,file,pipe", **stored}
     given = ffmpeg.input(name, f=MP4_DEMUXER, itsoffset=-CLOCK_SECONDS, **options)
     sound = [given[str(index)] for index in tracks.sound]
     joined = Source(PIECES, pieces[0].path.with_name(name))

@@ -10,7 +10,7 @@ from av.video.stream import VideoStream as AvVideo
 
 from apigpu.encoder.v1 import encoder_pb2
 from encoder.media.composing import ComposedTracks, Composition
-from encoder.media.containers import MP4_DEMUXER, open_container
+from encoder.media.containers import MP4_DEMUXER, NO_OPTIONS, open_container
 from encoder.media.info import Source
 from encoder.media.outlines import outline_too_small
 from encoder.media.sample_index import SampleIndex, read_index
@@ -95,12 +95,14 @@ def tracks_of(piece: Source) -> PieceTracks:
         return PieceTracks(video.codec.canonical_name, video.index, tuple(one.index for one in opened.streams.audio))
 
 
-def check_alike(pieces: Sequence[Source], counts: Sequence[int] | None = None) -> None:
+def check_alike(
+    pieces: Sequence[Source], counts: Sequence[int] | None = None, options: Mapping[str, str] = NO_OPTIONS
+) -> None:
     """Raise FailedPrecondition where a piece has other streams, or other parameter sets, than the first, or not the
-    pictures that were planned (`counts`, of each): what would come of it is a broken file."""
+    pictures that were planned (`counts`, of each): what would come of it is a broken file. `options` are of FFmpeg."""
     expected = None
     for number, piece in enumerate(pieces):
-        with open_container(piece, (MP4_DEMUXER,), more=PACKETS_AS_STORED) as opened:
+        with open_container(piece, (MP4_DEMUXER,), more=options) as opened:
             found = _format(opened)
             expected = expected or found
             if found != expected:

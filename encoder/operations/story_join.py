@@ -10,6 +10,7 @@ import ffmpeg
 from apigpu.encoder.v1 import story_pb2
 from encoder.ffmpeg.command import COPY
 from encoder.media import mp4_boxes
+from encoder.media.containers import NO_OPTIONS
 from encoder.media.info import Source
 from encoder.operations.joining import PACKETS_AS_STORED, PIECES, Skeletons, check_alike, tracks_of
 from encoder.operations.plan import Plan, PlanContext, container, copy_video, is_streamable
@@ -26,10 +27,10 @@ def plan(part: story_pb2.JoinPart, context: PlanContext) -> Plan:
     skeletons = Skeletons.read(context) if context.composes and not is_streamable(part) else None
     context = skeletons.context if skeletons else context
     pieces = context.listed(PIECES, len(part.pieces))
-    check_alike(pieces, part.pieces)
+    stored = PACKETS_AS_STORED if skeletons else NO_OPTIONS
+    check_alike(pieces, part.pieces, stored)
     tracks = tracks_of(pieces[0])
     _write_list(context, pieces, part.pieces, rate)
-    stored = PACKETS_AS_STORED if skeletons else {}
     options = {"f": "concat", "safe": 1, "format_whitelist": "concat,mov", "protocol_whitelist": "file,pipe", **stored}
     listed = ffmpeg.input(LIST, auto_convert=0, **options)
     sound = []

@@ -69,7 +69,7 @@ async def test_a_film_is_composed_of_pieces_and_sound_that_are_not_sent(client: 
     assert composing.packets(composed) == composing.packets(film.path)
     assert judge.moov_first(composed)
     # Sound and pictures lie side by side, in stretches that players which stream can keep.
-    assert composing.longest_stretch_seconds(composed) < 2.5
+    assert composing.longest_stretch_seconds(composed) <= fragments.SEGMENT_SECONDS
 
 
 def check_sound(path: Path, told: encoder_pb2.Playback, seconds: float) -> None:
