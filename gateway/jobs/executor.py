@@ -5,13 +5,14 @@ import contextlib
 import functools
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import structlog
 from google.protobuf.message import Message
 
 from apigpu.encoder.v1 import encoder_pb2
+from gateway.assets.record import PREFIX
 from gateway.assets.store import AssetStore
 from gateway.fleet.estimates import EstimateStore
 from gateway.jetstream.records import UnreadableRecord
@@ -130,6 +131,8 @@ class TaskExecutor:
                 async with asyncio.timeout(None) as limit:
                     callbacks = TaskCallbacks(self, attempt, results, limit)
                     outcome = await encoder.run(work, callbacks)
+                    if not outcome.asset_id:
+                        outcome = replace(outcome, summary=await results.compose(outcome.summary, work.inputs))
             except TimeoutError as error:
                 text = f"The task took longer than {self.policy.max_task_seconds:g} s; give it less to do."
                 raise TaskTimedOut(text) from error
@@ -139,7 +142,7 @@ class TaskExecutor:
                 await callbacks.waiting(is_starting=False)
                 raise
             count_result(self.store.index.operation(attempt.ref.job_id), outcome.summary)
-            expansion = await self._expansion(attempt.ref, outcome.summary)
+            expansion = await self._expansion(attempt.ref, outcome.summary, work.versions)
             if outcome.asset_id:
                 result = stored_result(outcome.summary, outcome.asset_id, outcome.file_ids)
             else:
@@ -147,13 +150,15 @@ class TaskExecutor:
                     result = await results.commit(outcome.summary)
             return MadeResult(result, expansion, bool(outcome.asset_id), work.max_files)
 
-    async def _expansion(self, ref: TaskRef, summary: encoder_pb2.Summary) -> Expansion | None:
+    async def _expansion(
+        self, ref: TaskRef, summary: encoder_pb2.Summary, versions: Mapping[str, str]
+    ) -> Expansion | None:
         """Return the tasks that the job is to go on with, held against the job. Raises Internal, InvalidArgument,
         and FailedPrecondition where it costs more than it may."""
         if not summary.further:
             return None
         job = await self.store.get(ref.job_id)
-        found = further.expansion(job, ref.index, summary)
+        found = further.expansion(job, ref.index, summary, versions)
         expanded = further.complete_task(job, ref.index, model.Result("", 0), time.time(), found)
         self.store.check_size(expanded)
         self.check_cost(expanded)
@@ -189,7 +194,8 @@ class TaskExecutor:
         task, filename = job.tasks[ref.index], names.result_name(job, ref.index)
         if task.planner is not None:
             part, found = further.part(job, ref.index)
-            inputs = [self._part_input(job, one) for one in found]
+            composes = further.composes(job, ref.index) and not task.whole_inputs
+            inputs = [self._part_input(job, one, composes=composes) for one in found]
             return EncodeJob(
                 ref.key,
                 None,
@@ -239,10 +245,12 @@ class TaskExecutor:
         opened = functools.partial(self.sources.open_outline, source, job.tenant, min_outline_bytes)
         return Input(name, source, opened, tuple(also), is_outline=True, min_outline_bytes=min_outline_bytes)
 
-    def _part_input(self, job: Job, found: further.PartInput) -> Input:
+    def _part_input(self, job: Job, found: further.PartInput, *, composes: bool) -> Input:
         name, *also = found.fields
         if found.ranges is None:
-            return self._input(job, found.source, found.fields, 0)
+            whole = self._input(job, found.source, found.fields, 0)
+            index = functools.partial(self.sources.open_index, found.source, job.tenant)
+            return replace(whole, open_index=index) if composes and found.source.startswith(PREFIX) else whole
         opened = functools.partial(self.sources.open_ranges, found.source, job.tenant, found.ranges)
         return Input(name, found.source, opened, tuple(also), ranges=found.ranges)
 

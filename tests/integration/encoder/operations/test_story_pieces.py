@@ -11,7 +11,7 @@ from apigpu.encoder.v1 import encoder_pb2
 from encoder.media import fragments
 from encoder.operations.plan import Plan
 from encoder.planning.checks import check_results
-from tests.support import judge, media, stories
+from tests.support import composing, judge, media, stories
 from tests.support.encoder_harness import Client, requests
 from tests.support.growth import assert_grows_gently
 from tests.support.stories import scene
@@ -100,6 +100,19 @@ async def test_what_is_seen_first_is_made_first_where_an_encoder_has_several_pie
     assert not done
     first.cancel()
     assert len((await later).data) > 0
+
+
+async def test_a_film_is_composed_of_pieces_and_sound_that_are_not_sent(client: Client, tmp_path: Path) -> None:
+    still, clip = media.image(tmp_path / "still.png"), media.video(tmp_path / "clip.mp4", 3, "64x36", 30, True)
+    scenes = [scene(still, duracao=LONG), scene(clip), scene(still, duracao=LONG)]
+    options = {"width": 64, "height": 36, "frame_rate": RATE, "transition": {"seconds": 0.4}}
+    composed = tmp_path / "composed.mp4"
+    film = await stories.film(client, tmp_path / "film", scenes, composed=composed, **options)
+    assert composing.tables(composed) == composing.tables(film.path)
+    assert composing.packets(composed) == composing.packets(film.path)
+    assert judge.moov_first(composed)
+    # Sound and pictures lie side by side, in stretches that players which stream can keep.
+    assert composing.longest_stretch_seconds(composed) <= fragments.SEGMENT_SECONDS
 
 
 def check_sound(path: Path, told: encoder_pb2.Playback, seconds: float) -> None:
