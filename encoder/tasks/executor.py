@@ -22,7 +22,7 @@ from encoder.sandbox.sandboxes import Sandbox, SandboxAccess
 from encoder.tasks import capabilities, inputs
 from encoder.tasks.capabilities import Capabilities
 from encoder.tasks.metrics import count_result, counted
-from encoder.tasks.play_order import Place, PlayQueue
+from encoder.tasks.play_order import PlayQueue, PlayTurn
 from encoder.tasks.results import ResultStream
 from encoder.tasks.task_log import TaskFacts, logged
 from encoder.tasks.workspace import TaskFolder, Workspace
@@ -102,7 +102,7 @@ class Reservation:
     folder: TaskFolder
     planner: Planner
     facts: TaskFacts
-    place: Place
+    place: PlayTurn
 
 
 @dataclass(frozen=True)

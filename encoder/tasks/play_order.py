@@ -21,8 +21,8 @@ ARRIVAL_SECONDS = 5.0
 
 
 @dataclass(eq=False)
-class Place:
-    """The place of a task in a queue; of one whose result does not play, none: it never waits."""
+class PlayTurn:
+    """The turn of a task in a queue; of one whose result does not play, none: it never waits."""
 
     queue: "PlayQueue"
     order: encoder_pb2.PlayOrder | None
@@ -65,7 +65,7 @@ class PlayQueue:
 
     pieces_at_once: int = field(default_factory=lambda: max(usable_cores() // CORES_FOR_A_PIECE, 1))
     arrival_seconds: float = ARRIVAL_SECONDS
-    _places: set[Place] = field(default_factory=set, init=False)
+    _places: set[PlayTurn] = field(default_factory=set, init=False)
     _changed: asyncio.Event = field(default_factory=asyncio.Event, init=False)
 
     @property
@@ -74,9 +74,9 @@ class PlayQueue:
         return sum(place.is_waiting for place in self._places)
 
     @contextlib.contextmanager
-    def hold(self, task: encoder_pb2.Task) -> Iterator[Place]:
+    def hold(self, task: encoder_pb2.Task) -> Iterator[PlayTurn]:
         """Hold the place of a task."""
-        place = Place(self, task.play_order if task.HasField("play_order") else None)
+        place = PlayTurn(self, task.play_order if task.HasField("play_order") else None)
         self._places.add(place)
         try:
             yield place
@@ -91,7 +91,7 @@ class PlayQueue:
             if (other := place.order) is not None and not place.is_late and _is_before(other, order)
         )
 
-    def remove(self, place: Place) -> None:
+    def remove(self, place: PlayTurn) -> None:
         """Take a place out, if it is in."""
         self._places.discard(place)
         self._changed.set()

@@ -4,7 +4,7 @@ import asyncio
 from contextlib import ExitStack
 
 from apigpu.encoder.v1.encoder_pb2 import PlayOrder, Task
-from encoder.tasks.play_order import Place, PlayQueue
+from encoder.tasks.play_order import PlayQueue, PlayTurn
 
 
 def piece(number: int, film: str = "film") -> Task:
@@ -15,7 +15,7 @@ def sound(number: int) -> Task:
     return Task(play_order=PlayOrder(film="film", pieces_before=number, is_sound=True))
 
 
-def held(stack: ExitStack, queue: PlayQueue, *tasks: Task) -> list[Place]:
+def held(stack: ExitStack, queue: PlayQueue, *tasks: Task) -> list[PlayTurn]:
     return [stack.enter_context(queue.hold(task)) for task in tasks]
 
 
