@@ -11,9 +11,9 @@ import numpy as np
 from encoder.captions import changes
 from encoder.codecs.base import X264
 from encoder.ffmpeg import filters
-from encoder.ffmpeg.command import COPY, FfmpegRun, OutputSpec
+from encoder.ffmpeg.command import COPY, FfmpegRun, FilteredFrames, OutputSpec
 from encoder.media.containers import MP4_DEMUXER
-from encoder.media.info import MediaInfo, Source, VideoStream
+from encoder.media.info import MediaInfo, Size, Source, VideoStream
 from encoder.operations.plan import Extent, PlanContext, copy_video
 from encoder.splice import muxing, scan, segments
 from encoder.splice.muxing import PartMismatch
@@ -90,8 +90,8 @@ def _check(film: CaptionedFilm, context: PlanContext, why_whole: str) -> None:
         raise Unspliceable("not all of the file is here yet")
     if film.info.is_cut_off or video.sizes:
         raise Unspliceable("it is cut off, or changes its size")
-    if video.display_matrix:
-        raise Unspliceable("it is turned or mirrored by its container")
+    if not filters.turns_by_quarters(video):
+        raise Unspliceable("it is turned by its container, and not by quarters of a turn")
     if video.transfer or video.interlaced:
         raise Unspliceable("its pictures are interlaced or of high dynamic range, which results are not")
 
@@ -152,10 +152,18 @@ class _Splice:
         shown = given[str(film.video.index)].filter("trim", **dict(self._bounds(segment)))
         shown = shown.filter("setpts", f"PTS-({track.begin})")
         picture = film.draw(filters.normalize_picture({str(film.video.index): shown}, film.info, film.video))
-        frames = replace(filters.filtered_frames(picture, given, film.video, ()), fit=track.fit())
+        frames = replace(self._stored_frames(picture, given), fit=track.fit())
         times: dict[str, Any] = {"copyts": None, "video_track_timescale": track.clock.denominator}
         output = self.context.output((), {"f": "mp4", **times})
         return self.context.codec.make_run(frames, replace(output, result=PART.format(number)))
+
+    def _stored_frames(self, picture: Any, given: Any) -> FilteredFrames:
+        """Return the frames of a picture as the file stores them: a turned one keeps what turns it, as do the packets
+        that are copied."""
+        video = self.film.video
+        frames = filters.filtered_frames(filters.turned_back(picture, video), given, video, ())
+        size = Size(video.width // 2 * 2, video.height // 2 * 2)
+        return replace(frames, size=size, pixel_aspect=video.pixel_aspect)
 
     def _bounds(self, segment: Segment) -> Iterator[tuple[str, int]]:
         yield "start_pts", int(self.track.shown[segment.first : segment.end].min())
