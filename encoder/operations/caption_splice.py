@@ -212,7 +212,7 @@ class _Splice:
         source in any case."""
         film = self.film
         beside = () if film.output.audio else (self._given[str(film.video.index)],)
-        return film.output.run(pictures, copy_video(film.video), beside=beside)
+        return film.output.run(pictures, copy_video(film.video.codec), beside=beside)
 
 
 class _SplicedPiece(_Splice):
