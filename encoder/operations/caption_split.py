@@ -26,12 +26,8 @@ from encoder.media.packet_index import FilmIndex, StreamIndex
 from encoder.media.packets import LONG_SECONDS
 from encoder.operations import story_codec
 from encoder.operations.joining import PIECES
-<<<<<<< HEAD
-from encoder.operations.plan import PlanContext
-from encoder.splice import copying
-=======
 from encoder.operations.plan import PlanContext, is_streamable
->>>>>>> main
+from encoder.splice import copying
 from encoder.story.piece_lengths import piece_seconds
 from servicekit.process import usable_cores
 
