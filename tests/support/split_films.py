@@ -70,8 +70,8 @@ async def join(
     path: Path,
     composed: Path | None = None,
 ) -> list[encoder_pb2.Summary]:
-    """Carry out the tasks of a plan, the encoders by turns, into a file; and once more as one that is `composed`. Return
-    what the tasks tell."""
+    """Carry out the tasks of a plan, the encoders by turns, into a file; and once more as one that is `composed`.
+    Return what the tasks tell."""
     results: list[bytes] = []
     summaries: list[encoder_pb2.Summary] = []
     for task, client in zip(planned.further, cycle(clients), strict=False):
