@@ -20,10 +20,10 @@ FILE_BYTES = 32 << 20
 MAX_BYTES = 250 << 20
 
 
-@pytest.fixture(scope="module")
-def gateway(tmp_path_factory):
-    """One for all tests: what those before took counts for those after it, too."""
-    with LoneGateway(tmp_path_factory.mktemp("gateway")) as gateway:
+@pytest.fixture
+def gateway(tmp_path):
+    """One for each test: what was freed before stays with a process for some seconds, and is measured too."""
+    with LoneGateway(tmp_path) as gateway:
         yield gateway
 
 
