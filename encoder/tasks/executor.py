@@ -159,11 +159,17 @@ class TaskExecutor:
     async def run(self, work: Work) -> encoder_pb2.Summary:
         """Do the work, and send the results out; they lie in the folder then. Raises ServiceError, also when part of a
         result is out; leaves nothing running when it is cancelled."""
-        work.reservation.facts.note_inputs(work.sources.values())
+        facts = work.reservation.facts
+        facts.note_inputs(work.sources.values())
         with counted(work.task):
-            summary = await self._run_with_any(work)
+            try:
+                summary = await self._run_with_any(work)
+            except ServiceError as error:
+                error.log = facts.ffmpeg_log
+                raise
         count_result(work.task, summary)
-        work.reservation.facts.note_result(summary)
+        facts.note_result(summary)
+        summary.log = facts.ffmpeg_log
         return summary
 
     async def _run_with_any(self, work: Work) -> encoder_pb2.Summary:
@@ -207,7 +213,10 @@ class TaskExecutor:
             run = planned or await planner.run(number, choice.codec)
             with tracing.span("ffmpeg", run=number + 1, runs=len(plan.runs), codec=plan.codec):
                 async with self.capabilities.ffmpeg.start(run, access, self.slots.take_out) as running:
-                    await self._follow(running, number, plan, work)
+                    try:
+                        await self._follow(running, number, plan, work)
+                    finally:
+                        work.reservation.facts.note_messages(running.messages)
         summary = await planner.check() if plan.has_result or plan.reports else encoder_pb2.Summary()
         if plan.further:  # of what is to come
             summary.duration_seconds, summary.frames = plan.duration_seconds, plan.frames_total

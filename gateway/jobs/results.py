@@ -99,6 +99,7 @@ def stored_result(summary: encoder_pb2.Summary, asset_id: str, file_ids: Sequenc
         playback=summary.playback.SerializeToString(),
         codec_reason=summary.codec_reason,
         frames_copied=max(summary.frames_copied, 0),
+        encode_seconds=round(max(summary.encode_seconds, 0.0), 3),
         whole_reason=summary.whole_reason,
         warnings=tuple(model.ResultWarning(w.reason, w.message, dict(w.metadata)) for w in summary.warnings),
         content_type=summary.content_type,

@@ -36,9 +36,12 @@ ACCEPT_SECONDS = 60.0
 CAPABILITIES_SECONDS = 3.0
 # So long an encoder may take to clean up behind a task.
 END_SECONDS = 10.0
+MAX_METADATA_BYTES = 32 * 1024
 OPTIONS = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    # The end of FFmpeg's log comes with an error.
+    ("grpc.max_metadata_size", MAX_METADATA_BYTES),
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 1000),
     ("grpc.max_reconnect_backoff_ms", 1000),

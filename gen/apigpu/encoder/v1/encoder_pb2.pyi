@@ -406,6 +406,7 @@ class Summary(_message.Message):
     PLAYBACK_FIELD_NUMBER: _builtins.int
     FRAMES_COPIED_FIELD_NUMBER: _builtins.int
     WHOLE_REASON_FIELD_NUMBER: _builtins.int
+    LOG_FIELD_NUMBER: _builtins.int
     size_bytes: _builtins.int
     """Bytes of the result."""
     sha256: _builtins.str
@@ -430,6 +431,10 @@ class Summary(_message.Message):
     """Frames that were copied from the source; 0 where all were encoded, or the operation copies no part of a film."""
     whole_reason: _builtins.str
     """Why all frames were encoded, where only some of them need be; empty else."""
+    log: _builtins.str
+    """The end of what FFmpeg said, 3 KiB at most, a message a line and without paths of this encoder; empty where it said
+    nothing. With an error the same stands in its DebugInfo.
+    """
     @_builtins.property
     def warnings(self) -> _containers.RepeatedCompositeFieldContainer[_video_pb2.Warning]:
         """What the caller should know of the result."""
@@ -477,10 +482,11 @@ class Summary(_message.Message):
         playback: Global___Playback | None = ...,
         frames_copied: _builtins.int = ...,
         whole_reason: _builtins.str = ...,
+        log: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_media", b"_media", "_playback", b"_playback", "media", b"media", "playback", b"playback"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_media", b"_media", "_playback", b"_playback", "codec", b"codec", "codec_reason", b"codec_reason", "content_type", b"content_type", "duration_seconds", b"duration_seconds", "encode_seconds", b"encode_seconds", "files", b"files", "frames", b"frames", "frames_copied", b"frames_copied", "further", b"further", "height", b"height", "media", b"media", "playback", b"playback", "scenes", b"scenes", "sha256", b"sha256", "size_bytes", b"size_bytes", "warnings", b"warnings", "whole_reason", b"whole_reason", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_media", b"_media", "_playback", b"_playback", "codec", b"codec", "codec_reason", b"codec_reason", "content_type", b"content_type", "duration_seconds", b"duration_seconds", "encode_seconds", b"encode_seconds", "files", b"files", "frames", b"frames", "frames_copied", b"frames_copied", "further", b"further", "height", b"height", "log", b"log", "media", b"media", "playback", b"playback", "scenes", b"scenes", "sha256", b"sha256", "size_bytes", b"size_bytes", "warnings", b"warnings", "whole_reason", b"whole_reason", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__media: _TypeAlias = _typing.Literal["media"]  # noqa: Y015
     _WhichOneofArgType__media: _TypeAlias = _typing.Literal["_media", b"_media"]  # noqa: Y015
