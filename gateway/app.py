@@ -176,7 +176,7 @@ def _grpc_service(components: Components, keys: ApiKeys, tls: ServerTls) -> tupl
         components.logs,
         StartTimes(jobs.store.index, components.pool, jobs.progress, fleet),
     )
-    tenants = TenantService(components.tenancy.tenants, components.sources.fetcher.guard)
+    tenants = TenantService(components.tenancy.tenants, components.sources.fetcher.guard, PageTokens(components.links))
     usage = UsageService(components.tenancy)
     fleet_service = FleetService(fleet, components.pool, jobs.store.index.recent, components.guard.floor)
     servers: tuple[Any, ...] = (service.server, local)

@@ -86,6 +86,8 @@ MAX_QUOTED_CHARS = 160
 # Of the log that goes with a task's end: with an error it travels in headers, of which clients take 8 KiB.
 MAX_LOG_BYTES = 3 * 1024
 MAX_LOG_LINE_CHARS = 500
+# Said of each run with captions: there is no Fontconfig on purpose, as all fonts are given.
+USUAL = re.compile(r"^Fontconfig error: Cannot load default config file|Failed to load fontconfig fonts!$")
 
 SIGNALLED = 128
 # FFmpeg's own code for a signal that it heeds: no other is sent than the one of used up processor time.
@@ -155,7 +157,7 @@ def log_end(messages: Sequence[str]) -> str:
     """Return the end of what FFmpeg said as callers may read it: a message a line, MAX_LOG_BYTES at most."""
     lines: list[str] = []
     free_bytes = MAX_LOG_BYTES
-    for message in reversed(messages):
+    for message in reversed([message for message in messages if not USUAL.search(message)]):
         line = _printable(message)[:MAX_LOG_LINE_CHARS]
         free_bytes -= len(line.encode(errors="replace")) + 1
         if free_bytes < 0:

@@ -31,7 +31,7 @@ def told_attempts(job: Job, most: int) -> list[pb2.JobAttempt]:
 def _attempts(job: Job, index: int) -> Iterator[pb2.JobAttempt]:
     task = job.tasks[index]
     for one in task.past:
-        yield _past(one, index, task.item)
+        yield _past(one, index, item_of(job, index))
     # One that was given back to the queue is among the past ones; records of before that were kept say less.
     if task.started_at is not None and (task.status is Status.IN_PROGRESS or task.ended_at is not None):
         yield _newest(job, index)
@@ -54,7 +54,7 @@ def _newest(job: Job, index: int) -> pb2.JobAttempt:
     task = job.tasks[index]
     return pb2.JobAttempt(
         task=index,
-        item=task.item,
+        item=item_of(job, index),
         encoder=task.encoder,
         codec=task.codec,
         start_time=timestamp(task.second_started_at or task.started_at),
@@ -66,8 +66,16 @@ def _newest(job: Job, index: int) -> pb2.JobAttempt:
     )
 
 
+def item_of(job: Job, index: int) -> str:
+    """Return what a task is, where its job has several."""
+    task = job.tasks[index]
+    if task.answer is not None:
+        return "planning"
+    return task.item if job.batch or job.graph else ""
+
+
 def told_log(job: Job, found: FfmpegLog) -> Iterator[pb2.JobLog]:
     """Yield what FFmpeg said of tasks, the newest last."""
     for one in found.entries:
-        item = job.tasks[one.task].item if one.task < len(job.tasks) else ""
+        item = item_of(job, one.task) if one.task < len(job.tasks) else ""
         yield pb2.JobLog(task=one.task, item=item, encoder=one.encoder, time=timestamp(one.at), text=one.text)

@@ -108,6 +108,11 @@ def test_the_end_of_the_log_is_bounded_and_has_nothing_of_the_encoder_alone() ->
     said = ["[mov @ 0x55d0] /srv/work/task-1/in.mp4: \x1b[31mmoov atom not found\x00", "", "file:/etc/passwd: denied"]
     assert log_end(said) == "[mov @ …] …: [31mmoov atom not found\n…: denied"
     assert log_end([]) == ""
+    usual = (
+        "Fontconfig error: Cannot load default config file: File not found",
+        "[x @ 0x5] Failed to load fontconfig fonts!",
+    )
+    assert log_end(usual) == ""
     long = log_end([f"first {'ä' * 9000}", *(f"{number} {'ü' * 70}" for number in range(1000))])
     assert long.splitlines()[-1].startswith("999 ")
     assert MAX_LOG_BYTES - 200 < len(long.encode()) <= MAX_LOG_BYTES
