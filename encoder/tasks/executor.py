@@ -200,8 +200,11 @@ class TaskExecutor:
     async def _run_with(self, choice: CodecChoice, work: Work) -> encoder_pb2.Summary:
         planner, stream, result = work.reservation.planner, work.stream, work.reservation.folder.result
         task = work.task
-        with tracing.span("plan", codec=choice.codec.name):
+        began = time.monotonic()
+        with tracing.span("plan", codec=choice.codec.name) as note:
             plan = await planner.plan(task, work.sources, choice.codec, self.slots.threads)
+            note(runs=len(plan.runs), frames=plan.frames_total, cpu_seconds=planner.used_seconds)
+        work.reservation.facts.note_plan(time.monotonic() - began, planner.used_seconds)
         self._check_length(plan)
         if any(plan.size) and (error := choice.codec.size_error(*plan.size)):
             raise SizeFault(f"{choice.codec.name}: {error}.", reason="SIZE_UNSUPPORTED")
@@ -217,7 +220,8 @@ class TaskExecutor:
                         await self._follow(running, number, plan, work)
                     finally:
                         work.reservation.facts.note_messages(running.messages)
-        summary = await planner.check() if plan.has_result or plan.reports else encoder_pb2.Summary()
+        with tracing.span("check results"):
+            summary = await planner.check() if plan.has_result or plan.reports else encoder_pb2.Summary()
         if plan.further:  # of what is to come
             summary.duration_seconds, summary.frames = plan.duration_seconds, plan.frames_total
         planner.end()

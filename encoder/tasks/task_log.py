@@ -28,6 +28,10 @@ class TaskFacts:
         self.by_name: dict[str, Any] = {}
         self._messages: deque[str] = deque(maxlen=MAX_MESSAGES)
 
+    def note_plan(self, seconds: float, cpu_seconds: float) -> None:
+        """Note how long the plan took, and the processor time of the process that made it."""
+        self.by_name |= {"plan_seconds": round(seconds, 3), "plan_cpu_seconds": cpu_seconds}
+
     def note_messages(self, messages: Iterable[str]) -> None:
         """Note what a run of FFmpeg said."""
         self._messages.extend(messages)

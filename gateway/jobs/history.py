@@ -12,7 +12,7 @@ MAX_KEPT, MAX_KEPT_OF_MANY, MANY = 3, 1, 50
 MAX_MESSAGE_CHARACTERS = 160
 
 
-class Outcome(StrEnum):
+class AttemptOutcome(StrEnum):
     """How an attempt went that did not end its task. The values are the stored ones, and names of JobAttempt.Outcome in
     jobs.proto."""
 
@@ -35,7 +35,7 @@ class PastAttempt:
     started_at: float
     ended_at: float
     encoder: str = field(default="", metadata=SPARSE)
-    outcome: Outcome = field(default=Outcome.INTERRUPTED, metadata=SPARSE)
+    outcome: AttemptOutcome = field(default=AttemptOutcome.INTERRUPTED, metadata=SPARSE)
     reason: str = field(default="", metadata=SPARSE)
     message: str = field(default="", metadata=SPARSE)
 
@@ -53,7 +53,7 @@ def with_attempt(
     end: AttemptEnd,
     *,
     tasks: int,
-    outcome: Outcome = Outcome.INTERRUPTED,
+    outcome: AttemptOutcome = AttemptOutcome.INTERRUPTED,
 ) -> tuple[PastAttempt, ...]:
     """Return what is kept of attempts after one more has ended, by its start and its encoder; `tasks` is the number of
     tasks of the job."""

@@ -11,7 +11,7 @@ from typing import Any
 from gateway.callers import DEFAULT_TENANT
 from gateway.fleet.billing import Cost, UsageInterval, ended_usage
 from gateway.jobs.fairness import NORMAL
-from gateway.jobs.history import GATEWAY_GONE, OVERTAKEN, AttemptEnd, Outcome, PastAttempt, with_attempt
+from gateway.jobs.history import GATEWAY_GONE, OVERTAKEN, AttemptEnd, AttemptOutcome, PastAttempt, with_attempt
 from gateway.jobs.hooks import Webhook
 from gateway.jobs.ids import ID as ID
 from gateway.jobs.ids import first_id as first_id
@@ -301,7 +301,7 @@ def overtake(job: Job, index: int, now: float, started_at: float, encoder: str) 
     """A second attempt, begun beside the newest one, is about to complete the task: it is the newest one."""
     if job.tasks[index].status.is_terminal:
         return job
-    past = _past(job, index, now, OVERTAKEN, outcome=Outcome.OVERTAKEN)
+    past = _past(job, index, now, OVERTAKEN, outcome=AttemptOutcome.OVERTAKEN)
     return with_task(job, index, past=past, encoder=encoder, second_started_at=started_at)
 
 

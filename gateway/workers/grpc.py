@@ -213,12 +213,16 @@ async def _exchange(call: Stream, job: EncodeJob, events: Events) -> encoder_pb2
 async def _send_inputs(call: Stream, job: EncodeJob) -> None:
     """Send the inputs. Cancels the call if one cannot be read: raises InputFailed, or the unexpected."""
     try:
-        for index, entry in enumerate(job.inputs):
-            try:
-                async for request in _input_requests(index, entry, job.versions):
-                    await call.write(request)
-            except ServiceError as error:
-                raise InputFailed(about(entry.field, error)) from error
+        with tracing.span("send inputs", inputs=len(job.inputs)) as note:
+            sent_bytes = 0
+            for index, entry in enumerate(job.inputs):
+                try:
+                    async for request in _input_requests(index, entry, job.versions):
+                        await call.write(request)
+                        sent_bytes += len(request.chunk.data)
+                except ServiceError as error:
+                    raise InputFailed(about(entry.field, error)) from error
+            note(bytes=sent_bytes)
         await call.done_writing()
     except (asyncio.InvalidStateError, grpc.aio.AioRpcError):
         return  # the call is over; whoever reads it learns why

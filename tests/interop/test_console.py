@@ -58,7 +58,7 @@ def test_the_key_is_typed_once_and_stays_in_the_session(browser: Browser, pair: 
         assert pair.key not in json.dumps(page.evaluate("({...localStorage})"))
         assert page.context.cookies() == []
         with page.context.expect_page() as opening:
-            page.get_by_role("link", name="API").click()
+            page.get_by_role("link", name="API", exact=True).click()
         opening.value.wait_for_load_state()
         assert opening.value.evaluate("sessionStorage.getItem('api-gpu.key')") == pair.key
         opening.value.close()

@@ -8,7 +8,7 @@ import pytest
 
 from gateway.fleet.speeds import ValueRange
 from gateway.jobs.fairness import Share
-from gateway.jobs.history import Outcome
+from gateway.jobs.history import AttemptOutcome
 from gateway.jobs.model import Status
 from gateway.jobs.second_tries import lags
 from gateway.workers.grpc import GrpcEncoder
@@ -76,7 +76,7 @@ async def test_the_first_result_counts(works: Works, other) -> None:
     # The attempt that hung counts as the one that it was.
     assert [task.attempts for task in job.tasks] == [1, 1, 1, 1]
     (overtaken,) = [task for task in job.tasks if task.past]
-    assert [one.outcome for one in overtaken.past] == [Outcome.OVERTAKEN]
+    assert [one.outcome for one in overtaken.past] == [AttemptOutcome.OVERTAKEN]
     assert overtaken.past[0].encoder != overtaken.encoder
     assert overtaken.started_at < overtaken.second_started_at < overtaken.ended_at
 
