@@ -55,8 +55,8 @@ class Skeletons:
         return cls(replace(context, sources=sources), indexes)
 
     def with_other_headers(self, pieces: Sequence[Source]) -> list[Source]:
-        """Return those of some pieces whose headers are not, byte for byte, that of one before: what they have in common
-        need be read of these alone."""
+        """Return those of some pieces whose headers are not, byte for byte, that of one before: what all have in
+        common need be read of these alone."""
         return list({self.indexes[piece.field].header: piece for piece in reversed(pieces)}.values())[::-1]
 
     def composing(
