@@ -9,6 +9,7 @@ from apigpu.encoder.v1 import encoder_pb2
 from encoder.media import fragments, probe
 from encoder.media.containers import MP4_DEMUXER, open_container
 from encoder.media.info import MediaInfo, Source, VideoStream, bad_input
+from encoder.media.mp4_boxes import is_on_its_side
 from encoder.media.sample_index import append_index
 from encoder.operations.joining import PACKETS_AS_STORED
 from encoder.operations.plan import MP4_TYPE, Plan
@@ -24,17 +25,19 @@ def check_results(plan: Plan, result: Path) -> encoder_pb2.Summary:
         _measure(plan, file.path(result), file.content_type)
     summary = _measure(plan, result, plan.content_type)
     if plan.plays:
-        if (told := _playback(result)) is not None:
+        if (told := _playback(plan, result)) is not None:
             summary.playback.CopyFrom(told)
         with suppress(ValueError):  # without an index it is read whole
             summary.index_bytes = append_index(result)
     return summary
 
 
-def _playback(result: Path) -> encoder_pb2.Playback | None:
+def _playback(plan: Plan, result: Path) -> encoder_pb2.Playback | None:
     """Return how a result plays; None where it cannot be told: the result is no worse for that."""
     try:
         told = fragments.playback(result)
+        if plan.is_head:
+            told = fragments.without_last(told)
     except ValueError:
         return None
     return None if playback_fault(told, result.stat().st_size) else told
@@ -71,9 +74,8 @@ def _measure_tracks(plan: Plan, path: Path) -> encoder_pb2.Summary:
         if not video.frames or bool(sound) < bool(plan.required_audio_field):
             raise bad_input(Source(plan.field, path), "its pieces do not make the film that was planned.")
         seconds = (opened.duration or 0) / av.time_base
-        return encoder_pb2.Summary(
-            frames=video.frames, duration_seconds=seconds, width=video.width, height=video.height
-        )
+        sides = (video.height, video.width) if is_on_its_side(path) else (video.width, video.height)
+        return encoder_pb2.Summary(frames=video.frames, duration_seconds=seconds, width=sides[0], height=sides[1])
 
 
 def _probe(plan: Plan, path: Path, kind: str) -> tuple[MediaInfo, VideoStream]:
