@@ -16,12 +16,11 @@ from encoder.media.info import Source
 from encoder.tasks.executor import TaskExecutor, Work, open_executor
 from encoder.tasks.results import ResultStream
 from gateway.jobs.model import Status
-from gateway.sources import Source as Opened
 from gateway.sources.outline import placed
 from gateway.workers.base import EncodeJob, EncoderBusy, Events, Input, Outcome
 from servicekit.chunks import CHUNK_BYTES, Checksum
 
-SECONDS, SIZE = 3600, "426x240"
+SECONDS, SIZE, FILM_RATE = 3600, "426x240", 25
 # As a core or two make of 1080p; and, either way at the most, how encoders differ, and how pieces do.
 FRAMES_PER_SECOND = 60.0
 ENCODERS_DIFFER, PIECES_DIFFER = 0.2, 0.2
@@ -47,6 +46,8 @@ class Spent:
     begun: int = 0
     work: dict[str, float] = field(default_factory=dict)
     frames: dict[str, int] = field(default_factory=dict)
+    # Of the film, on the average.
+    frame_bytes: float = 0.0
     began_at: float = field(default_factory=time.monotonic)
 
     @property
@@ -114,7 +115,7 @@ class SplittingEncoder:
     async def _piece(self, job: EncodeJob, piece: story_pb2.CaptionPiece, events: Events) -> Outcome:
         frames = piece.picture.packets
         self.spent.begun += 1
-        tally, moved = await self._moved(job, events)
+        tally, moved = await self._moved(job, events, int(frames * self.spent.frame_bytes))
         # As hard for whichever encoder makes it.
         frames_worth = frames * _differing(random.Random(piece.picture.first_dts), PIECES_DIFFER)
         await self._work(START_SECONDS + moved / LINE_BYTES, frames_worth / self.rate, frames, events)
@@ -129,7 +130,9 @@ class SplittingEncoder:
         tally, summary = Checksum(), encoder_pb2.Summary()
         for number, entry in enumerate(job.inputs):
             async with (entry.open_index or entry.open)() as source:
-                await _sent(source, tally, events)
+                async for _, data in placed(source):
+                    tally.add(data)
+                    await events.chunk(data)
             assert source.size_bytes is not None
             summary.composed.add(input=number, start=0, end=source.size_bytes - (source.sent_bytes or 0))
         frames = sum(self.spent.frames.values())
@@ -137,13 +140,19 @@ class SplittingEncoder:
         summary.MergeFrom(_summary(tally, 0, "copy"))
         return Outcome(summary)
 
-    async def _moved(self, job: EncodeJob, events: Events) -> tuple[Checksum, int]:
-        """Read the inputs, and send their bytes as the result."""
-        tally = Checksum()
+    async def _moved(self, job: EncodeJob, events: Events, most_bytes: int) -> tuple[Checksum, int]:
+        """Read the inputs, and send so many of their bytes as the result: beside its packets a piece gets the index of
+        the film. Return also what was moved."""
+        tally, read_bytes = Checksum(), 0
         for entry in job.inputs:
             async with entry.open() as source:
-                await _sent(source, tally, events)
-        return tally, tally.size_bytes
+                async for _, data in placed(source):
+                    read_bytes += len(data)
+                    sent = data[: most_bytes - tally.size_bytes]
+                    if sent:
+                        tally.add(sent)
+                        await events.chunk(sent)
+        return tally, read_bytes + tally.size_bytes
 
     async def _work(self, start_seconds: float, seconds: float, frames: int, events: Events) -> None:
         await asyncio.sleep(start_seconds)
@@ -168,7 +177,7 @@ async def measured(encoders: int, folder: Path) -> Spent:
     film, srt = folder / "film.mp4", folder / "talk.srt"
     plain.make_long_video(film, SECONDS, SIZE)
     plain.make_srt(srt, SECONDS)
-    spent, chance = Spent(), random.Random(encoders)
+    spent, chance = Spent(frame_bytes=film.stat().st_size / (SECONDS * FILM_RATE)), random.Random(encoders)
     async with open_executor(EncoderSettings(codec="x264", work_dir=folder / "work")) as executor:
 
         def make(number: int) -> SplittingEncoder:
@@ -193,13 +202,6 @@ async def _made(there: World, film: Path, srt: str, spent: Spent) -> None:
     spent.seconds = spent.now
     if ended.status is not Status.COMPLETED:
         raise RuntimeError(f"the film was not made: {ended.failure}")
-
-
-async def _sent(source: Opened, tally: Checksum, events: Events) -> None:
-    """Send the bytes of an input as those of a result."""
-    async for _, data in placed(source):
-        tally.add(data)
-        await events.chunk(data)
 
 
 async def _store(entry: Input, path: Path) -> None:
