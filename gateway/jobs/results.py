@@ -86,10 +86,10 @@ class TaskResults:
     async def _append(
         self, writer: AssetWriter, entry: Input, asset: StoredAsset, found: encoder_pb2.ComposedRange
     ) -> None:
-        async with aclosing(self.assets.read(asset, found.start, found.end - found.start)) as chunks:
+        async with aclosing(self.assets.windows(asset, found.start, found.end)) as windows:
             while True:
                 with _input_errors(entry):
-                    data = await anext(chunks, b"")
+                    data = await anext(windows, b"")
                 if not data:
                     return
                 await writer.write(data)
