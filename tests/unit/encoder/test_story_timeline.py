@@ -123,6 +123,9 @@ def test_a_film_that_is_watched_begins_with_short_pieces() -> None:
     assert shares(made, pieces.cut(made, [True, True], 1, is_watched=True), 0) == [2, 1.5, 1.75, 2.625, 4.125]
     assert shares(made, pieces.cut(made, [False, True], 1, is_watched=True), 0) == [2, 10]
     later = film(6, 20, transitions=[0])
-    assert shares(later, pieces.cut(later, [True, True], 1, is_watched=True), 1) == [3, 4.5, 12.5]
+    assert shares(later, pieces.cut(later, [True, True], 1, is_watched=True), 1) == [3, 4.5, 6.75, 5.75]
+    usual = film(5, 5, 5, transitions=[0.5, 0.5])
+    cut = pieces.cut(usual, [True] * 3, 1, is_watched=True)
+    assert [shares(usual, cut, scene) for scene in range(3)] == [[2, 1.5, 1.5], [2.5, 2], [4.5]]
     short = film(2.5, 5, transitions=[1])
     assert shares(short, pieces.cut(short, [True, True], 1, is_watched=True), 0) == [2.5]
