@@ -14,8 +14,8 @@ from encoder.ffmpeg import filters
 from encoder.ffmpeg.command import SQUARE, FfmpegRun, FilteredFrames
 from encoder.ffmpeg.process import Generate, PipedFrames
 from encoder.kenburns import sampling
+from encoder.kenburns.reels import Meeting, StillReel
 from encoder.kenburns.sampling import StillFrames
-from encoder.kenburns.turns import StillTurns
 from encoder.media import packets, probe
 from encoder.media.fragments import PIECE, SEGMENT_SECONDS
 from encoder.media.info import HD, Size, bad_input
@@ -24,6 +24,7 @@ from encoder.operations.deviations import cut_off_notes, gather, loss_notes, vid
 from encoder.operations.plan import Plan, PlanContext
 from encoder.operations.still_levels import StillView, prepare
 from encoder.story import fitting, transitions
+from encoder.story.blends import StillBlend
 from encoder.story.fitting import Cut, Target
 from encoder.story.transitions import Passage
 from servicekit.errors import InvalidArgument
@@ -146,9 +147,8 @@ def _blended(
     if following is None:
         return own.stream or _piped(size, passage.rate), own.still
     if own.still is not None and following.still is not None:
-        generate: Generate = StillTurns(own.still, following.still, passage.before)
-        one, other = transitions.take_turns(_piped(size, passage.rate), passage)
-        return transitions.blend(one, other, passage), generate
+        meeting = Meeting(passage.frames, StillBlend(passage.transition, size))
+        return _piped(size, passage.rate), StillReel((own.still, following.still), (meeting,))
     one = own.stream or _piped(size, passage.rate)
     other = following.stream or _piped(size, passage.rate)
     one, other = (transitions.at_rate(each, passage.rate) for each in (one, other))

@@ -68,7 +68,8 @@ class PlannerRequest:
 
 @dataclass(frozen=True)
 class FramesData:
-    """StillFrames: files in the task's folder, by their name, width, height and grid; with an `other`, StillTurns."""
+    """StillFrames: files in the task's folder, by their name, width, height and grid; with `following` ones, a
+    StillReel."""
 
     levels: tuple[tuple[str, int, int, int], ...]
     width: int
@@ -78,8 +79,16 @@ class FramesData:
     field: str
     first: int = 0
     whole: int = 0
-    other: "FramesData | None" = None
-    alone: int = 0
+    following: tuple["MeetingData", ...] = ()
+
+
+@dataclass(frozen=True)
+class MeetingData:
+    """A still that another one leads to: frames of the transition, the message that says which, and the still."""
+
+    frames: int
+    transition: bytes
+    still: FramesData
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ from math import ceil
 from encoder.story.piece_lengths import limit_seconds, watched_seconds
 from encoder.story.timeline import Timeline
 
+# That one piece shows, each of which is kept on disk until it is made.
+MAX_STILLS = 12
 # Of a still, as what each piece of it takes beside its pictures is little.
 MIN_SECONDS = 5.0
 
