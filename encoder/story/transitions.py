@@ -1,5 +1,5 @@
-"""Transitions: filter graphs that lead from the pictures of one scene to those of the next, where a video is one of them.
-Pure functions from streams of ffmpeg-python to streams. Two stills have their own, of frames: blends.
+"""Transitions between scenes of which at least one is a video: filter graphs that lead from the pictures of the one to
+those of the next. Pure functions from streams of ffmpeg-python to streams. Two stills have their own: blends.
 
 Frame k of a transition of n shows as much of it as the time says at which the frame begins: k / n of the next scene. So
 the frame in the middle, with which the next scene starts, is half of each, or black.
