@@ -13,7 +13,7 @@ from encoder.kenburns.sampling import Plane, planes
 from encoder.media.info import Size
 from encoder.story.transitions import MIN_FADE_FRAMES
 
-BLACK, GREY = 16, 128
+BLACK, NEUTRAL = 16, 128
 VERTICAL = (Transition.DIRECTION_UP, Transition.DIRECTION_DOWN)
 # Toward the first column or row.
 BACKWARD = (Transition.DIRECTION_UNSPECIFIED, Transition.DIRECTION_LEFT, Transition.DIRECTION_UP)
@@ -40,7 +40,7 @@ class StillBlend:
     def _fade(self, one: Plane, other: Plane, out: Plane, number: int, count: int) -> None:
         """Fade to black in the first half of the transition, and from it in the second."""
         half = count // 2
-        black = np.full_like(out, GREY)
+        black = np.full_like(out, NEUTRAL)
         black[: self.size.width * self.size.height] = BLACK
         shown, part = (one, 1 - number / half) if number < half else (other, (number - half) / (count - half))
         cv2.addWeighted(shown, part, black, 1 - part, 0, dst=out)
