@@ -39,8 +39,8 @@ class PlanRequest:
     """A task: a serialized apigpu.v1.Operation, or in its place a serialized StoryPart; its inputs, by field the name
     of the file in `folder`; the path that the result is to be written to; the name of the codec; the seconds of
     processor time that planning may take; by field what is said of its encoding; the fields of inputs that have
-    holes; how many machines could work side by side, 0 where that is not known; whether its result is watched while it
-    is made; whether it is planned alone."""
+    holes; how many machines could work side by side, 0 where that is not known, and how many tasks this one does;
+    whether its result is watched while it is made; whether it is planned alone."""
 
     operation: bytes
     inputs: dict[str, str]
@@ -53,6 +53,7 @@ class PlanRequest:
     part: bytes = b""
     outlines: tuple[str, ...] = ()
     workers: int = 0
+    lanes: int = 1
     is_watched: bool = False
     plan_only: bool = False
 

@@ -90,7 +90,11 @@ class PlanningSession:
         check_options(message)
         given = (sources, folder, request.result, codec, request.threads, self.fonts)
         context = PlanContext(
-            *given, workers=request.workers, is_watched=request.is_watched, plan_only=request.plan_only
+            *given,
+            workers=request.workers,
+            lanes=request.lanes,
+            is_watched=request.is_watched,
+            plan_only=request.plan_only,
         )
         plan = make(message, context)
         self._plans.append((plan, Path(request.result)))

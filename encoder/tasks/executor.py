@@ -67,6 +67,11 @@ class Slots:
         """x264 threads for the next task: 1.5 × cores / running tasks (x264's own default is 1.5 × cores)."""
         return max(1, round(1.5 * usable_cores() / max(self.busy, 1)))
 
+    @property
+    def lanes(self) -> int:
+        """How many tasks are worked on side by side, as far as there are cores for them."""
+        return min(self.total, usable_cores())
+
     @contextlib.contextmanager
     def hold(self) -> Iterator[None]:
         """Hold a slot. Raises ResourceExhausted (reason NO_FREE_SLOT), or Unavailable once closed."""
@@ -195,7 +200,7 @@ class TaskExecutor:
         planner, stream, result = work.reservation.planner, work.stream, work.reservation.folder.result
         task = work.task
         with tracing.span("plan", codec=choice.codec.name):
-            plan = await planner.plan(task, work.sources, choice.codec, self.slots.threads)
+            plan = await planner.plan(task, work.sources, choice.codec, self.slots.threads, self.slots.lanes)
         self._check_length(plan)
         if any(plan.size) and (error := choice.codec.size_error(*plan.size)):
             raise SizeFault(f"{choice.codec.name}: {error}.", reason="SIZE_UNSUPPORTED")
