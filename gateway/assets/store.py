@@ -282,6 +282,7 @@ class AssetWriter:
     is_result: bool = False
     charset: str = ""
     tenant: str = DEFAULT_TENANT
+    index_bytes: int = 0
     checksum: Checksum = field(default_factory=Checksum)
     # Bytes that are on the tenant's account.
     _accounted_bytes: int = 0
@@ -350,6 +351,7 @@ class AssetWriter:
             charset=self.charset,
             tenant=self.tenant,
             bucket_type=self._bucket_type,
+            index_bytes=self.index_bytes,
         )
         await self.store.add(asset)
         return asset

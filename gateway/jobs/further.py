@@ -205,6 +205,12 @@ def part(job: Job, index: int) -> tuple[bytes, list[PartInput]]:
     return found.part, [PartInput(source, tuple(names), ranges) for (source, ranges), names in fields.items()]
 
 
+def composes(job: Job, index: int) -> bool:
+    """Return True for a further task whose result may be composed of ranges of its inputs."""
+    planning = job.tasks[_planner(job, index)]
+    return _plan(planning).further[index - planning.first_further].composes
+
+
 def _ranges(entry: encoder_pb2.FurtherInput, version: str = "") -> ByteRanges | None:
     if not entry.ranges:
         return None
@@ -275,6 +281,17 @@ def playing(job: Job, index: int) -> Iterator[PlayedTask]:
         for number, found in enumerate(_plan(job.tasks[planner]).further, first):
             if found.plays:
                 yield PlayedTask(number, found.plays, found.target_seconds)
+
+
+def play_order(job: Job, index: int) -> encoder_pb2.PlayOrder | None:
+    """Return when the result of a task plays; None where nobody watches, or it is no part of what plays."""
+    pieces_before = 0
+    for played in playing(job, job.kept[0]) if job.preview else ():
+        is_sound = played.plays == encoder_pb2.PLAYS_SOUND
+        if played.number == index:
+            return encoder_pb2.PlayOrder(film=job.id, pieces_before=pieces_before, is_sound=is_sound)
+        pieces_before += not is_sound
+    return None
 
 
 def _planner(job: Job, index: int) -> int:
