@@ -20,6 +20,8 @@ BESIDE_FURTHER = "application/vnd.api-gpu.beside-further"
 # Header of a response to a worker: the body leaves these stretches of the file out.
 HOLE = "x-hole"
 CHUNK_BYTES = 512 * 1024
+# Bytes of a chunk: a part of a message that came is not copied out of it.
+Data = bytes | memoryview
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 
 
@@ -30,7 +32,7 @@ class Checksum:
         self.size_bytes = 0
         self._digest = hashlib.sha256()
 
-    def add(self, data: bytes) -> None:
+    def add(self, data: Data) -> None:
         """Count and digest the next bytes."""
         self.size_bytes += len(data)
         self._digest.update(data)
@@ -73,7 +75,7 @@ class ChecksumBeside:
         self._thread = ThreadPoolExecutor(1, "digest")
         self._last: Future[None] | None = None
 
-    def add(self, data: bytes) -> None:
+    def add(self, data: Data) -> None:
         """Count the next bytes and begin to digest them, once those before are: no more than these are held."""
         self.size_bytes += len(data)
         self._wait()

@@ -10,20 +10,16 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 from gateway.assets.account import StorageAccount
-from gateway.assets.bucket import Bucket, missing_object, object_store_errors
+from gateway.assets.bucket import Bucket, ObjectWriter, missing_object, object_store_errors
 from gateway.assets.parts import part_owner, part_path, read_parts
 from gateway.assets.record import ID, PREFIX, AssetPart, StoredAsset, clean_filename, new_id
 from gateway.assets.record import content_type as media_type
 from gateway.callers import DEFAULT_TENANT
-from servicekit.chunks import Checksum
+from servicekit.chunks import Checksum, Data
 from servicekit.codec import to_json
 from servicekit.errors import DataLoss, InvalidArgument, NotFound, ResourceExhausted, ServiceError
-
-if TYPE_CHECKING:
-    from obstore import AsyncWritableFile
 
 __all__ = ["AssetStore", "AssetWriter", "StoredAsset"]
 
@@ -275,9 +271,7 @@ class AssetWriter:
 
     def __post_init__(self) -> None:
         self._bucket_type = self.content_type if self.store.bucket.is_cloud else ""
-        self._file: AsyncWritableFile | None = self.store.bucket.writer(
-            PREFIX + self.id, self._bucket_type, self.filename
-        )
+        self._file: ObjectWriter | None = self.store.bucket.writer(PREFIX + self.id, self._bucket_type, self.filename)
 
     def check_size(self, size_bytes: int) -> None:
         """Raise ResourceExhausted for a size over the limit, one for which the disk has no room, or one that the tenant
@@ -293,15 +287,13 @@ class AssetWriter:
         self.store.account.add(self.tenant, change_bytes)
         self._accounted_bytes += change_bytes
 
-    async def write(self, data: bytes) -> None:
+    async def write(self, data: Data) -> None:
         """Append bytes. Raises Unavailable, and ResourceExhausted over the limit."""
         if self._file is None:
             raise RuntimeError("write after the end of AssetStore.create")
         self.check_size(self.checksum.size_bytes + len(data))
         with object_store_errors(PREFIX + self.id, may_be_missing=False):
-            write = self._file.write(data)
-            self.checksum.add(data)  # on this thread, while the store's own thread writes the bytes
-            await write
+            await self._file.write(data, self.checksum.add)
 
     def rename(self, filename: str, content_type: str = "") -> None:
         """Replace the name and the media type; without `content_type` the name's suffix decides the type."""
@@ -320,7 +312,7 @@ class AssetWriter:
         self._is_committed = True
         return asset
 
-    async def _commit(self, file: "AsyncWritableFile") -> StoredAsset:
+    async def _commit(self, file: ObjectWriter) -> StoredAsset:
         with object_store_errors(PREFIX + self.id, may_be_missing=False):
             await file.close()
         now = datetime.now(UTC)
@@ -341,11 +333,13 @@ class AssetWriter:
 
     async def discard(self) -> None:
         """Delete the file unless it was committed; the sweep deletes later what cannot be deleted now."""
-        self._file = None  # dropping an open file deletes its staged bytes
+        file, self._file = self._file, None
         if self._is_committed:
             return
         if self._committing is not None:
             await asyncio.gather(self._committing, return_exceptions=True)
+        if file is not None:
+            await file.abandon()
         if self._committing is None:
             self._put_on_account(-self._accounted_bytes)
             return

@@ -44,7 +44,7 @@ class AssetService(assets_pb2_grpc.AssetServiceServicer):
     async def UploadAsset(self, request_iterator: Requests, context: Context) -> pb2.UploadAssetResponse:
         async with self.transfers.acquire(caller.get().key_id) as transfer:
             messages = while_sending(request_iterator, self.idle_seconds, "nothing was kept. Send it again.")
-            parts = transfer.receive(messages, pb2.UploadAssetRequest.ByteSize)
+            parts = transfer.receive(messages, lambda request: len(request.chunk))
             header = await _header(parts)
             async with self.assets.create(header.filename, tenant=caller.get().tenant) as writer:
                 writer.check_size(header.size_bytes)

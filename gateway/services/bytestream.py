@@ -38,7 +38,7 @@ class ByteStreamService(bytestream_pb2_grpc.ByteStreamServicer):
     async def Write(self, request_iterator: Requests, context: Context) -> pb2.WriteResponse:
         async with self.transfers.acquire(caller.get().key_id) as transfer:
             messages = while_sending(request_iterator, self.idle_seconds, GO_ON)
-            received = transfer.receive(messages, pb2.WriteRequest.ByteSize)
+            received = transfer.receive(messages, lambda request: len(request.data))
             async with aclosing(read_ahead(received)) as parts:
                 first = await anext(parts, None)
                 if first is None:

@@ -12,7 +12,7 @@ from gateway.assets.store import AssetStore
 from gateway.uploads import session as steps
 from gateway.uploads.checksums import PartChecksum
 from gateway.uploads.session import UploadSession
-from servicekit.chunks import Checksum
+from servicekit.chunks import Checksum, Data
 from servicekit.errors import OutOfRange, ServiceError, Unavailable
 from servicekit.tasks import run_to_completion, running
 
@@ -50,6 +50,7 @@ class UploadWriter:
         self._lock = asyncio.Lock()
         self._timer = asyncio.timeout(None)
         self._error: ServiceError | None = None
+        self._digest_fault: Exception | None = None
 
     @property
     def digest(self) -> Checksum | None:
@@ -82,7 +83,7 @@ class UploadWriter:
             raise
         await run_to_completion(self._finish(is_complete=True))
 
-    async def write(self, data: bytes) -> None:
+    async def write(self, data: Data) -> None:
         """Append bytes. Raises OutOfRange for more than were announced, ResourceExhausted, Unavailable."""
         file, end = self.session.file, self.offset + len(data)
         if end > file.size_bytes:
@@ -93,30 +94,31 @@ class UploadWriter:
             # A write that is cancelled half-way would leave open what the part has.
             await run_to_completion(self._append(data))
 
-    async def _append(self, data: bytes) -> None:
+    async def _append(self, data: Data) -> None:
         if self._part is None:
             self._count += 1
             name = f"{self.session.writer}-{self._count}"
             self._part = PartWriter(self._assets.bucket, self.session.asset_id, name)
             self._part_since = time.monotonic()
-        digesting = asyncio.ensure_future(asyncio.to_thread(self._add_to_digests, data))
         try:
-            await self._part.write(data)
-            await digesting
+            await self._part.write(data, self._add_to_digests)
+            if self._digest_fault is not None:
+                raise self._digest_fault
         except BaseException:
             self._received = None  # it has what may not be kept, or lacks what is
             raise
-        finally:
-            await asyncio.gather(digesting, return_exceptions=True)
         if self._part.size_bytes >= self.session.part_bytes:
             await self._save()
 
-    def _add_to_digests(self, data: bytes) -> None:
-        received = self._received  # which the other thread may drop meanwhile
-        if received is not None:
-            received.add(data)
-        if self._hasher is not None:
-            self._hasher.update(data)
+    def _add_to_digests(self, data: Data) -> None:
+        """Digest bytes, on a thread. What goes wrong is no fault of the store, and noted."""
+        try:
+            if self._received is not None:
+                self._received.add(data)
+            if self._hasher is not None:
+                self._hasher.update(data)
+        except Exception as error:
+            self._digest_fault = error
 
     async def _save_in_time(self) -> None:
         """Save a part that is not complete, so that a stalled upload loses nothing with its gateway."""
@@ -151,7 +153,9 @@ class UploadWriter:
 
     async def _drop(self) -> None:
         """Forget what has come and is not recorded."""
-        self._part = None
+        part, self._part = self._part, None
+        if part is not None:
+            await part.abandon()
         closed, self._closed = self._closed, []
         await self._assets.remove_parts(self.session.asset_id, closed)
 
@@ -186,10 +190,14 @@ class UploadWriter:
         asset_id, writer = self.session.asset_id, self.session.writer
         merged = PartWriter(self._assets.bucket, asset_id, f"{writer}-{self._count}")
         size_bytes = sum(part.size_bytes for part in small)
-        async with contextlib.aclosing(read_parts(self._assets.bucket, asset_id, small, 0, size_bytes)) as chunks:
-            async for data in chunks:
-                await merged.write(data)
-        whole = await merged.close()
+        try:
+            async with contextlib.aclosing(read_parts(self._assets.bucket, asset_id, small, 0, size_bytes)) as chunks:
+                async for data in chunks:
+                    await merged.write(data)
+            whole = await merged.close()
+        except BaseException:
+            await merged.abandon()
+            raise
         try:
             self.session = await self._extend(
                 self.session.key, lambda found, _: steps.merged(found, writer, small, whole)
