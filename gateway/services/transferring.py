@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from google.protobuf.message import Message
 
+from servicekit.chunk_messages import Outgoing
 from servicekit.errors import DeadlineExceeded, Unavailable
 from servicekit.interceptors import Context
 from servicekit.tasks import cancel_and_wait
@@ -15,7 +16,7 @@ IDLE_SECONDS = 120.0
 # A download whose client stalls loses its slot after so long.
 STALL_SECONDS = 120.0
 
-M = TypeVar("M", bound=Message)
+M = TypeVar("M")
 
 
 async def while_sending(requests: AsyncIterator[M], idle_seconds: float, what_to_do: str) -> AsyncIterator[M]:
@@ -49,7 +50,7 @@ async def _next(messages: AsyncIterator[M]) -> M | None:
     return await anext(messages, None)
 
 
-async def send(context: Context, response: Message, stall_seconds: float, offset_field: str) -> None:
+async def send(context: Context, response: Message | Outgoing[Any], stall_seconds: float, offset_field: str) -> None:
     """Send a message of a download. Raises Unavailable if the client stalls; it may resume from its offset."""
     try:
         async with asyncio.timeout(stall_seconds):
