@@ -12,6 +12,7 @@ from gateway.assets.record import PREFIX, clean_filename, name_for_type, parse_n
 from gateway.assets.store import AssetStore, AssetWriter
 from gateway.jobs import model
 from gateway.workers.base import is_without_result
+from servicekit.chunks import Data
 from servicekit.errors import DataLoss, ServiceError
 from servicekit.playback import playback_fault
 from servicekit.tasks import run_to_completion
@@ -47,7 +48,7 @@ class TaskResults:
             await results._begin(filename)
             yield results
 
-    async def write(self, data: bytes) -> None:
+    async def write(self, data: Data) -> None:
         """Store the next bytes of the result that is coming in."""
         await self._writers[-1].write(data)
 

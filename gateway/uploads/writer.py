@@ -102,11 +102,12 @@ class UploadWriter:
             self._part_since = time.monotonic()
         try:
             await self._part.write(data, self._add_to_digests)
-            if self._digest_fault is not None:
-                raise self._digest_fault
         except BaseException:
-            self._received = None  # it has what may not be kept, or lacks what is
+            self._received = None  # it has what may not be kept
             raise
+        if self._digest_fault is not None:
+            self._received = None  # it lacks what is kept
+            raise self._digest_fault
         if self._part.size_bytes >= self.session.part_bytes:
             await self._save()
 

@@ -15,6 +15,7 @@ from gateway.callers import DEFAULT_TENANT
 from gateway.sources import ByteRanges, Source
 from gateway.sources.outline import MIN_BYTES
 from servicekit import log_context, tracing
+from servicekit.chunks import Data
 from servicekit.errors import InvalidArgument, ServiceError, Unavailable
 
 Opened = AbstractAsyncContextManager[Source]
@@ -143,7 +144,7 @@ class Events(Protocol):
     async def progress(self, progress: encoder_pb2.EncodeProgress) -> None:
         """Note how far the task is."""
 
-    async def chunk(self, data: bytes) -> None:
+    async def chunk(self, data: Data) -> None:
         """Take the next bytes of the result, unless it is put by link."""
 
     async def file(self, name: str, content_type: str) -> None:

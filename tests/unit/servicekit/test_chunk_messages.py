@@ -50,7 +50,10 @@ def test_what_came_is_read_without_its_bytes(size):
                 assert read.message.write_offset == message.write_offset
                 assert read.message.finish_write == message.finish_write
             if kind is INPUT:
-                assert (read.message.chunk.input, read.message.chunk.offset) == (message.chunk.input, message.chunk.offset)
+                assert (read.message.chunk.input, read.message.chunk.offset) == (
+                    message.chunk.input,
+                    message.chunk.offset,
+                )
 
 
 def test_the_bytes_of_what_came_are_not_copied():
