@@ -22,41 +22,58 @@ T = TypeVar("T")
 _THREADS = ThreadPoolExecutor(8, "files")
 
 
+def on_thread(step: Callable[[], T]) -> "asyncio.Future[T]":
+    """Begin a step that blocks. Shield what is returned: the step goes on in any case."""
+    return asyncio.get_running_loop().run_in_executor(_THREADS, step)
+
+
 class LocalWriter:
-    """Writes one object, which exists once `close` returned. Its methods raise OSError; one that failed, or was
-    abandoned, leaves nothing."""
+    """Implements ObjectWriter."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file: FileIO | None = None
+        self._last: asyncio.Future[None] | None = None
         self._is_over = False
 
     async def write(self, data: Data, beside: Callable[[Data], None] | None = None) -> None:
-        """Append bytes on a thread, which hands them to `beside` too."""
-        await self._run(lambda: self._write(data, beside))
+        """Begin to append bytes on a thread, once those before are written."""
+        await self.flush()
+        self._last = on_thread(lambda: self._write(data, beside))
+
+    async def flush(self) -> None:
+        """Wait until all bytes are written."""
+        if self._is_over:
+            raise OSError(f"{self._path.name} is written no more")
+        if self._last is not None:
+            try:
+                await asyncio.shield(self._last)
+            except OSError:
+                await self.abandon()
+                raise
 
     async def close(self) -> None:
         """Make the object of what was written."""
-        await self._run(self._close)
+        await self.flush()
+        self._last = on_thread(self._close)
+        await self.flush()
         self._is_over = True
 
     async def abandon(self) -> None:
         """Leave nothing behind, unless the object exists."""
         if not self._is_over:
             self._is_over = True
-            await in_thread(self._discard)
+            await run_to_completion(self._end())
 
-    async def _run(self, step: Callable[[], None]) -> None:
-        if self._is_over:
-            raise OSError(f"{self._path.name} is written no more")
-        try:
-            await in_thread(step)
-        except OSError:
-            await self.abandon()
-            raise
+    async def _end(self) -> None:
+        if self._last is not None:
+            await asyncio.gather(self._last, return_exceptions=True)
+        await on_thread(self._discard)
 
     def _write(self, data: Data, beside: Callable[[Data], None] | None) -> None:
-        write_all(self._opened(), data)
+        view, file = memoryview(data), self._opened()
+        while view:
+            view = view[file.write(view) :]
         if beside is not None:
             beside(data)
 
@@ -88,36 +105,30 @@ def _staged(path: Path) -> FileIO:
             number += 1
 
 
-def write_all(file: FileIO, data: Data) -> None:
-    """Write all of the bytes. Raises OSError."""
-    view = memoryview(data)
-    while view:
-        view = view[file.write(view) :]
-
-
 class LocalReader:
-    """Reads ranges of one object. Close it, once no read is under way."""
+    """Implements ObjectReader."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, chunk_bytes: int) -> None:
         self._path = path
+        self._chunk_bytes = chunk_bytes
         self._descriptor: int | None = None
+        self._last: asyncio.Future[list[bytes]] | None = None
 
-    def read(self, start: int, end: int, chunk_bytes: int) -> list[bytes]:
-        """Return the bytes `start` to `end` in chunks, the last one shorter, fewer where the file ends before. It
-        blocks. Raises OSError."""
-        if self._descriptor is None:
-            self._descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
-        descriptor = self._descriptor
-        offsets = range(start, end, chunk_bytes)
-        return [os.pread(descriptor, min(chunk_bytes, end - offset), offset) for offset in offsets]
+    def begin(self, start: int, end: int) -> "asyncio.Future[list[bytes]]":
+        """Begin to read the bytes `start` to `end`."""
+        self._last = on_thread(lambda: self._read(start, end))
+        return self._last
 
-    def close(self) -> None:
-        """Let go of the file."""
+    async def close(self) -> None:
+        """Let go of the file, once nothing reads of it."""
+        if self._last is not None:
+            await run_to_completion(asyncio.gather(self._last, return_exceptions=True))
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
 
-
-async def in_thread(step: Callable[[], T]) -> T:
-    """Return the result of a step that blocks; whoever is cancelled meanwhile goes on once it has ended."""
-    return await run_to_completion(asyncio.get_running_loop().run_in_executor(_THREADS, step))
+    def _read(self, start: int, end: int) -> list[bytes]:
+        if self._descriptor is None:
+            self._descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor, offsets = self._descriptor, range(start, end, self._chunk_bytes)
+        return [os.pread(descriptor, min(self._chunk_bytes, end - offset), offset) for offset in offsets]

@@ -58,11 +58,16 @@ class PartWriter:
         self._file = bucket.writer(self._path)
 
     async def write(self, data: Data, beside: Callable[[Data], None] | None = None) -> None:
-        """Append bytes; `beside` is called with them on a thread. Raises Unavailable, and ResourceExhausted for a full
-        disk."""
+        """Begin to append bytes, once those before are written; `beside` is called with them on a thread. Raises
+        Unavailable, and ResourceExhausted for a full disk, for these bytes or those before."""
         with object_store_errors(self._path, may_be_missing=False):
             await self._file.write(data, beside)
         self.size_bytes += len(data)
+
+    async def flush(self) -> None:
+        """Wait until all bytes are written."""
+        with object_store_errors(self._path, may_be_missing=False):
+            await self._file.flush()
 
     async def close(self) -> AssetPart:
         """Make the part an object."""

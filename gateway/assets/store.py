@@ -263,7 +263,9 @@ class AssetWriter:
     is_result: bool = False
     charset: str = ""
     tenant: str = DEFAULT_TENANT
-    checksum: Checksum = field(default_factory=Checksum)
+    size_bytes: int = 0
+    # Of what is written, which lags behind what came.
+    _checksum: Checksum = field(default_factory=Checksum)
     # Bytes that are on the tenant's account.
     _accounted_bytes: int = 0
     _committing: asyncio.Task[StoredAsset] | None = None
@@ -277,7 +279,7 @@ class AssetWriter:
         """Raise ResourceExhausted for a size over the limit, one for which the disk has no room, or one that the tenant
         may not have."""
         share = RESULT_FLOOR_SHARE if self.is_result else 1.0
-        self.store.check_room(size_bytes, size_bytes - self.checksum.size_bytes, share)
+        self.store.check_room(size_bytes, size_bytes - self.size_bytes, share)
         if (more := size_bytes - self._accounted_bytes) > 0:
             if not self.is_result:
                 self.store.account.check(self.tenant, more)
@@ -288,12 +290,14 @@ class AssetWriter:
         self._accounted_bytes += change_bytes
 
     async def write(self, data: Data) -> None:
-        """Append bytes. Raises Unavailable, and ResourceExhausted over the limit."""
+        """Begin to append bytes, once those before are written. Raises Unavailable, for these or those before, and
+        ResourceExhausted over the limit."""
         if self._file is None:
             raise RuntimeError("write after the end of AssetStore.create")
-        self.check_size(self.checksum.size_bytes + len(data))
+        self.check_size(self.size_bytes + len(data))
         with object_store_errors(PREFIX + self.id, may_be_missing=False):
-            await self._file.write(data, self.checksum.add)
+            await self._file.write(data, self._checksum.add)
+        self.size_bytes += len(data)
 
     def rename(self, filename: str, content_type: str = "") -> None:
         """Replace the name and the media type; without `content_type` the name's suffix decides the type."""
@@ -304,9 +308,11 @@ class AssetWriter:
         """Make the file an asset. Raises DataLoss when it differs from the size and digest announced, if any."""
         if self._file is None:
             raise RuntimeError("commit after the end of AssetStore.create")
-        self.checksum.verify(self.filename or "The file", size_bytes=size_bytes, sha256=sha256)
+        with object_store_errors(PREFIX + self.id, may_be_missing=False):
+            await self._file.flush()
+        self._checksum.verify(self.filename or "The file", size_bytes=size_bytes, sha256=sha256)
         # A task of its own, so that a cancelled commit leaves a known state to clean up.
-        self._put_on_account(self.checksum.size_bytes - self._accounted_bytes)
+        self._put_on_account(self.size_bytes - self._accounted_bytes)
         self._committing = asyncio.create_task(self._commit(self._file))
         asset = await asyncio.shield(self._committing)
         self._is_committed = True
@@ -320,8 +326,8 @@ class AssetWriter:
             id=self.id,
             filename=self.filename,
             content_type=self.content_type,
-            size_bytes=self.checksum.size_bytes,
-            sha256=self.checksum.sha256,
+            size_bytes=self.size_bytes,
+            sha256=self._checksum.sha256,
             created_at=now,
             expires_at=now + self.store.retention,
             charset=self.charset,

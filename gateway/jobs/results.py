@@ -64,7 +64,7 @@ class TaskResults:
         if len(summary.files) != len(self._writers) - 1:
             raise DataLoss("The results are not those that the encoder's summary names.", reason="FILES_MISMATCH")
         _check_told(summary)
-        if is_without_result(summary) and not self._writers[0].checksum.size_bytes:
+        if is_without_result(summary) and not self._writers[0].size_bytes:
             return stored_result(summary, "", ())
         name = name_for_type(self.filename, summary.content_type)
         self._writers[0].rename(name, summary.content_type)

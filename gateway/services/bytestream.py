@@ -12,7 +12,7 @@ from gateway.assets.store import AssetStore
 from gateway.assets.transfers import TransferSlots
 from gateway.callers import caller
 from gateway.services.presenters import proxy_metadata
-from gateway.services.transferring import IDLE_SECONDS, STALL_SECONDS, read_ahead, send, while_sending
+from gateway.services.transferring import IDLE_SECONDS, STALL_SECONDS, send, while_sending
 from gateway.uploads.checksums import PartChecksum
 from gateway.uploads.session import UPLOAD_ASSET, UPLOAD_CHECKSUM, UPLOAD_EXPIRES, UploadSession, parse_resource
 from gateway.uploads.sessions import UploadSessions
@@ -44,9 +44,8 @@ class ByteStreamService(bytestream_pb2_grpc.ByteStreamServicer):
     async def Write(self, request_iterator: Requests, context: Context) -> pb2.WriteResponse:
         async with self.transfers.acquire(caller.get().key_id) as transfer:
             messages = while_sending(request_iterator, self.idle_seconds, GO_ON)
-            received = transfer.receive(messages, lambda part: len(part.data))
-            async with aclosing(read_ahead(received)) as parts:
-                session = await self._written(await _first(parts), parts, context)
+            parts = transfer.receive(messages, lambda part: len(part.data))
+            session = await self._written(await _first(parts), parts, context)
         if session.is_finished:
             context.set_trailing_metadata(((UPLOAD_ASSET, session.asset_name),))
         else:

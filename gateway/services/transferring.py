@@ -1,7 +1,7 @@
 """Messages of uploads and downloads: how long a client may be silent, or take nothing."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 from typing import Any, TypeVar
 
 from google.protobuf.message import Message
@@ -9,7 +9,6 @@ from google.protobuf.message import Message
 from servicekit.chunk_messages import Outgoing
 from servicekit.errors import DeadlineExceeded, Unavailable
 from servicekit.interceptors import Context
-from servicekit.tasks import cancel_and_wait
 
 # A silent upload loses its transfer slot after so long.
 IDLE_SECONDS = 120.0
@@ -32,22 +31,6 @@ async def while_sending(requests: AsyncIterator[M], idle_seconds: float, what_to
             return
         yield request
         del request  # while the next one is awaited
-
-
-async def read_ahead(messages: AsyncIterator[M]) -> AsyncGenerator[M, None]:
-    """Yield messages; while one is worked on, the next one is read. Close it, also where the work fails."""
-    reading = asyncio.ensure_future(_next(messages))
-    try:
-        while (message := await reading) is not None:
-            reading = asyncio.ensure_future(_next(messages))
-            yield message
-            del message  # while the next one is awaited
-    finally:
-        await cancel_and_wait(reading)
-
-
-async def _next(messages: AsyncIterator[M]) -> M | None:
-    return await anext(messages, None)
 
 
 async def send(context: Context, response: Message | Outgoing[Any], stall_seconds: float, offset_field: str) -> None:

@@ -6,6 +6,8 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
 
+import structlog
+
 from gateway.assets.parts import PartWriter, read_parts
 from gateway.assets.record import AssetPart
 from gateway.assets.store import AssetStore
@@ -15,6 +17,8 @@ from gateway.uploads.session import UploadSession
 from servicekit.chunks import Checksum, Data
 from servicekit.errors import OutOfRange, ServiceError, Unavailable
 from servicekit.tasks import run_to_completion, running
+
+log = structlog.get_logger("gateway.uploads")
 
 # Bytes that have come are kept after so long at the latest, though their part is not complete.
 SAVE_SECONDS = 5.0
@@ -50,7 +54,6 @@ class UploadWriter:
         self._lock = asyncio.Lock()
         self._timer = asyncio.timeout(None)
         self._error: ServiceError | None = None
-        self._digest_fault: Exception | None = None
 
     @property
     def digest(self) -> Checksum | None:
@@ -91,8 +94,7 @@ class UploadWriter:
             raise OutOfRange(text, reason="UPLOAD_TOO_LONG", metadata={"size_bytes": str(file.size_bytes)})
         self._assets.check_room(file.size_bytes, len(data))
         async with self._lock:
-            # A write that is cancelled half-way would leave open what the part has.
-            await run_to_completion(self._append(data))
+            await self._append(data)
 
     async def _append(self, data: Data) -> None:
         if self._part is None:
@@ -102,24 +104,23 @@ class UploadWriter:
             self._part_since = time.monotonic()
         try:
             await self._part.write(data, self._add_to_digests)
-        except BaseException:
-            self._received = None  # it has what may not be kept
+        except ServiceError:
+            self._received = None  # it has what is not kept
             raise
-        if self._digest_fault is not None:
-            self._received = None  # it lacks what is kept
-            raise self._digest_fault
         if self._part.size_bytes >= self.session.part_bytes:
-            await self._save()
+            # Cancelled half-way it would leave open what is recorded.
+            await run_to_completion(self._save())
 
     def _add_to_digests(self, data: Data) -> None:
-        """Digest bytes, on a thread. What goes wrong is no fault of the store, and noted."""
+        """Digest bytes, on a thread. Where that fails they are kept all the same, and read again for their digest."""
         try:
             if self._received is not None:
                 self._received.add(data)
             if self._hasher is not None:
                 self._hasher.update(data)
-        except Exception as error:
-            self._digest_fault = error
+        except Exception:
+            log.exception("cannot digest the bytes of an upload", upload=self.session.id)
+            self._received = None
 
     async def _save_in_time(self) -> None:
         """Save a part that is not complete, so that a stalled upload loses nothing with its gateway."""
@@ -146,6 +147,8 @@ class UploadWriter:
                 return
             if self._checksum:
                 try:
+                    if self._part is not None:
+                        await self._part.flush()
                     self._checksum.verify(self._hasher)
                 except ServiceError:
                     await self._drop()
@@ -164,7 +167,11 @@ class UploadWriter:
         """Make an object of the part that is being written, and record it, where no checksum is awaited."""
         if self._part is not None:
             part, self._part = self._part, None
-            self._closed.append(await part.close())
+            try:
+                self._closed.append(await part.close())
+            except ServiceError:
+                self._received = None  # it has what is not kept
+                raise
         if not self._closed or (self._checksum and not is_last):
             return
         writer, closed = self.session.writer, tuple(self._closed)
