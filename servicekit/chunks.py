@@ -19,7 +19,8 @@ ACCEPTED = "x-accepted"
 BESIDE_FURTHER = "application/vnd.api-gpu.beside-further"
 # Header of a response to a worker: the body leaves these stretches of the file out.
 HOLE = "x-hole"
-CHUNK_BYTES = 512 * 1024
+# Each chunk costs some turns of Python, whatever its size; more than this delays what else the event loop does.
+CHUNK_BYTES = 1024 * 1024
 # Bytes of a chunk: a part of a message that came is not copied out of it.
 Data = bytes | memoryview
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024

@@ -82,17 +82,16 @@ def _errno(error: Exception) -> int:
 
 @dataclass(frozen=True)
 class TransferSizes:
-    """Bytes of one read, bytes of one part of a write, and how many parts are written at once."""
+    """Bytes of one read; of a cloud also bytes of one part of a write, and how many parts are written at once."""
 
     read_bytes: int
-    part_bytes: int
-    concurrent_parts: int
+    part_bytes: int = 0
+    concurrent_parts: int = 0
 
 
-# On a disk parts only wait for each other; in a cloud each request costs tens of milliseconds, and S3 takes at most
-# 10,000 parts of at least 5 MiB.
-LOCAL = TransferSizes(read_bytes=2 * CHUNK_BYTES, part_bytes=2 * CHUNK_BYTES, concurrent_parts=1)
-CLOUD = TransferSizes(read_bytes=16 * CHUNK_BYTES, part_bytes=16 * CHUNK_BYTES, concurrent_parts=3)
+# In a cloud each request costs tens of milliseconds, and S3 takes at most 10,000 parts of at least 5 MiB.
+LOCAL = TransferSizes(read_bytes=CHUNK_BYTES)
+CLOUD = TransferSizes(read_bytes=8 * CHUNK_BYTES, part_bytes=8 * CHUNK_BYTES, concurrent_parts=3)
 
 
 class ObjectWriter(Protocol):
