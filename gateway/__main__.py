@@ -13,7 +13,6 @@ from gateway.version import VERSION
 from servicekit import tracing
 from servicekit.config import ConfigError, print_report
 from servicekit.connections import raise_descriptor_limit
-from servicekit.freed_memory import keep_freed_memory
 from servicekit.logs import configure
 
 BAD_SETTING = 2
@@ -32,7 +31,6 @@ def main() -> None:
         settings = GatewaySettings.load()
         configure("gateway", settings.log_level, settings.logs_dir, settings.log_format)
         raise_descriptor_limit()
-        keep_freed_memory()
         with tracing.configured("gateway", VERSION):
             asyncio.run(serve(settings))
     except ConfigError as error:

@@ -2,7 +2,7 @@
 
 import mmap
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -23,7 +23,7 @@ class Box:
     end: int
 
 
-def iter_boxes(data: mmap.mmap, start: int, end: int) -> Iterator[Box]:
+def iter_boxes(data: "mmap.mmap | bytes | bytearray", start: int, end: int) -> Iterator[Box]:
     """Yield the boxes that follow each other from `start` to `end`. Raises ValueError for one that cannot be."""
     while start < end:
         if end - start < SIZE_AND_KIND.size:
@@ -98,7 +98,7 @@ def _cut_track(movie: mmap.mmap, track: Box, limit: int) -> int:
     return total
 
 
-def only_box(parts: list[Box], kind: bytes) -> Box:
+def only_box(parts: Sequence[Box], kind: bytes) -> Box:
     """Return the box of a kind. Raises ValueError where there is not just one."""
     found = [box for box in parts if box.kind == kind]
     if len(found) != 1:
@@ -106,7 +106,7 @@ def only_box(parts: list[Box], kind: bytes) -> Box:
     return found[0]
 
 
-def read_number(movie: mmap.mmap, box: Box, layout: dict[int, tuple[int, str]]) -> int:
+def read_number(movie: "mmap.mmap | bytes | bytearray", box: Box, layout: dict[int, tuple[int, str]]) -> int:
     """Return a number of a box that has versions, by where it lies in each."""
     offset, form = layout[movie[box.start]]
     value: int = struct.unpack_from(form, movie, box.start + offset)[0]

@@ -185,7 +185,7 @@ class _Splice:
         source in any case."""
         film = self.film
         beside = () if film.output.audio else (self._given[str(film.video.index)],)
-        return film.output.run(pictures, copy_video(film.video), beside=beside)
+        return film.output.run(pictures, copy_video(film.video.codec), beside=beside)
 
 
 def _delete(parts: Sequence[Source]) -> None:

@@ -25,7 +25,7 @@ from encoder.media.packet_index import FilmIndex, StreamIndex
 from encoder.media.packets import LONG_SECONDS
 from encoder.operations import story_codec
 from encoder.operations.joining import PIECES
-from encoder.operations.plan import PlanContext
+from encoder.operations.plan import PlanContext, is_streamable
 from encoder.story.piece_lengths import piece_seconds
 from servicekit.process import usable_cores
 
@@ -156,6 +156,7 @@ def further_tasks(
         is_result=True,
         item="film",
         kind="caption.join",
+        composes=not is_streamable(request),
     )
 
 

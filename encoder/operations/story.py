@@ -60,7 +60,7 @@ def plan(request: video_pb2.StoryRequest, context: PlanContext) -> Plan:
         frames=timeline.frames,
     )
     stills = [not scene.is_video for scene in reading.scenes]
-    cut = pieces.cut(timeline, stills, context.workers, is_watched=context.is_watched)
+    cut = pieces.cut_at_most(timeline, stills, context.workers, is_watched=context.is_watched)
     given = (request, reading, transitions, timeline, film, background, captions is not None, context.codec, cut)
     return Plan(
         runs=(),

@@ -12,6 +12,7 @@ from encoder.codecs.base import Codec
 from encoder.media.fragments import SEGMENT_SECONDS
 from encoder.operations import story_captions, story_codec, story_join
 from encoder.operations.joining import PIECES
+from encoder.operations.plan import is_streamable
 from encoder.operations.story_reading import StoryReading
 from encoder.story.pieces import ScenePiece
 from encoder.story.timeline import Timeline
@@ -173,6 +174,7 @@ class TaskWriter:
             is_result=True,
             item="film",
             kind="story.join",
+            composes=not is_streamable(self.request),
         )
 
 

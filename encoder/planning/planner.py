@@ -4,7 +4,7 @@ import asyncio
 import errno
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -33,6 +33,7 @@ from encoder.planning.protocol import (
 from encoder.planning.runs import BadReply, check_name, from_data
 from encoder.sandbox.sandboxes import ProcessLimits, SandboxAccess
 from servicekit.codec import from_json
+from servicekit.composing import MAX_COMPOSED
 from servicekit.errors import InvalidArgument, ServiceError, Unavailable, from_status
 from servicekit.playback import playback_fault
 
@@ -142,6 +143,7 @@ class Planner:
             workers=task.workers,
             is_watched=task.is_watched,
             plan_only=task.plan_only,
+            composes=task.composes,
             outlines=tuple(field for field, source in sources.items() if source.is_outline),
         )
         plan = _given((await self._ask(PlannerRequest(plan=request))).plan)
@@ -165,6 +167,8 @@ class Planner:
             height=reply.height,
             media=reply.media if reply.HasField("media") else None,
             playback=self._checked_playback(reply),
+            index_bytes=self._checked_index(reply),
+            composed=self._checked_ranges(reply),
             frames_copied=reply.frames_copied,
             whole_reason=reply.whole_reason[:MAX_TEXT_CHARS],
         )
@@ -176,6 +180,16 @@ class Planner:
         if fault := playback_fault(reply.playback, size_bytes):
             raise BadReply(f"a result cannot play so: {fault}")
         return reply.playback
+
+    def _checked_index(self, reply: encoder_pb2.Summary) -> int:
+        if reply.index_bytes and not (self.result.is_file() and reply.index_bytes <= self.result.stat().st_size):
+            raise BadReply("an index is larger than its result")
+        return reply.index_bytes
+
+    def _checked_ranges(self, reply: encoder_pb2.Summary) -> Sequence[encoder_pb2.ComposedRange]:
+        if len(reply.composed) > MAX_COMPOSED:
+            raise BadReply("a result is composed of more ranges than one can be")
+        return reply.composed
 
     def end(self) -> None:
         """Begin to end the process: there is nothing more to ask."""

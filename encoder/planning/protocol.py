@@ -40,7 +40,7 @@ class PlanRequest:
     of the file in `folder`; the path that the result is to be written to; the name of the codec; the seconds of
     processor time that planning may take; by field what is said of its encoding; the fields of inputs that have
     holes; how many machines could work side by side, 0 where that is not known; whether its result is watched while it
-    is made; whether it is planned alone."""
+    is made; whether it is planned alone; whether its result may be composed of ranges of inputs."""
 
     operation: bytes
     inputs: dict[str, str]
@@ -55,6 +55,7 @@ class PlanRequest:
     workers: int = 0
     is_watched: bool = False
     plan_only: bool = False
+    composes: bool = False
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,10 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+<<<<<<< HEAD
+=======
+from typing import TYPE_CHECKING, Protocol
+>>>>>>> main
 
 from gateway.assets.account import StorageAccount
 from gateway.assets.bucket import Bucket, ObjectWriter, missing_object, object_store_errors
@@ -34,6 +38,12 @@ STAGED = {
 }
 
 
+class AssetListener(Protocol):
+    """Takes in that a file was stored, or deleted."""
+
+    def __call__(self, asset_id: str, *, is_stored: bool) -> None: ...
+
+
 def record_path(asset_id: str) -> str:
     """Return the path of the record; that of the bytes is the asset's own name, as errors show it."""
     return f"records/{asset_id}.json"
@@ -54,6 +64,8 @@ class AssetStore:
         # Returns the ids of the assets to be of uploads that are not whole yet.
         self.unfinished: Callable[[], Awaitable[Collection[str]]] = _none
         self.account = StorageAccount()
+        # Told of each file that this gateway has stored, or deleted.
+        self.listeners: list[AssetListener] = []
 
     def check_room(self, size_bytes: int, missing_bytes: int, share: float = 1.0) -> None:
         """Raise ResourceExhausted for a file over the limit, or one for whose missing bytes the disk has no room."""
@@ -146,6 +158,12 @@ class AssetStore:
     async def add(self, asset: StoredAsset) -> None:
         """Make a file whose parts are there an asset; again where it is one already."""
         await self.bucket.put(record_path(asset.id), to_json(asset))
+        self.tell(asset.id, is_stored=True)
+
+    def tell(self, asset_id: str, *, is_stored: bool) -> None:
+        """Tell that a file was stored, or deleted."""
+        for listener in self.listeners:
+            listener(asset_id, is_stored=is_stored)
 
     async def delete(self, asset_id: str, tenant: str | None = None) -> None:
         """Delete a tenant's file (None: whoever's). Raises NotFound."""
@@ -160,6 +178,7 @@ class AssetStore:
             asset = await self._record(asset_id)
             paths = object_paths(asset)
         await self.bucket.delete(record_path(asset_id))
+        self.tell(asset_id, is_stored=False)
         if asset is not None:
             await self.account.remove(asset_id, asset.tenant, asset.size_bytes)
         for path in paths:
@@ -263,9 +282,14 @@ class AssetWriter:
     is_result: bool = False
     charset: str = ""
     tenant: str = DEFAULT_TENANT
+<<<<<<< HEAD
     size_bytes: int = 0
     # Of what is written, which lags behind what came.
     _checksum: Checksum = field(default_factory=Checksum)
+=======
+    index_bytes: int = 0
+    checksum: Checksum = field(default_factory=Checksum)
+>>>>>>> main
     # Bytes that are on the tenant's account.
     _accounted_bytes: int = 0
     _committing: asyncio.Task[StoredAsset] | None = None
@@ -333,8 +357,9 @@ class AssetWriter:
             charset=self.charset,
             tenant=self.tenant,
             bucket_type=self._bucket_type,
+            index_bytes=self.index_bytes,
         )
-        await self.store.bucket.put(record_path(self.id), to_json(asset))
+        await self.store.add(asset)
         return asset
 
     async def discard(self) -> None:

@@ -12,6 +12,7 @@ import structlog
 from google.protobuf.message import Message
 
 from apigpu.encoder.v1 import encoder_pb2
+from gateway.assets.record import PREFIX
 from gateway.assets.store import AssetStore
 from gateway.fleet.estimates import EstimateStore
 from gateway.jetstream.records import UnreadableRecord
@@ -131,6 +132,8 @@ class TaskExecutor:
                 async with asyncio.timeout(None) as limit:
                     callbacks = TaskCallbacks(self, attempt, results, limit)
                     outcome = await encoder.run(work, callbacks)
+                    if not outcome.asset_id:
+                        outcome = replace(outcome, summary=await results.compose(outcome.summary, work.inputs))
             except TimeoutError as error:
                 text = f"The task took longer than {self.policy.max_task_seconds:g} s; give it less to do."
                 raise TaskTimedOut(text) from error
@@ -192,7 +195,8 @@ class TaskExecutor:
         task, filename = job.tasks[ref.index], names.result_name(job, ref.index)
         if task.planner is not None:
             part, found = further.part(job, ref.index)
-            inputs = [self._part_input(job, one) for one in found]
+            composes = further.composes(job, ref.index) and not task.whole_inputs
+            inputs = [self._part_input(job, one, composes=composes) for one in found]
             return EncodeJob(ref.key, None, inputs, filename, part=part, codec=task.needs_codec, tenant=job.tenant)
         wanted = graph.task_operation(job, ref.index)
         if not operation.is_known(wanted):
@@ -233,10 +237,12 @@ class TaskExecutor:
         opened = functools.partial(self.sources.open_outline, source, job.tenant, min_outline_bytes)
         return Input(name, source, opened, tuple(also), is_outline=True, min_outline_bytes=min_outline_bytes)
 
-    def _part_input(self, job: Job, found: further.PartInput) -> Input:
+    def _part_input(self, job: Job, found: further.PartInput, *, composes: bool) -> Input:
         name, *also = found.fields
         if found.ranges is None:
-            return self._input(job, found.source, found.fields, 0)
+            whole = self._input(job, found.source, found.fields, 0)
+            index = functools.partial(self.sources.open_index, found.source, job.tenant)
+            return replace(whole, open_index=index) if composes and found.source.startswith(PREFIX) else whole
         opened = functools.partial(self.sources.open_ranges, found.source, job.tenant, found.ranges)
         return Input(name, found.source, opened, tuple(also), ranges=found.ranges)
 

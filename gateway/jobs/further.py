@@ -205,6 +205,12 @@ def part(job: Job, index: int) -> tuple[bytes, list[PartInput]]:
     return found.part, [PartInput(source, tuple(names), ranges) for (source, ranges), names in fields.items()]
 
 
+def composes(job: Job, index: int) -> bool:
+    """Return True for a further task whose result may be composed of ranges of its inputs."""
+    planning = job.tasks[_planner(job, index)]
+    return _plan(planning).further[index - planning.first_further].composes
+
+
 def _ranges(entry: encoder_pb2.FurtherInput, version: str = "") -> ByteRanges | None:
     if not entry.ranges:
         return None

@@ -71,6 +71,18 @@ class Sources:
         async with self.open(source, tenant) as whole, contextlib.AsyncExitStack() as stack:
             yield await ranged(whole, ranges, stack)
 
+    @asynccontextmanager
+    async def open_index(self, source: str, tenant: str) -> AsyncIterator[Source]:
+        """Open the index of an asset, the rest left out; all of one that has none. Raises what `open` raises."""
+        asset = await self.assets.describe(parse_name(source), tenant)
+        if not 0 < asset.index_bytes < asset.size_bytes:
+            async with self.open(source, tenant) as whole:
+                yield whole
+            return
+        index = ByteRanges(asset.size_bytes, ((asset.size_bytes - asset.index_bytes, asset.size_bytes),))
+        async with self.open_ranges(source, tenant, index) as opened:
+            yield opened
+
     def asset_id(self, source: str) -> str | None:
         """Return the id of the asset that the text names or links to; None for what is to be fetched."""
         if source.startswith(PREFIX):

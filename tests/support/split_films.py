@@ -9,7 +9,7 @@ import av
 
 from apigpu.encoder.v1 import encoder_pb2
 from apigpu.v1 import video_pb2
-from tests.support import media
+from tests.support import composing, media
 from tests.support.encoder_harness import Client
 
 RATE = 10
@@ -62,10 +62,16 @@ def sparse(data: bytes, parts: Sequence[tuple[int, int]]) -> bytes:
 
 
 async def join(
-    clients: Sequence[Client], planned: encoder_pb2.Summary, inputs: Mapping[str, bytes], captions: bytes, path: Path
+    clients: Sequence[Client],
+    planned: encoder_pb2.Summary,
+    inputs: Mapping[str, bytes],
+    captions: bytes,
+    path: Path,
+    composed: Path | None = None,
 ) -> None:
-    """Carry out the tasks of a plan, the encoders by turns, into a file."""
+    """Carry out the tasks of a plan, the encoders by turns, into a file; and once more as one that is `composed`."""
     results: list[bytes] = []
+    summaries: list[encoder_pb2.Summary] = []
     for task, client in zip(planned.further, cycle(clients), strict=False):
         given: dict[str, Path | bytes] = {}
         for entry in task.inputs:
@@ -77,8 +83,18 @@ async def join(
                 case _:
                     given[entry.field] = results[entry.task]
         job = encoder_pb2.Task(id=task.item.replace(" ", "-"), part=task.part, codec=task.codec)
-        results.append(bytes((await client.encode(job, given)).data))
+        done = await client.encode(job, given)
+        assert done.summary is not None
+        results.append(bytes(done.data))
+        summaries.append(done.summary)
     path.write_bytes(results[-1])
+    if composed is not None:
+        task = planned.further[-1]
+        assert task.composes
+        pieces = {entry.field: results[entry.task] for entry in task.inputs}
+        told = {entry.field: summaries[entry.task] for entry in task.inputs}
+        summary = await composing.compose(clients[0], task.part, pieces, told, composed)
+        assert composing.same(summary, summaries[-1])
 
 
 def request(srt: str, **options: object) -> video_pb2.Operation:

@@ -8,7 +8,7 @@ import pytest
 
 from apigpu.encoder.v1 import encoder_pb2, story_pb2
 from apigpu.v1 import video_pb2
-from tests.support import media, split_films
+from tests.support import composing, media, split_films
 from tests.support.encoder_harness import Client
 
 SECONDS = 61
@@ -71,6 +71,14 @@ async def test_pieces_are_the_whole(client: Client, film: Path, tmp_path: Path, 
     # A caption that comes a frame early or late differs by 10.
     assert max(differences) < 3
     assert languages(joined) == languages(whole) == ["und", "por"]
+
+
+async def test_the_whole_is_composed_of_pieces_that_are_not_sent(client: Client, film: Path, tmp_path: Path) -> None:
+    plan, captions = await planned(client, film)
+    joined, composed = tmp_path / "joined.mp4", tmp_path / "composed.mp4"
+    await split_films.join([client], plan, {"url_video": film.read_bytes()}, captions, joined, composed)
+    assert composing.tables(composed) == composing.tables(joined)
+    assert composing.packets(composed) == composing.packets(joined)
 
 
 async def test_what_is_watched_begins_with_short_pieces_and_is_cut_for_one_encoder_too(

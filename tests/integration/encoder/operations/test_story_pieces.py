@@ -10,7 +10,7 @@ from apigpu.encoder.v1 import encoder_pb2
 from encoder.media import fragments
 from encoder.operations.plan import Plan
 from encoder.planning.checks import check_results
-from tests.support import judge, media, stories
+from tests.support import composing, judge, media, stories
 from tests.support.encoder_harness import Client
 from tests.support.growth import assert_grows_gently
 from tests.support.stories import scene
@@ -57,6 +57,19 @@ async def test_a_still_in_several_pieces_is_the_still_in_one(client: Client, tmp
     assert [task.frames for task in cut.plan.further] == [20, 20, 50, 10, 0]
     both = [[frame.astype(int) for frame in judge.pictures(film.path, "gray")] for film in (whole, cut)]
     assert max(abs(one - other).mean() for one, other in zip(*both, strict=True)) < 3
+
+
+async def test_a_film_is_composed_of_pieces_and_sound_that_are_not_sent(client: Client, tmp_path: Path) -> None:
+    still, clip = media.image(tmp_path / "still.png"), media.video(tmp_path / "clip.mp4", 3, "64x36", 30, True)
+    scenes = [scene(still, duracao=LONG), scene(clip), scene(still, duracao=LONG)]
+    options = {"width": 64, "height": 36, "frame_rate": RATE, "transition": {"seconds": 0.4}}
+    composed = tmp_path / "composed.mp4"
+    film = await stories.film(client, tmp_path / "film", scenes, composed=composed, **options)
+    assert composing.tables(composed) == composing.tables(film.path)
+    assert composing.packets(composed) == composing.packets(film.path)
+    assert judge.moov_first(composed)
+    # Sound and pictures lie side by side, in stretches that players which stream can keep.
+    assert composing.longest_stretch_seconds(composed) <= fragments.SEGMENT_SECONDS
 
 
 def check_sound(path: Path, told: encoder_pb2.Playback, seconds: float) -> None:
