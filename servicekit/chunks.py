@@ -54,16 +54,20 @@ class Checksum:
 
         Raises DataLoss, whose text begins with `what`, when they differ.
         """
-        if size_bytes is not None and size_bytes != self.size_bytes:
-            raise DataLoss(
-                f"{what}: {size_bytes} bytes were announced and {self.size_bytes} came; send it again.",
-                reason="SIZE_MISMATCH",
-            )
+        if size_bytes is not None:
+            check_size(what, self.size_bytes, size_bytes)
         if sha256 and sha256.lower() != self.sha256:
             raise DataLoss(
                 f"{what}: the SHA-256 announced is {sha256.lower()}, that of the bytes {self.sha256}; send it again.",
                 reason="DIGEST_MISMATCH",
             )
+
+
+def check_size(what: str, came_bytes: int, announced_bytes: int) -> None:
+    """Raise DataLoss, whose text begins with `what`, when they differ."""
+    if came_bytes != announced_bytes:
+        text = f"{what}: {announced_bytes} bytes were announced and {came_bytes} came; send it again."
+        raise DataLoss(text, reason="SIZE_MISMATCH")
 
 
 class ChecksumBeside:

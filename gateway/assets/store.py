@@ -10,10 +10,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-<<<<<<< HEAD
-=======
-from typing import TYPE_CHECKING, Protocol
->>>>>>> main
+from typing import Protocol
 
 from gateway.assets.account import StorageAccount
 from gateway.assets.bucket import Bucket, ObjectWriter, missing_object, object_store_errors
@@ -282,14 +279,10 @@ class AssetWriter:
     is_result: bool = False
     charset: str = ""
     tenant: str = DEFAULT_TENANT
-<<<<<<< HEAD
+    index_bytes: int = 0
     size_bytes: int = 0
     # Of what is written, which lags behind what came.
     _checksum: Checksum = field(default_factory=Checksum)
-=======
-    index_bytes: int = 0
-    checksum: Checksum = field(default_factory=Checksum)
->>>>>>> main
     # Bytes that are on the tenant's account.
     _accounted_bytes: int = 0
     _committing: asyncio.Task[StoredAsset] | None = None
@@ -316,12 +309,22 @@ class AssetWriter:
     async def write(self, data: Data) -> None:
         """Begin to append bytes, once those before are written. Raises Unavailable, for these or those before, and
         ResourceExhausted over the limit."""
-        if self._file is None:
-            raise RuntimeError("write after the end of AssetStore.create")
         self.check_size(self.size_bytes + len(data))
         with object_store_errors(PREFIX + self.id, may_be_missing=False):
-            await self._file.write(data, self._checksum.add)
+            await self._opened().write(data, self._checksum.add)
         self.size_bytes += len(data)
+
+    async def checksum(self) -> Checksum:
+        """Return the size and digest of all bytes so far, once they are written. Raises Unavailable,
+        ResourceExhausted."""
+        with object_store_errors(PREFIX + self.id, may_be_missing=False):
+            await self._opened().flush()
+        return self._checksum
+
+    def _opened(self) -> ObjectWriter:
+        if self._file is None:
+            raise RuntimeError("used after the end of AssetStore.create")
+        return self._file
 
     def rename(self, filename: str, content_type: str = "") -> None:
         """Replace the name and the media type; without `content_type` the name's suffix decides the type."""
@@ -330,14 +333,11 @@ class AssetWriter:
 
     async def commit(self, *, size_bytes: int | None = None, sha256: str = "") -> StoredAsset:
         """Make the file an asset. Raises DataLoss when it differs from the size and digest announced, if any."""
-        if self._file is None:
-            raise RuntimeError("commit after the end of AssetStore.create")
-        with object_store_errors(PREFIX + self.id, may_be_missing=False):
-            await self._file.flush()
-        self._checksum.verify(self.filename or "The file", size_bytes=size_bytes, sha256=sha256)
+        checksum = await self.checksum()
+        checksum.verify(self.filename or "The file", size_bytes=size_bytes, sha256=sha256)
         # A task of its own, so that a cancelled commit leaves a known state to clean up.
         self._put_on_account(self.size_bytes - self._accounted_bytes)
-        self._committing = asyncio.create_task(self._commit(self._file))
+        self._committing = asyncio.create_task(self._commit(self._opened()))
         asset = await asyncio.shield(self._committing)
         self._is_committed = True
         return asset

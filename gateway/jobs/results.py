@@ -12,17 +12,14 @@ from apigpu.encoder.v1 import encoder_pb2
 from gateway.assets.record import PREFIX, clean_filename, name_for_type, parse_name
 from gateway.assets.store import AssetStore, AssetWriter, StoredAsset
 from gateway.jobs import model
-<<<<<<< HEAD
-from gateway.workers.base import is_without_result
-from servicekit.chunks import Data
-=======
 from gateway.workers.base import Input, InputFailed, about, is_without_result
+from servicekit.chunks import Data
 from servicekit.composing import MAX_COMPOSED
->>>>>>> main
 from servicekit.errors import DataLoss, ServiceError
 from servicekit.playback import playback_fault
 from servicekit.tasks import run_to_completion
 
+THE_RESULT = "the encoder's result"
 MAX_FILENAME_BYTES = 100
 # Of the id of an asset.
 ID_LETTERS = 26
@@ -70,6 +67,8 @@ class TaskResults:
         if not summary.composed:
             return summary
         writer = self._writers[0]
+        sent = await writer.checksum()
+        sent.verify(THE_RESULT, size_bytes=summary.size_bytes, sha256=summary.sha256)
         _check_ranges(summary, inputs)
         writer.check_size(summary.size_bytes + sum(found.end - found.start for found in summary.composed))
         known: dict[int, StoredAsset] = {}
@@ -85,7 +84,8 @@ class TaskResults:
         whole = encoder_pb2.Summary()
         whole.CopyFrom(summary)
         whole.ClearField("composed")
-        whole.size_bytes, whole.sha256 = writer.checksum.size_bytes, writer.checksum.sha256
+        checksum = await writer.checksum()
+        whole.size_bytes, whole.sha256 = checksum.size_bytes, checksum.sha256
         return whole
 
     async def _append(
@@ -105,12 +105,8 @@ class TaskResults:
         if len(summary.files) != len(self._writers) - 1:
             raise DataLoss("The results are not those that the encoder's summary names.", reason="FILES_MISMATCH")
         _check_told(summary)
-<<<<<<< HEAD
-        if is_without_result(summary) and not self._writers[0].size_bytes:
-=======
         self._writers[0].index_bytes = summary.index_bytes
-        if is_without_result(summary) and not self._writers[0].checksum.size_bytes:
->>>>>>> main
+        if is_without_result(summary) and not self._writers[0].size_bytes:
             return stored_result(summary, "", ())
         name = name_for_type(self.filename, summary.content_type)
         self._writers[0].rename(name, summary.content_type)

@@ -158,7 +158,8 @@ class Events(Protocol):
         """Note how far the task is."""
 
     async def chunk(self, data: Data) -> None:
-        """Take the next bytes of the result, unless it is put by link."""
+        """Take the next bytes of the result, unless it is put by link. Who keeps them holds them against the digest
+        that the summary tells."""
 
     async def file(self, name: str, content_type: str) -> None:
         """Begin a further result: the next chunks are its. Raises DataLoss for more than the operation may have."""
