@@ -129,7 +129,8 @@ class Plan:
     `required_audio_field`; it may be silent where that is "". `content_type` is its MIME type, and `files` are the
     results beside it. With `further` tasks the job goes on; there is no result then where `content_type` is "".
     `scenes` tell when each scene of the result is shown, and `size` what the codec is to make.
-    One that `plays` is a fragmented MP4, each segment of which can be played once it is there; its index is appended.
+    One that `plays` is a fragmented MP4, each segment of which can be played once it is there; of a head, which ends
+    before what it is the head of, all but the last. Its index is appended.
     `compose` has a finished MP4, whose samples nobody reads, become the head of one that goes on with ranges of inputs.
     `report` returns, after the runs, what is told in place of a result; there is none then either. `progress` has for
     each run the frames that are done before it, -1 for one whose frames are no progress; where it has nothing, only the
@@ -151,6 +152,7 @@ class Plan:
     scenes: tuple[story_pb2.SceneSpan, ...] = ()
     size: Size | None = None
     plays: bool = False
+    is_head: bool = False
     compose: Callable[[Path], Sequence[encoder_pb2.ComposedRange]] | None = None
     report: Callable[[], probe_pb2.MediaReport] | None = None
     progress: tuple[int, ...] = ()

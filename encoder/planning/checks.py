@@ -24,17 +24,19 @@ def check_results(plan: Plan, result: Path) -> encoder_pb2.Summary:
         _measure(plan, file.path(result), file.content_type)
     summary = _measure(plan, result, plan.content_type)
     if plan.plays:
-        if (told := _playback(result)) is not None:
+        if (told := _playback(plan, result)) is not None:
             summary.playback.CopyFrom(told)
         with suppress(ValueError):  # without an index it is read whole
             summary.index_bytes = append_index(result)
     return summary
 
 
-def _playback(result: Path) -> encoder_pb2.Playback | None:
+def _playback(plan: Plan, result: Path) -> encoder_pb2.Playback | None:
     """Return how a result plays; None where it cannot be told: the result is no worse for that."""
     try:
         told = fragments.playback(result)
+        if plan.is_head:
+            told = fragments.without_last(told)
     except ValueError:
         return None
     return None if playback_fault(told, result.stat().st_size) else told

@@ -44,8 +44,8 @@ T = TypeVar("T")
 GIB = 1024**3
 MAX_WARNINGS, MAX_FIELDS = 1000, 64
 MAX_NAME_CHARS, MAX_TEXT_CHARS = 200, 1000
-# The tasks of a story of as many scenes as it may have, and bytes of them all.
-MAX_FURTHER, MAX_FURTHER_BYTES = 510, 1024 * 1024
+# The tasks of a story of as many pieces as it may have, and bytes of them all.
+MAX_FURTHER, MAX_FURTHER_BYTES = 1010, 1024 * 1024
 # A hundred tracks.
 MAX_REPORT_BYTES = 64 * 1024
 SIGNALLED = 128

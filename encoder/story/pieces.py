@@ -34,8 +34,10 @@ def cut(timeline: Timeline, stills: Sequence[bool], workers: int, *, is_watched:
     found: list[ScenePiece] = []
     for scene, is_still in enumerate(stills):
         wanted = _even(timeline, scene, workers) if is_still else []
-        if is_watched and scene == 0:
-            wanted = sorted([*wanted, *_seen(timeline)]) if is_still else _seen(timeline)[:1]
+        if is_watched and is_still:
+            wanted = sorted([*wanted, *_seen(timeline, scene)])
+        elif is_watched and scene == 0:
+            wanted = _seen(timeline, scene)[:1]
         found += _pieces(timeline, scene, _edges(timeline, scene, wanted))
     return found
 
@@ -49,10 +51,10 @@ def cut_at_most(
     return found
 
 
-def _seen(timeline: Timeline) -> list[Fraction]:
-    """Return the frames of the first scene at which pieces end that are soon there."""
-    _, frames = timeline.piece(0)
-    lengths = watched_seconds(float(frames / timeline.rate))
+def _seen(timeline: Timeline, scene: int) -> list[Fraction]:
+    """Return the frames of a scene at which pieces end that are there when those before were seen."""
+    first, frames = timeline.piece(scene)
+    lengths = watched_seconds(float(frames / timeline.rate), float(first / timeline.rate))
     return [Fraction(seconds) * timeline.rate for seconds in accumulate(lengths)]
 
 

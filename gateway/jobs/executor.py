@@ -197,7 +197,16 @@ class TaskExecutor:
             part, found = further.part(job, ref.index)
             composes = further.composes(job, ref.index) and not task.whole_inputs
             inputs = [self._part_input(job, one, composes=composes) for one in found]
-            return EncodeJob(ref.key, None, inputs, filename, part=part, codec=task.needs_codec, tenant=job.tenant)
+            return EncodeJob(
+                ref.key,
+                None,
+                inputs,
+                filename,
+                part=part,
+                codec=task.needs_codec,
+                tenant=job.tenant,
+                play_order=further.play_order(job, ref.index),
+            )
         wanted = graph.task_operation(job, ref.index)
         if not operation.is_known(wanted):
             raise EncoderBusy(f"Job {job.id} is of an operation that only a gateway of a later version knows.")

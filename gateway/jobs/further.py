@@ -283,6 +283,17 @@ def playing(job: Job, index: int) -> Iterator[PlayedTask]:
                 yield PlayedTask(number, found.plays, found.target_seconds)
 
 
+def play_order(job: Job, index: int) -> encoder_pb2.PlayOrder | None:
+    """Return when the result of a task plays; None where nobody watches, or it is no part of what plays."""
+    pieces_before = 0
+    for played in playing(job, job.kept[0]) if job.preview else ():
+        is_sound = played.plays == encoder_pb2.PLAYS_SOUND
+        if played.number == index:
+            return encoder_pb2.PlayOrder(film=job.id, pieces_before=pieces_before, is_sound=is_sound)
+        pieces_before += not is_sound
+    return None
+
+
 def _planner(job: Job, index: int) -> int:
     planner = job.tasks[index].planner
     if planner is None:

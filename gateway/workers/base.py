@@ -87,6 +87,8 @@ class EncodeJob:
     traceparent: str = ""
     # Its job's result is watched while it is made.
     is_watched: bool = False
+    # When its own result plays, of a film that is watched.
+    play_order: encoder_pb2.PlayOrder | None = None
     # The versions of its sources, by their texts, as they were when they were opened for it; see sources/versions.py.
     versions: dict[str, str] = field(default_factory=dict)
 
@@ -118,6 +120,7 @@ class EncodeJob:
             request_id=ids.get("request_id", ""),
             traceparent=tracing.traceparent(),
             is_watched=self.is_watched,
+            play_order=self.play_order,
             composes=composes,
         )
 

@@ -357,8 +357,8 @@ class Preview(_message.Message):
     seconds: _builtins.float
     """Seconds of the film that can be played now, from its start on; 0 while nothing can."""
     sound: _builtins.bool
-    """True once its sound, if it has any, is there too: a player that began before plays without, until it loads the link
-    again.
+    """True once its sound, if it has any, is there too: with the first picture, unless the loudness of a story is given. A
+    player that began before plays without, until it loads the link again.
     """
     complete: _builtins.bool
     """True once nothing more is to come: the whole film, or what there was when the job ended otherwise."""

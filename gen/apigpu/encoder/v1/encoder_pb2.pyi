@@ -33,7 +33,9 @@ class _PlaysEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Plays.ValueType
     PLAYS_PICTURE: _Plays.ValueType  # 1
     """The next piece of the picture, in the order of the tasks."""
     PLAYS_SOUND: _Plays.ValueType  # 2
-    """The sound of the film."""
+    """The sound of the film from its start on. Of several each goes on where the one before, with whose segments it begins,
+    ends; the last one is whole.
+    """
 
 class Plays(_Plays, metaclass=_PlaysEnumTypeWrapper):
     """What a result is of a film that can be played while it is made."""
@@ -43,7 +45,9 @@ PLAYS_UNSPECIFIED: Plays.ValueType  # 0
 PLAYS_PICTURE: Plays.ValueType  # 1
 """The next piece of the picture, in the order of the tasks."""
 PLAYS_SOUND: Plays.ValueType  # 2
-"""The sound of the film."""
+"""The sound of the film from its start on. Of several each goes on where the one before, with whose segments it begins,
+ends; the last one is whole.
+"""
 Global___Plays: _TypeAlias = Plays  # noqa: Y015
 
 @_typing.final
@@ -102,6 +106,7 @@ class Task(_message.Message):
     TRACEPARENT_FIELD_NUMBER: _builtins.int
     IS_WATCHED_FIELD_NUMBER: _builtins.int
     COMPOSES_FIELD_NUMBER: _builtins.int
+    PLAY_ORDER_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Identity, for logs and work folders."""
     part: _builtins.bytes
@@ -140,6 +145,10 @@ class Task(_message.Message):
     def inputs(self) -> _containers.RepeatedCompositeFieldContainer[Global___Input]:
         """The inputs, in the order in which they are sent."""
 
+    @_builtins.property
+    def play_order(self) -> Global___PlayOrder:
+        """When its result plays of a film that is watched while it is made; absent of any other task."""
+
     def __init__(
         self,
         *,
@@ -155,14 +164,45 @@ class Task(_message.Message):
         traceparent: _builtins.str = ...,
         is_watched: _builtins.bool = ...,
         composes: _builtins.bool = ...,
+        play_order: Global___PlayOrder | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["operation", b"operation"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["operation", b"operation", "play_order", b"play_order"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "codec", b"codec", "composes", b"composes", "id", b"id", "inputs", b"inputs", "is_watched", b"is_watched", "operation", b"operation", "part", b"part", "plan_only", b"plan_only", "request_id", b"request_id", "traceparent", b"traceparent", "workers", b"workers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "codec", b"codec", "composes", b"composes", "id", b"id", "inputs", b"inputs", "is_watched", b"is_watched", "operation", b"operation", "part", b"part", "plan_only", b"plan_only", "play_order", b"play_order", "request_id", b"request_id", "traceparent", b"traceparent", "workers", b"workers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Task: _TypeAlias = Task  # noqa: Y015
+
+@_typing.final
+class PlayOrder(_message.Message):
+    """When the result of a task plays: an encoder that has several tasks of a film makes first what is seen first."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FILM_FIELD_NUMBER: _builtins.int
+    PIECES_BEFORE_FIELD_NUMBER: _builtins.int
+    IS_SOUND_FIELD_NUMBER: _builtins.int
+    film: _builtins.str
+    """Which film: the same of all its tasks."""
+    pieces_before: _builtins.int
+    """Pieces of its picture that play before."""
+    is_sound: _builtins.bool
+    """True of sound, for which no piece of the picture waits."""
+    def __init__(
+        self,
+        *,
+        film: _builtins.str = ...,
+        pieces_before: _builtins.int = ...,
+        is_sound: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["film", b"film", "is_sound", b"is_sound", "pieces_before", b"pieces_before"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PlayOrder: _TypeAlias = PlayOrder  # noqa: Y015
 
 @_typing.final
 class Input(_message.Message):

@@ -301,6 +301,7 @@ class SoundPart(_message.Message):
     SOUNDTRACK_FIELD_NUMBER: _builtins.int
     SOUNDS_FIELD_NUMBER: _builtins.int
     ALLOW_PARTIAL_FIELD_NUMBER: _builtins.int
+    HEAD_FRAMES_FIELD_NUMBER: _builtins.int
     narration: _builtins.str
     """Input of the narration of the whole film; empty where there is none."""
     music: _builtins.str
@@ -309,6 +310,8 @@ class SoundPart(_message.Message):
     """Gain of every narration, dB."""
     allow_partial: _builtins.bool
     """Inputs that are cut off are taken as they are."""
+    head_frames: _builtins.int
+    """Frames of the film, from its start on, whose sound is made: a head, for who watches it while it is made. 0 for all."""
     @_builtins.property
     def film(self) -> Global___Film:
         """The film that it is the sound of."""
@@ -331,10 +334,11 @@ class SoundPart(_message.Message):
         soundtrack: _soundtrack_pb2.Soundtrack | None = ...,
         sounds: _abc.Iterable[Global___SceneSound] | None = ...,
         allow_partial: _builtins.bool = ...,
+        head_frames: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["film", b"film", "soundtrack", b"soundtrack"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_partial", b"allow_partial", "film", b"film", "music", b"music", "narration", b"narration", "narration_gain", b"narration_gain", "sounds", b"sounds", "soundtrack", b"soundtrack"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_partial", b"allow_partial", "film", b"film", "head_frames", b"head_frames", "music", b"music", "narration", b"narration", "narration_gain", b"narration_gain", "sounds", b"sounds", "soundtrack", b"soundtrack"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
