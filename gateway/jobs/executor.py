@@ -302,10 +302,11 @@ class TaskExecutor:
 
     def _learn(self, job: Job, index: int) -> None:
         """Note how long a task took; the frames of one that only planned are made by others, and those that are copied
-        take no time to speak of."""
+        take no time to speak of. Parts of a film are foretold by the frames that they have, copied or not."""
         task = job.tasks[index]
         if task.status is Status.COMPLETED and task.started_at is not None:
-            frames = task.frames - task.frames_copied if task.answer is None else 0
+            made = task.frames - (0 if task.frames_planned else task.frames_copied)
+            frames = made if task.answer is None else 0
             is_rented = bool(task.usage) and (task.usage[-1].ended_at or math.inf) > task.started_at
             self.estimates.task_ended(job.kind(index), time.time() - task.started_at, frames, is_rented=is_rented)
 
