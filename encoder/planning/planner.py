@@ -122,6 +122,8 @@ class Planner:
     fields: tuple[str, ...] = ()
     reading: str = ""
     cpu_seconds: int = 0
+    # Processor time that the process has used, as it tells.
+    used_seconds: float = 0.0
 
     async def plan(
         self, task: encoder_pb2.Task, sources: Mapping[str, Source], codec: Codec, threads: int
@@ -209,6 +211,7 @@ class Planner:
                 self.reading = reply.reading
         except (OSError, EOFError) as error:
             raise await self._lost() from error
+        self.used_seconds = reply.cpu_seconds
         if reply.out_of_memory:
             raise self._blame(TOO_LARGE.format(self.limits.memory_bytes >> 20), TOO_COMPLEX)
         if reply.status is not None:

@@ -142,7 +142,8 @@ class PlanData:
 @dataclass(frozen=True)
 class PlannerReply:
     """What comes back of a request, after any number of notes of which input is `reading`: the answer, or an error as a
-    serialized google.rpc.Status, or the traceback of one that nobody foresaw. `summary` is a serialized Summary."""
+    serialized google.rpc.Status, or the traceback of one that nobody foresaw. `summary` is a serialized Summary.
+    `cpu_seconds` is the processor time that the process has used so far."""
 
     reading: str | None = None
     plan: PlanData | None = None
@@ -152,6 +153,7 @@ class PlannerReply:
     traceback: str | None = None
     out_of_memory: bool = False
     is_disk_full: bool = False
+    cpu_seconds: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -166,9 +166,10 @@ async def _append(file: "AsyncWritableFile", data: Data, beside: Callable[[Data]
 class CloudReader:
     """Implements ObjectReader by requests for ranges: obstore's stream took ten times the processor time."""
 
-    def __init__(self, store: ObjectStore, path: str) -> None:
+    def __init__(self, store: ObjectStore, path: str, chunk_bytes: int) -> None:
         self._store = store
         self._path = path
+        self._chunk_bytes = chunk_bytes
         self._last: asyncio.Future[list[bytes]] | None = None
 
     def begin(self, start: int, end: int) -> "asyncio.Future[list[bytes]]":
@@ -183,7 +184,8 @@ class CloudReader:
 
     async def _read(self, start: int, end: int) -> list[bytes]:
         found = memoryview(await obstore.get_range_async(self._store, self._path, start=start, end=end))
-        return [bytes(found[offset : offset + CHUNK_BYTES]) for offset in range(0, len(found), CHUNK_BYTES)]
+        offsets = range(0, len(found), self._chunk_bytes)
+        return [bytes(found[offset : offset + self._chunk_bytes]) for offset in offsets]
 
 
 class Bucket:
@@ -249,16 +251,25 @@ class Bucket:
         with object_store_errors(source, may_be_missing=True):
             await obstore.copy_async(self._store, source, target)
 
-    async def read(self, path: str, start: int, end: int) -> AsyncGenerator[bytes, None]:
+    def read(self, path: str, start: int, end: int) -> AsyncGenerator[bytes, None]:
         """Yield bytes `start` to `end` in chunks of CHUNK_BYTES at most; read one window ahead.
 
         Raises DataLoss when the object ends before `end`.
         """
+        return self._read(path, start, end, self._sizes.read_bytes, CHUNK_BYTES)
+
+    def windows(self, path: str, start: int, end: int, most_bytes: int) -> AsyncGenerator[bytes, None]:
+        """Yield bytes `start` to `end` as they are read, `most_bytes` at a time at the most; see `read`."""
+        return self._read(path, start, end, most_bytes, most_bytes)
+
+    async def _read(
+        self, path: str, start: int, end: int, most_bytes: int, chunk_bytes: int
+    ) -> AsyncGenerator[bytes, None]:
         if start >= end:
             return
-        reader = self._reader(path)
+        reader = self._reader(path, chunk_bytes)
         try:
-            with self._budget.share(self._sizes.read_bytes) as share:
+            with self._budget.share(most_bytes) as share:
                 position, stop = start, min(start + share.window_bytes(), end)
                 ahead = reader.begin(position, stop)
                 while position < end:
@@ -276,10 +287,10 @@ class Bucket:
         finally:
             await reader.close()
 
-    def _reader(self, path: str) -> ObjectReader:
+    def _reader(self, path: str, chunk_bytes: int) -> ObjectReader:
         if self._folder is not None:
-            return LocalReader(self._folder / path, CHUNK_BYTES)
-        return CloudReader(self._store, path)
+            return LocalReader(self._folder / path, chunk_bytes)
+        return CloudReader(self._store, path, chunk_bytes)
 
     async def signed_url(self, path: str, seconds: float, method: Literal["GET", "PUT"] = "GET") -> str | None:
         """Return a link to the object that opens for `seconds`, or takes it; None for a folder, or credentials that

@@ -18,7 +18,7 @@ from gateway.assets.parts import part_owner, part_path, read_parts
 from gateway.assets.record import ID, PREFIX, AssetPart, StoredAsset, clean_filename, new_id
 from gateway.assets.record import content_type as media_type
 from gateway.callers import DEFAULT_TENANT
-from servicekit.chunks import Checksum, Data
+from servicekit.chunks import CHUNK_BYTES, Checksum, Data
 from servicekit.codec import to_json
 from servicekit.errors import DataLoss, InvalidArgument, NotFound, ResourceExhausted, ServiceError
 
@@ -26,6 +26,8 @@ __all__ = ["AssetStore", "AssetWriter", "StoredAsset"]
 
 # Of the space that uploads must leave free, what results must.
 RESULT_FLOOR_SHARE = 0.5
+# What is copied within the store is read and written so many bytes at a time.
+COPIED_BYTES = 4 * CHUNK_BYTES
 # No upload stays open for so long; a younger one may be in progress, here or in another gateway.
 ABANDONED_AFTER = timedelta(hours=6)
 # Patterns of the names of staged files, by folder.
@@ -145,6 +147,12 @@ class AssetStore:
         async with aclosing(content) as chunks:
             async for chunk in chunks:
                 yield chunk
+
+    def windows(self, asset: StoredAsset, start: int, end: int) -> AsyncGenerator[bytes, None]:
+        """Return a range of a file in large pieces, for copying within the store; see `read`."""
+        if asset.parts:
+            return self.read(asset, start, end - start)
+        return self.bucket.windows(PREFIX + asset.id, start, end, COPIED_BYTES)
 
     async def signed_url(self, asset_id: str, seconds: float, tenant: str | None = None) -> str | None:
         """Return a link by which the bucket itself serves a tenant's file; None for a bucket that cannot, and for one

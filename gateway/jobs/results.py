@@ -91,10 +91,10 @@ class TaskResults:
     async def _append(
         self, writer: AssetWriter, entry: Input, asset: StoredAsset, found: encoder_pb2.ComposedRange
     ) -> None:
-        async with aclosing(self.assets.read(asset, found.start, found.end - found.start)) as chunks:
+        async with aclosing(self.assets.windows(asset, found.start, found.end)) as windows:
             while True:
                 with _input_errors(entry):
-                    data = await anext(chunks, b"")
+                    data = await anext(windows, b"")
                 if not data:
                     return
                 await writer.write(data)
@@ -142,6 +142,7 @@ def stored_result(summary: encoder_pb2.Summary, asset_id: str, file_ids: Sequenc
         playback=summary.playback.SerializeToString(),
         codec_reason=summary.codec_reason,
         frames_copied=max(summary.frames_copied, 0),
+        encode_seconds=round(max(summary.encode_seconds, 0.0), 3),
         whole_reason=summary.whole_reason,
         warnings=tuple(model.ResultWarning(w.reason, w.message, dict(w.metadata)) for w in summary.warnings),
         content_type=summary.content_type,

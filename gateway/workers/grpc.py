@@ -40,9 +40,12 @@ ACCEPT_SECONDS = 60.0
 CAPABILITIES_SECONDS = 3.0
 # So long an encoder may take to clean up behind a task.
 END_SECONDS = 10.0
+MAX_METADATA_BYTES = 32 * 1024
 OPTIONS = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    # The end of FFmpeg's log comes with an error.
+    ("grpc.max_metadata_size", MAX_METADATA_BYTES),
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 1000),
     ("grpc.max_reconnect_backoff_ms", 1000),
@@ -220,12 +223,16 @@ async def _exchange(call: Stream, job: EncodeJob, events: Events) -> encoder_pb2
 async def _send_inputs(call: Stream, job: EncodeJob) -> None:
     """Send the inputs. Cancels the call if one cannot be read: raises InputFailed, or the unexpected."""
     try:
-        for index, entry in enumerate(job.inputs):
-            try:
-                async for request in _input_requests(index, entry, job.versions):
-                    await call.write(request)
-            except ServiceError as error:
-                raise InputFailed(about(entry.field, error)) from error
+        with tracing.span("send inputs", inputs=len(job.inputs)) as note:
+            sent_bytes = 0
+            for index, entry in enumerate(job.inputs):
+                try:
+                    async for request in _input_requests(index, entry, job.versions):
+                        await call.write(request)
+                        sent_bytes += len(request.data) if isinstance(request, Outgoing) else 0
+                except ServiceError as error:
+                    raise InputFailed(about(entry.field, error)) from error
+            note(bytes=sent_bytes)
         await call.done_writing()
     except (asyncio.InvalidStateError, grpc.aio.AioRpcError):
         return  # the call is over; whoever reads it learns why
