@@ -28,7 +28,8 @@ MAX_PATH_CHARACTERS = 8192
 # What chance makes of letters and digits has many short pieces: words, runs of capitals, numbers. What people write has
 # few long ones. So many letters of a run, and letters of its pieces at most on average.
 _BY_CHANCE = ((10, 2.2), (12, 2.6), (16, 3.3))
-_RUN = re.compile(r"[A-Za-z0-9]{10,}")
+_LEAST = 10
+_RUN = re.compile(rf"[A-Za-z0-9]{{{_LEAST},}}")
 _PIECE = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
 # Forms that are known: UUIDs, digests in hexadecimal, base32.
 _FORM = re.compile(
@@ -66,6 +67,8 @@ def masked_path(host: str, path: str) -> str:
 
 def is_token(text: str) -> bool:
     """Return True for part of a path that looks like a secret: of a known form, or letters and digits by chance."""
+    if len(text) < _LEAST:
+        return False
     text = unquote(text)
     return bool(_FORM.search(text)) or any(map(_is_by_chance, _RUN.findall(text)))
 

@@ -9,6 +9,7 @@ from apigpu.encoder.v1 import encoder_pb2
 from encoder.media import fragments, probe
 from encoder.media.containers import MP4_DEMUXER, open_container
 from encoder.media.info import MediaInfo, Source, VideoStream, bad_input
+from encoder.media.mp4_boxes import is_on_its_side
 from encoder.media.sample_index import append_index
 from encoder.operations.joining import PACKETS_AS_STORED
 from encoder.operations.plan import MP4_TYPE, Plan
@@ -73,9 +74,8 @@ def _measure_tracks(plan: Plan, path: Path) -> encoder_pb2.Summary:
         if not video.frames or bool(sound) < bool(plan.required_audio_field):
             raise bad_input(Source(plan.field, path), "its pieces do not make the film that was planned.")
         seconds = (opened.duration or 0) / av.time_base
-        return encoder_pb2.Summary(
-            frames=video.frames, duration_seconds=seconds, width=video.width, height=video.height
-        )
+        sides = (video.height, video.width) if is_on_its_side(path) else (video.width, video.height)
+        return encoder_pb2.Summary(frames=video.frames, duration_seconds=seconds, width=sides[0], height=sides[1])
 
 
 def _probe(plan: Plan, path: Path, kind: str) -> tuple[MediaInfo, VideoStream]:

@@ -234,12 +234,16 @@ def scenes(job: Job, index: int) -> Sequence[story_pb2.SceneSpan]:
 
 
 def encoded_task(job: Job, index: int) -> Task:
-    """Return the task that tells what made the video of a result: one of its parts, where it is joined of them."""
+    """Return the task that tells what made the video of a result: one of its parts, where it is joined of them, with
+    the frames that all of them copied, or why none was."""
     own = job.tasks[index]
     if own.planner is None:
         return own
-    others = (job.tasks[other] for other in _family(job, index) if job.tasks[other].needs_codec)
-    return next((task for task in others if task.codec), own)
+    others = [job.tasks[other] for other in _family(job, index) if job.tasks[other].needs_codec]
+    copied = sum(task.frames_copied for task in others)
+    reasons = (task.whole_reason for task in (own, *others) if task.whole_reason and not copied)
+    made = next((task for task in others if task.codec), own)
+    return replace(made, frames_copied=copied, whole_reason=next(reasons, ""))
 
 
 def result_warnings(job: Job, index: int) -> list[ResultWarning]:

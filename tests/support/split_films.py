@@ -1,6 +1,6 @@
 """Captioned videos in pieces, carried out as a gateway does: the task that plans, then those that it answers with."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
 from typing import NamedTuple
@@ -42,9 +42,10 @@ def with_gap(film: Path, path: Path, gap_bytes: int) -> Path:
     return path
 
 
-def subtitles(seconds: int) -> str:
-    """A caption in each second, all of which say the same."""
-    lines = (f"00:00:{at:02d},300 --> 00:00:{at:02d},800\nCAPTION" for at in range(min(seconds, 60)))
+def subtitles(seconds: int, wanted: Iterable[int] | None = None) -> str:
+    """A caption in each second, or in those that are wanted, all of which say the same."""
+    places = range(min(seconds, 60)) if wanted is None else wanted
+    lines = (f"00:00:{at:02d},300 --> 00:00:{at:02d},800\nCAPTION" for at in places)
     return "\n\n".join(f"{number}\n{line}" for number, line in enumerate(lines, 1))
 
 
@@ -68,8 +69,9 @@ async def join(
     captions: bytes,
     path: Path,
     composed: Path | None = None,
-) -> None:
-    """Carry out the tasks of a plan, the encoders by turns, into a file; and once more as one that is `composed`."""
+) -> list[encoder_pb2.Summary]:
+    """Carry out the tasks of a plan, the encoders by turns, into a file; and once more as one that is `composed`.
+    Return what the tasks tell."""
     results: list[bytes] = []
     summaries: list[encoder_pb2.Summary] = []
     for task, client in zip(planned.further, cycle(clients), strict=False):
@@ -95,6 +97,7 @@ async def join(
         told = {entry.field: summaries[entry.task] for entry in task.inputs}
         summary = await composing.compose(clients[0], task.part, pieces, told, composed)
         assert composing.same(summary, summaries[-1])
+    return summaries
 
 
 def request(srt: str, **options: object) -> video_pb2.Operation:
