@@ -20,7 +20,7 @@ def plan(part: story_pb2.CaptionJoin, context: PlanContext) -> Plan:
     context = skeletons.context if skeletons else context
     pieces = context.listed(PIECES, part.piece_count)
     stored = PACKETS_AS_STORED if skeletons else NO_OPTIONS
-    check_alike(pieces, options=stored)
+    check_alike(skeletons.with_other_headers(pieces) if skeletons else pieces, options=stored)
     tracks = tracks_of(pieces[0])
     # Fragments tell their times: files of them, one after the other, are one file.
     name = "concat:" + "|".join(piece.path.name for piece in pieces)

@@ -142,16 +142,14 @@ def _cuts(source: Source, index: FilmIndex, video: VideoStream, script: str, wan
     keys = np.flatnonzero(index.picture.keys)[1:]
     times = index.picture.times[keys] * float(index.picture.time_base) - float(index.start)
     near = [keys[np.argsort(np.abs(times - time), kind="stable")[:TRIED_KEYFRAMES]].tolist() for time in wanted]
-    tried = sorted({place for places in near for place in places})
-    shown = packet_index.closed_keyframes(source, index, tried)
     spans = collisions.collision_spans(script)
     found: dict[int, int] = {}
-    for places in near:
-        place = next(
-            (place for place in places if place in shown and _is_calm(index, video, spans, shown[place])), None
-        )
-        if place is not None:
-            found[place] = shown[place]
+    # Of most cuts the nearest one will do: the others are read only for those that it will not do for.
+    while any(near):
+        shown = packet_index.closed_keyframes(source, index, sorted({places[0] for places in near if places}))
+        calm = {place: time for place, time in shown.items() if _is_calm(index, video, spans, time)}
+        found |= calm
+        near = [places[1:] for places in near if places and places[0] not in calm]
     return dict(sorted(found.items()))
 
 

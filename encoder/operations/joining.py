@@ -19,7 +19,7 @@ from servicekit.errors import FailedPrecondition
 
 PIECES = "pieces"
 # What is told of packets is believed, also where there are no pictures in them.
-PACKETS_AS_STORED: Mapping[str, str] = {"fflags": "+noparse"}
+PACKETS_AS_STORED: Mapping[str, str] = {"fflags": "+noparse", "probesize": "32"}
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,11 @@ class Skeletons:
             indexes[field].write_skeleton(path)
             sources[field] = replace(source, path=path, is_outline=False)
         return cls(replace(context, sources=sources), indexes)
+
+    def with_other_headers(self, pieces: Sequence[Source]) -> list[Source]:
+        """Return those of some pieces whose headers are not, byte for byte, that of one before: what all have in
+        common need be read of these alone."""
+        return list({self.indexes[piece.field].header: piece for piece in reversed(pieces)}.values())[::-1]
 
     def composing(
         self, *tracks: tuple[Sequence[str], Sequence[int]]

@@ -9,6 +9,7 @@ import pytest
 from encoder.media.packet_index import MAX_RANGES, FilmIndex, StreamIndex, ranges_of
 from encoder.story.piece_lengths import (
     FIRST_SECONDS,
+    LAST_SECONDS,
     MAX_SECONDS,
     MIN_SECONDS,
     MIN_SHARE_SECONDS,
@@ -36,7 +37,7 @@ def test_encoders_of_any_speed_end_nearly_together(seconds: float, workers: int)
     if seconds < MIN_SHARE_SECONDS * workers:
         assert len(lengths) == min(workers, seconds // MIN_SECONDS)
         return
-    assert MIN_SECONDS / 2 < min(lengths) <= max(lengths) <= MAX_SECONDS
+    assert LAST_SECONDS / 2 < min(lengths) <= max(lengths) <= MAX_SECONDS
     speeds = [1.0 + number / workers for number in range(workers)]
     assert end_seconds(lengths, speeds) < seconds / sum(speeds) + 1.5 * MIN_SECONDS
 
