@@ -31,6 +31,7 @@ from gateway.sources import Sources
 from gateway.sources.outline import MIN_BYTES, MIN_DIVISIBLE_BYTES
 from gateway.workers.base import EncodeJob, Encoder, EncoderBusy, Input, ResumableEncoder
 from servicekit import tracing
+from servicekit.chunks import Data
 from servicekit.errors import Aborted, Cancelled, DeadlineExceeded, NotFound, ServiceError, Unavailable
 from servicekit.tasks import run_to_completion
 
@@ -381,7 +382,7 @@ class TaskCallbacks:
         self.attempt.share = min(done / total, 1.0) if total > 0 else 0.0
         await self._publish(TaskProgress(Phase.ENCODING, done, total, round(progress.fps, 2)))
 
-    async def chunk(self, data: bytes) -> None:
+    async def chunk(self, data: Data) -> None:
         """Store the next bytes of a result."""
         await self.results.write(data)
 
