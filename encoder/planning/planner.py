@@ -126,7 +126,7 @@ class Planner:
     used_seconds: float = 0.0
 
     async def plan(
-        self, task: encoder_pb2.Task, sources: Mapping[str, Source], codec: Codec, threads: int
+        self, task: encoder_pb2.Task, sources: Mapping[str, Source], codec: Codec, threads: int, lanes: int = 1
     ) -> PlannedTask:
         """Return the plan of a task, an operation or a part of one, whose inputs lie in the folder. It can be planned
         again, for another codec."""
@@ -143,6 +143,7 @@ class Planner:
             charsets={field: source.charset for field, source in sources.items() if source.charset},
             part=task.part,
             workers=task.workers,
+            lanes=lanes,
             is_watched=task.is_watched,
             plan_only=task.plan_only,
             composes=task.composes,

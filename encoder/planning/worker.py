@@ -95,6 +95,7 @@ class PlanningSession:
         context = PlanContext(
             *given,
             workers=request.workers,
+            lanes=request.lanes,
             is_watched=request.is_watched,
             plan_only=request.plan_only,
             composes=request.composes,

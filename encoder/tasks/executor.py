@@ -69,6 +69,11 @@ class Slots:
         """x264 threads for the next task: 1.5 × cores / running tasks (x264's own default is 1.5 × cores)."""
         return max(1, round(1.5 * usable_cores() / max(self.busy - self.play_queue.waiting, 1)))
 
+    @property
+    def lanes(self) -> int:
+        """How many tasks are worked on side by side, as far as there are cores for them."""
+        return min(self.total, usable_cores())
+
     @contextlib.contextmanager
     def hold(self) -> Iterator[None]:
         """Hold a slot. Raises ResourceExhausted (reason NO_FREE_SLOT), or Unavailable once closed."""
@@ -207,7 +212,7 @@ class TaskExecutor:
         task = work.task
         began = time.monotonic()
         with tracing.span("plan", codec=choice.codec.name) as note:
-            plan = await planner.plan(task, work.sources, choice.codec, self.slots.threads)
+            plan = await planner.plan(task, work.sources, choice.codec, self.slots.threads, self.slots.lanes)
             note(runs=len(plan.runs), frames=plan.frames_total, cpu_seconds=planner.used_seconds)
         work.reservation.facts.note_plan(time.monotonic() - began, planner.used_seconds)
         self._check_length(plan)
