@@ -6,6 +6,8 @@ A file without a record is not an asset but a leftover of a dead upload; `sweep`
 import asyncio
 import contextlib
 import re
+import time
+from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
@@ -36,6 +38,9 @@ STAGED = {
     PREFIX: re.compile(rf"{ID.pattern}(\.[a-z2-7]{{8}}-[0-9]+)?"),
     "records": re.compile(rf"{ID.pattern}\.json"),
 }
+# Records that were written last need not be read to read their files, for a while.
+MAX_KNOWN = 512
+KNOWN_SECONDS = 60.0
 
 
 def record_path(asset_id: str) -> str:
@@ -58,6 +63,8 @@ class AssetStore:
         # Returns the ids of the assets to be of uploads that are not whole yet.
         self.unfinished: Callable[[], Awaitable[Collection[str]]] = _none
         self.account = StorageAccount()
+        # With the time when they were written, of time.monotonic().
+        self._known: OrderedDict[str, tuple[StoredAsset, float]] = OrderedDict()
 
     def check_room(self, size_bytes: int, missing_bytes: int, share: float = 1.0) -> None:
         """Raise ResourceExhausted for a file over the limit, or one for whose missing bytes the disk has no room."""
@@ -107,13 +114,23 @@ class AssetStore:
     async def describe(self, asset_id: str, tenant: str | None = None) -> StoredAsset:
         """Return the record of a tenant's file (None: whoever's). Raises NotFound (also once it has expired, and for
         one of another tenant) and DataLoss (the record is damaged)."""
-        asset = await self._record(asset_id)
-        if tenant not in (None, asset.tenant):
-            raise missing_object(asset.name)
-        if asset.is_expired():
-            text = f"{asset.name} expired at {asset.expires_at:%Y-%m-%d %H:%M:%S} UTC; upload the file again."
-            raise NotFound(text, reason="ASSET_EXPIRED")
-        return asset
+        return _checked(await self._record(asset_id), tenant)
+
+    async def find(self, asset_id: str, tenant: str | None = None) -> StoredAsset:
+        """Return the record of a tenant's file that is about to be read, as `describe` does; one that was written here
+        a moment ago as it is remembered. Records do not change, and that another gateway deleted the file is told by
+        `read`."""
+        known, written_at = self._known.get(asset_id, (None, 0.0))
+        if known is None or time.monotonic() - written_at > KNOWN_SECONDS:
+            return await self.describe(asset_id, tenant)
+        return _checked(known, tenant)
+
+    def remember(self, asset: StoredAsset) -> None:
+        """Remember the record of a file, for `find`."""
+        if not asset.parts:  # of which there may be thousands
+            self._known[asset.id] = asset, time.monotonic()
+            if len(self._known) > MAX_KNOWN:
+                self._known.popitem(last=False)
 
     async def read(
         self, known: str | StoredAsset, offset: int = 0, length: int | None = None
@@ -160,6 +177,7 @@ class AssetStore:
     async def remove(self, asset_id: str) -> None:
         """Delete what there is of a file, the record first."""
         paths, asset = [PREFIX + asset_id], None
+        self._known.pop(asset_id, None)
         with contextlib.suppress(NotFound, DataLoss):
             asset = await self._record(asset_id)
             paths = object_paths(asset)
@@ -245,6 +263,16 @@ class AssetStore:
             await self.bucket.delete(path)
             return True
         return False
+
+
+def _checked(asset: StoredAsset, tenant: str | None) -> StoredAsset:
+    """Return a record as `describe` does, or raise its NotFound."""
+    if tenant not in (None, asset.tenant):
+        raise missing_object(asset.name)
+    if asset.is_expired():
+        text = f"{asset.name} expired at {asset.expires_at:%Y-%m-%d %H:%M:%S} UTC; upload the file again."
+        raise NotFound(text, reason="ASSET_EXPIRED")
+    return asset
 
 
 async def _none() -> Collection[str]:
@@ -337,6 +365,7 @@ class AssetWriter:
             bucket_type=self._bucket_type,
         )
         await self.store.bucket.put(record_path(self.id), to_json(asset))
+        self.store.remember(asset)
         return asset
 
     async def discard(self) -> None:

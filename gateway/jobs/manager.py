@@ -352,7 +352,7 @@ class JobManager:
         while True:
             job = None
             with contextlib.suppress(Unavailable):
-                job = await self._before_close(self._latest(job_id), grace_seconds=LAST_READ_SECONDS)
+                job = await self._before_close(self.visible(job_id), grace_seconds=LAST_READ_SECONDS)
             if job is not None:
                 yield job
                 if job.status.is_terminal:
@@ -365,7 +365,9 @@ class JobManager:
                     metadata={"job_id": job_id},
                 )
 
-    async def _latest(self, job_id: str) -> Job:
+    async def visible(self, job_id: str) -> Job:
+        """Return a job that the caller may see; one that is followed as it was seen a moment ago, at most. Raises
+        NotFound."""
         return await self.store.visible(job_id, REREAD_CHECKS * self.policy.recheck_seconds)
 
     async def changed(self, changed: asyncio.Event) -> None:

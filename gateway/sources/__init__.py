@@ -82,7 +82,7 @@ class Sources:
 
     @asynccontextmanager
     async def _open_asset(self, asset_id: str, tenant: str | None) -> AsyncIterator[Source]:
-        asset = await self.assets.describe(asset_id, tenant)
+        asset = await self.assets.find(asset_id, tenant)
 
         @asynccontextmanager
         async def part(start: int, end: int) -> AsyncIterator[Chunks]:
