@@ -27,6 +27,7 @@ class Tenant:
     webhook_url: str
     webhook_events: tuple[str, ...]
     has_webhook_secret: bool
+    max_open_uploads: int
 
     @classmethod
     def from_message(cls, message: tenants_pb2.Tenant) -> Tenant:
@@ -79,6 +80,7 @@ class Tenants:
         webhook_url: str | None = None,
         webhook_events: Sequence[str] = (),
         webhook_secret: str | None = None,
+        max_open_uploads: int | None = None,
     ) -> Tenant:
         """Change what is said of a tenant; None stays as it is, 0 and "" are no limit, no webhook, no secret of its
         own. Raises InvalidArgument."""
@@ -93,6 +95,7 @@ class Tenants:
             webhook_url=webhook_url,
             webhook_events=webhook_events,
             webhook_secret=webhook_secret,
+            max_open_uploads=max_open_uploads,
         )
         return Tenant.from_message(self._connection.call(self._stub.UpdateTenant, request).tenant)
 
@@ -103,8 +106,13 @@ class Tenants:
 
     def list(self) -> list[Tenant]:
         """Return the tenants of which something is said, by name."""
-        answer = self._connection.call(self._stub.ListTenants, tenants_pb2.ListTenantsRequest())
-        return [Tenant.from_message(found) for found in answer.tenants]
+        request, found = tenants_pb2.ListTenantsRequest(), list[Tenant]()
+        while True:
+            answer = self._connection.call(self._stub.ListTenants, request)
+            found += [Tenant.from_message(tenant) for tenant in answer.tenants]
+            request.page_token = answer.next_page_token
+            if not request.page_token:
+                return found
 
 
 def read_usage(

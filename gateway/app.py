@@ -173,7 +173,7 @@ def _grpc_service(components: Components, keys: ApiKeys, tls: ServerTls) -> tupl
         components.webhooks,
         Quoter(jobs, components.pool, fleet, components.dispatcher.preparation.prefetcher),
     )
-    tenants = TenantService(components.tenancy.tenants, components.sources.fetcher.guard)
+    tenants = TenantService(components.tenancy.tenants, components.sources.fetcher.guard, PageTokens(components.links))
     usage = UsageService(components.tenancy)
     fleet_service = FleetService(fleet, components.pool, jobs.store.index.recent, components.guard.floor)
     servers: tuple[Any, ...] = (service.server, local)

@@ -93,7 +93,7 @@ class Components:
         jetstream, guard = await _jetstream(settings, stack)
         assets = _asset_store(settings)
         lifetime = settings.upload_expire_seconds
-        uploads = open_uploads(await jetstream.key_value("uploads"), assets, lifetime, stack)
+        uploads = await open_uploads(await jetstream.key_value("uploads"), assets, lifetime, stack)
         sweeping = repeat("cannot sweep assets", SWEEP_SECONDS, lambda: _sweep(assets))
         stack.push_async_callback(cancel_and_wait, asyncio.create_task(sweeping))
         stack.push_async_callback(cancel_and_wait, asyncio.create_task(return_freed_memory()))
@@ -134,7 +134,9 @@ class Components:
         tenants = await open_tenants(jetstream, sealer, signer, stack)
         bucket = await jetstream.key_value("webhooks")
         webhooks = start_webhooks(store, bucket, progress, sources.fetcher, tenants.signer_of, compose, stack)
-        tenancy = await start_tenancy(jetstream, jobs, assets, uploads, tenants, fleet.registry.cost, stack)
+        tenancy = await start_tenancy(
+            jetstream, jobs, assets, uploads, tenants, fleet.registry.cost, settings.max_open_uploads, stack
+        )
         bucket = await jetstream.key_value("outputs")
         outputs = await start_outputs(jobs, bucket, assets, sources.fetcher, sealer, stack)
         ring = await KeyRing.open(await jetstream.key_value("keys"), key_pepper(settings))

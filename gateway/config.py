@@ -67,6 +67,7 @@ class GatewaySettings(FleetSettings):
     bucket_links: bool = False
     asset_retention_seconds: Seconds = 7 * DAY_SECONDS
     upload_expire_seconds: Seconds = DAY_SECONDS
+    max_open_uploads: Annotated[int, Field(ge=1)] = 1000
     max_asset_bytes: Annotated[int, Field(ge=1)] = 8 * GIB
     min_free_bytes: Annotated[int, Field(ge=0)] | None = None
     link_ttl_seconds: Seconds = DAY_SECONDS

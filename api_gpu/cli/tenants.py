@@ -39,6 +39,9 @@ def set_tenant(
         float | None, typer.Option(min=0, help="US dollars that rented encoders may cost in a day (UTC).")
     ] = None,
     max_stored_bytes: Annotated[int | None, typer.Option(min=0, help="Bytes of files, results included.")] = None,
+    max_open_uploads: Annotated[
+        int | None, typer.Option(min=0, help="Uploads that may be open; 0 for the number of MAX_OPEN_UPLOADS.")
+    ] = None,
     weight: Annotated[
         float | None, typer.Option(min=0.01, max=100, help="Share of the encoders, beside those of the others.")
     ] = None,
@@ -66,6 +69,7 @@ def set_tenant(
             webhook_url=webhook_url,
             webhook_events=webhook_event or (),
             webhook_secret=webhook_secret,
+            max_open_uploads=max_open_uploads,
         )
     context.obj.show(changed, print_tenant)
 
@@ -93,6 +97,7 @@ COLUMNS = (
     "max_minutes_per_day",
     "max_usd_per_day",
     "max_stored_bytes",
+    "max_open_uploads",
     "weight",
     "webhook_url",
 )

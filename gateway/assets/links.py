@@ -4,14 +4,20 @@ callers hand back as they got them."""
 import hashlib
 import hmac
 import re
+import secrets
 import time
+from base64 import b64decode, urlsafe_b64encode
 from urllib.parse import parse_qs, quote
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from gateway.assets.record import ID, clean_filename
 from servicekit.config import ConfigError
 from servicekit.errors import PermissionDenied
 
 MIN_SECRET_BYTES = 16
+NONCE_BYTES = 12
 # Fields of a query that may be a link's.
 MAX_FIELDS = 10
 _FILE = re.compile(rf"/files/({ID.pattern})/[^/]+\Z")
@@ -25,6 +31,7 @@ class LinkSigner:
         if len(secret) < MIN_SECRET_BYTES:
             raise ConfigError(f"the secret that signs links needs {MIN_SECRET_BYTES} bytes or more, not {len(secret)}")
         self._secret = secret
+        self._cipher = AESGCM(hmac.new(secret, b"sealed texts", hashlib.sha256).digest())
         self._ttl_seconds = ttl_seconds
 
     def sign_file(self, asset_id: str, filename: str, expires: int | None = None) -> str:
@@ -61,14 +68,19 @@ class LinkSigner:
             )
 
     def seal(self, text: str, purpose: str) -> str:
-        """Return "<text>.<signature>", which only `unseal` with the same purpose accepts; it never expires."""
-        return f"{text}.{self._signature(purpose, text)}"
+        """Return a token that tells nobody what it has, and that only `unseal` with the same purpose opens; it never
+        expires."""
+        nonce = secrets.token_bytes(NONCE_BYTES)
+        sealed = nonce + self._cipher.encrypt(nonce, text.encode(), purpose.encode())
+        return urlsafe_b64encode(sealed).decode().rstrip("=")
 
     def unseal(self, sealed: str, purpose: str) -> str | None:
         """Return the text that `seal` was given; None for what it did not make."""
-        text, _, signature = sealed.rpartition(".")
-        expected = self._signature(purpose, text)
-        return text if hmac.compare_digest(expected.encode(), signature.encode(errors="replace")) else None
+        try:
+            data = b64decode(sealed + "=" * (-len(sealed) % 4), altchars=b"-_", validate=True)
+            return self._cipher.decrypt(data[:NONCE_BYTES], data[NONCE_BYTES:], purpose.encode()).decode()
+        except (ValueError, InvalidTag):
+            return None
 
     def asset_id(self, path: str, query: str) -> str | None:
         """Return the asset that a link of `sign_file` opens, whatever its host and what is before "/files"; None for a

@@ -20,6 +20,8 @@ log = structlog.get_logger("gateway.jetstream")
 RETRY_SECONDS = 0.5
 # Between two looks at whether a watch has told all that there was at its start.
 COUNT_SECONDS = 0.02
+# So many keys of a bucket are listed at most.
+MAX_KEYS = 100_000
 # The key of an entry without meaning, by which a bucket is asked whether it takes writes.
 PROBE = "_probe"
 
@@ -81,7 +83,7 @@ class KeyValue:
             await self.stream.purge_stream(f"KV_{self.name}", subject=f"$KV.{self.name}.{key}")
 
     async def keys(self, under: str = "") -> list[str]:
-        """Return the keys of all entries, or of those under a key ("a.b."), 100,000 at most.
+        """Return the keys of all entries, or of those under a key ("a.b."), MAX_KEYS at most.
 
         The client library lists them by a watch, which under load may say that it is through before an entry has come.
         """

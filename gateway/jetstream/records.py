@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 
 import structlog
 
-from gateway.jetstream.keyvalue import KeyValue
+from gateway.jetstream.keyvalue import MAX_KEYS, KeyValue
 from servicekit.backoff import Backoff
 from servicekit.codec import from_json, to_json
 from servicekit.collector import filling_memory
@@ -223,6 +223,18 @@ class Records(Generic[T]):
         """Return the keys of all records in the store."""
         keys = await self.bucket.keys()
         return [key.removeprefix(self.prefix) for key in keys if key.startswith(self.prefix)]
+
+    async def current_keys(self) -> list[str]:
+        """Return the keys of all records, also where there are more than the store lists; forget those that are gone,
+        as no watch tells of a deletion."""
+        known, listed = list(self._revisions), await self.bucket.keys()
+        found = {key.removeprefix(self.prefix) for key in listed if key.startswith(self.prefix)}
+        if len(listed) >= MAX_KEYS:
+            return list(found.union(known))
+        for key in known:
+            if key not in found:
+                self._forget(key)
+        return list(found)
 
     def not_found(self, key: str) -> NotFound:
         """Return the error of a missing record."""

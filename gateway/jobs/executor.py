@@ -5,7 +5,7 @@ import contextlib
 import functools
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import structlog
@@ -150,7 +150,7 @@ class TaskExecutor:
                 await callbacks.waiting(is_starting=False)
                 raise
             count_result(self.store.index.operation(attempt.ref.job_id), outcome.summary)
-            expansion = await self._expansion(attempt.ref, outcome.summary)
+            expansion = await self._expansion(attempt.ref, outcome.summary, work.versions)
             if outcome.asset_id:
                 result = stored_result(outcome.summary, outcome.asset_id, outcome.file_ids)
             else:
@@ -158,13 +158,15 @@ class TaskExecutor:
                     result = await results.commit(outcome.summary)
             return MadeResult(result, expansion, bool(outcome.asset_id), work.max_files)
 
-    async def _expansion(self, ref: TaskRef, summary: encoder_pb2.Summary) -> Expansion | None:
+    async def _expansion(
+        self, ref: TaskRef, summary: encoder_pb2.Summary, versions: Mapping[str, str]
+    ) -> Expansion | None:
         """Return the tasks that the job is to go on with, held against the job. Raises Internal, InvalidArgument,
         and FailedPrecondition where it costs more than it may."""
         if not summary.further:
             return None
         job = await self.store.get(ref.job_id)
-        found = further.expansion(job, ref.index, summary)
+        found = further.expansion(job, ref.index, summary, versions)
         expanded = further.complete_task(job, ref.index, model.Result("", 0), time.time(), found)
         self.store.check_size(expanded)
         self.check_cost(expanded)

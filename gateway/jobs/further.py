@@ -9,6 +9,7 @@ import graphlib
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import NamedTuple
 
 from apigpu.encoder.v1 import encoder_pb2
@@ -31,11 +32,13 @@ MAX_PLAN_BYTES = 4 * 1024 * 1024
 @dataclass(frozen=True, slots=True)
 class Expansion:
     """What a job goes on with: tasks, whose `needs` count from the first of them; the one whose result takes the place
-    of the planning task's; and the answer as it is stored."""
+    of the planning task's; the answer as it is stored; and the versions of the sources, by their texts, that it names
+    ranges of."""
 
     tasks: tuple[Task, ...]
     answer: int
     plan: bytes
+    versions: tuple[tuple[str, str], ...] = ()
 
 
 class PartInput(NamedTuple):
@@ -55,9 +58,11 @@ class PlayedTask(NamedTuple):
     target_seconds: int
 
 
-def expansion(job: Job, index: int, summary: encoder_pb2.Summary) -> Expansion | None:
-    """Return what the job is to go on with after a task; None where that answered with a result alone. Raises Internal
-    for what can be no plan."""
+def expansion(
+    job: Job, index: int, summary: encoder_pb2.Summary, versions: Mapping[str, str] = MappingProxyType({})
+) -> Expansion | None:
+    """Return what the job is to go on with after a task that saw these versions of its sources; None where that
+    answered with a result alone. Raises Internal for what can be no plan."""
     if not summary.further:
         return None
     _check(job, index, summary)
@@ -66,7 +71,10 @@ def expansion(job: Job, index: int, summary: encoder_pb2.Summary) -> Expansion |
     if len(plan) > MAX_PLAN_BYTES:
         raise _refused(f"it has {len(plan)} bytes, and {MAX_PLAN_BYTES} are the most")
     tasks = tuple(_task(job, index, found) for found in summary.further)
-    return Expansion(tasks, answer, zlib.compress(plan))
+    known = _request_sources(job, index)
+    ranged = {known[entry.request_field] for found in summary.further for entry in found.inputs if entry.ranges}
+    seen = tuple((source, versions[source]) for source in sorted(ranged) if versions.get(source))
+    return Expansion(tasks, answer, zlib.compress(plan), seen)
 
 
 def _check(job: Job, index: int, summary: encoder_pb2.Summary) -> None:
@@ -150,7 +158,9 @@ def complete_task(job: Job, index: int, result: Result, now: float, found: Expan
 
 def _expanded(job: Job, index: int, found: Expansion) -> Job:
     first = len(job.tasks)
-    planned = model.with_task(job, index, plan=found.plan, first_further=first, answer=first + found.answer)
+    planned = model.with_task(
+        job, index, plan=found.plan, first_further=first, answer=first + found.answer, versions=found.versions
+    )
     further = tuple(
         replace(task, needs=tuple(first + needed for needed in task.needs), planner=index) for task in found.tasks
     )
@@ -187,17 +197,18 @@ def part(job: Job, index: int) -> tuple[bytes, list[PartInput]]:
     planner = _planner(job, index)
     planning = job.tasks[planner]
     found = _plan(planning).further[index - planning.first_further]
-    known = _request_sources(job, index)
+    known, versions = _request_sources(job, index), dict(planning.versions)
     fields: dict[tuple[str, ByteRanges | None], list[str]] = {}
     for entry in found.inputs:
-        fields.setdefault((_source(job, planner, entry, known), _ranges(entry)), []).append(entry.field)
+        source = _source(job, planner, entry, known)
+        fields.setdefault((source, _ranges(entry, versions.get(source, ""))), []).append(entry.field)
     return found.part, [PartInput(source, tuple(names), ranges) for (source, ranges), names in fields.items()]
 
 
-def _ranges(entry: encoder_pb2.FurtherInput) -> ByteRanges | None:
+def _ranges(entry: encoder_pb2.FurtherInput, version: str = "") -> ByteRanges | None:
     if not entry.ranges:
         return None
-    return ByteRanges(entry.source_bytes, tuple((found.start, found.end) for found in entry.ranges))
+    return ByteRanges(entry.source_bytes, tuple((found.start, found.end) for found in entry.ranges), version)
 
 
 def _source(job: Job, planner: int, entry: encoder_pb2.FurtherInput, known: Mapping[str, str]) -> str:

@@ -98,6 +98,8 @@ class Task:
     plan: bytes = field(default=b"", metadata=SPARSE)
     first_further: int = field(default=0, metadata=SPARSE)
     answer: int | None = field(default=None, metadata=SPARSE)
+    # The versions of the sources that these read ranges of, by their texts.
+    versions: tuple[tuple[str, str], ...] = field(default=(), metadata=SPARSE)
     # Of a further task: the one that answered with it, the codec that it must be made with ("": any), and the frames
     # that it is to make.
     planner: int | None = field(default=None, metadata=SPARSE)

@@ -82,9 +82,17 @@ class WorkerInputs:
             raise MethodNotAllowed(scope["method"], "A link to an input", ["GET"])
         ticket, number = await self.links.ticket(scope), scope["path_params"]["number"]
         field, _ = ticket.inputs[number]  # the signature covers the number
-        opened = ticket.open_input(self.links.sources, number)
+        opened = self._open(scope["path_params"]["key"], ticket, number)
         async with self.links.transfers.acquire(ticket.id) as transfer:
             await while_connected(receive, self._send(field, opened, send, transfer))
+
+    @contextlib.asynccontextmanager
+    async def _open(self, key: str, ticket: AttemptTicket, number: int) -> AsyncIterator[Source]:
+        """Open an input; of one that may be planned with, its version is noted for the tasks that follow."""
+        async with ticket.open_input(self.links.sources, number) as source:
+            if number in ticket.outlines:
+                await self.links.tickets.note_version(key, ticket, number, source.version)
+            yield source
 
     async def _send(
         self, field: str, opened: AbstractAsyncContextManager[Source], send: Send, transfer: Transfer

@@ -9,6 +9,7 @@ from apigpu.v1 import tenants_pb2 as pb2
 from apigpu.v1 import tenants_pb2_grpc
 from gateway.callers import check_tenant
 from gateway.jobs import options
+from gateway.services.tokens import PageTokens
 from gateway.sources.guard import AddressGuard
 from gateway.tenants.record import TenantRecord
 from gateway.tenants.tenants import Tenants
@@ -17,7 +18,15 @@ from servicekit.errors import InvalidArgument
 from servicekit.interceptors import Context
 
 MIN_WEIGHT, MAX_WEIGHT = 0.01, 100.0
-LIMITS = ("max_queued_jobs", "max_running_tasks", "max_minutes_per_day", "max_usd_per_day", "max_stored_bytes")
+LIMITS = (
+    "max_queued_jobs",
+    "max_running_tasks",
+    "max_minutes_per_day",
+    "max_usd_per_day",
+    "max_stored_bytes",
+    "max_open_uploads",
+)
+MAX_PAGE = 1000
 # The old one and the new one while one is replaced, and some more.
 MAX_SECRETS = 5
 
@@ -28,6 +37,7 @@ class TenantService(tenants_pb2_grpc.TenantServiceServicer):
 
     tenants: Tenants
     guard: AddressGuard
+    tokens: PageTokens
 
     async def UpdateTenant(self, request: pb2.UpdateTenantRequest, context: Context) -> pb2.UpdateTenantResponse:
         check_tenant(request.tenant)
@@ -39,7 +49,14 @@ class TenantService(tenants_pb2_grpc.TenantServiceServicer):
         return pb2.GetTenantResponse(tenant=_message(self.tenants.get(request.tenant)))
 
     async def ListTenants(self, request: pb2.ListTenantsRequest, context: Context) -> pb2.ListTenantsResponse:
-        return pb2.ListTenantsResponse(tenants=map(_message, self.tenants.list()))
+        size = request.page_size or MAX_PAGE
+        if not 0 < size <= MAX_PAGE:
+            raise InvalidArgument.field("page_size", f"is {size}; give 1 to {MAX_PAGE}.")
+        place = self.tokens.read(request.page_token, "tenants")
+        found = [tenant for tenant in self.tenants.list() if tenant.tenant > place]
+        after = found[size - 1].tenant if len(found) > size else ""
+        token = self.tokens.make(after, "tenants")
+        return pb2.ListTenantsResponse(tenants=map(_message, found[:size]), next_page_token=token)
 
     async def _step(self, request: pb2.UpdateTenantRequest) -> Callable[[TenantRecord], TenantRecord]:
         """Return the change that is asked for. Raises InvalidArgument."""

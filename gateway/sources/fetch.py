@@ -7,7 +7,6 @@ resolves differently the second time gains nothing. TLS is verified against the 
 import asyncio
 import contextlib
 import functools
-import re
 import ssl
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
@@ -18,7 +17,7 @@ import httpx
 
 from gateway.assets.record import clean_filename
 from gateway.metrics import IN, SOURCE, transferred
-from gateway.sources import coding, disposition, http_get, urls
+from gateway.sources import coding, disposition, http_get, urls, versions
 from gateway.sources.guard import AddressGuard, Endpoint, OriginBusy, OwnEndpoints, Resolve, resolve_by_system
 from gateway.sources.http_get import OriginResponse, SpeedLimit, Target
 from gateway.sources.opened import Chunks, Source
@@ -71,8 +70,6 @@ STATUSES: dict[int, tuple[type[ServiceError], str]] = {
 }
 SERVER_FAILED = (Unavailable, "failed at its server; try again later")
 REFUSED = (FailedPrecondition, "was refused; is the link still valid?")
-# Of a weak one (W/) the same may stand for other bytes.
-STRONG_ETAG = re.compile(r'"[\x21\x23-\x7e]{0,200}"')
 # Reasons of errors that are about the server of a source.
 ORIGIN_REASONS = ("FETCH_FAILED", "FETCH_REFUSED", "FETCH_TOO_SLOW")
 # A download must be so fast, on average, that it would end within this many times the time that it has.
@@ -110,6 +107,10 @@ def _size_bytes(answer: OriginResponse) -> int | None:
     # Beside Transfer-Encoding a length means nothing. Source: RFC 9112, section 6.3.
     is_known = length.isascii() and length.isdecimal() and len(length) < 20 and not answer.header("transfer-encoding")
     return int(length) if is_known else None
+
+
+def _version(answer: OriginResponse) -> str:
+    return versions.version_of(answer.header("etag"), answer.header("last-modified"))
 
 
 def _filename(answer: OriginResponse, *candidates: httpx.URL) -> str:
@@ -165,26 +166,28 @@ class Fetcher:
                 sent = self._parts(target, answer, size_bytes, deadline)
                 return self._unpacked(target, sent, coding.Unpacker(packing)) if packing else sent
 
-            part = None
+            part, version = None, _version(answer)
             if answer.header("accept-ranges").strip().lower() == "bytes" and size_bytes and not packing:
-                part = functools.partial(self._open_part, target, answer.header("etag"), size_bytes, deadline)
-            yield Source(filename, None if packing else size_bytes, lambda: rechunk(parts()), charset, part=part)
+                part = functools.partial(self._open_part, target, answer, size_bytes, deadline)
+            size = None if packing else size_bytes
+            yield Source(filename, size, lambda: rechunk(parts()), charset, part=part, version=version)
 
     @asynccontextmanager
     async def _open_part(
-        self, url: httpx.URL, etag: str, size_bytes: int, deadline: float, start: int, end: int
+        self, url: httpx.URL, whole: OriginResponse, size_bytes: int, deadline: float, start: int, end: int
     ) -> AsyncIterator[Chunks | None]:
         """Request the bytes from `start` on, before `end`, over a connection of its own; yield None where the server
-        sends, or the file has become, something else."""
-        wanted = [f"Range: bytes={start}-{end - 1}"]
-        wanted += [f"If-Range: {etag}"] if STRONG_ETAG.fullmatch(etag) else []
+        sends, or the file has become, something else than when it answered with the `whole`."""
+        etag, wanted = whole.header("etag"), [f"Range: bytes={start}-{end - 1}"]
+        wanted += [f"If-Range: {etag}"] if versions.STRONG_ETAG.fullmatch(etag) else []
         async with contextlib.AsyncExitStack() as stack:
             answer = None
             with contextlib.suppress(ServiceError), http_errors(url):
                 async with _until(url, deadline):
                     answer = await self._get(url, stack, wanted)
             came = f"bytes {start}-{end - 1}/{size_bytes}"
-            if answer is None or (answer.status, answer.header("content-range").strip()) != (206, came):
+            is_it = answer is not None and (answer.status, answer.header("content-range").strip()) == (206, came)
+            if answer is None or not is_it or versions.are_different(_version(answer), _version(whole)):
                 yield None
             else:
                 yield lambda: rechunk(self._parts(url, answer, end - start, deadline))

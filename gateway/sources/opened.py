@@ -15,7 +15,8 @@ class Source:
     it is not known beforehand; `charset` is what its server, or who uploaded it, calls its encoding. `chunks` yields
     the bytes in chunks of CHUNK_BYTES, except the last one, and raises ServiceError if they end too early; of an
     outline or of ranges (see outline.py) it leaves out `holes`. `part` opens the bytes from one offset to another,
-    where there is a way to."""
+    where there is a way to. `version` is what its server tells of which one of several files it is (see versions.py),
+    "" of one that cannot change."""
 
     filename: str
     size_bytes: int | None
@@ -23,6 +24,7 @@ class Source:
     charset: str = ""
     holes: tuple[Hole, ...] = ()
     part: Callable[[int, int], AbstractAsyncContextManager[Chunks | None]] | None = None
+    version: str = ""
 
     @property
     def sent_bytes(self) -> int | None:

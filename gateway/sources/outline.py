@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
+from gateway.sources import versions
 from gateway.sources.opened import Chunks, Source
 from servicekit.chunks import ChunkPlacement, Hole
 from servicekit.disk import MIB
@@ -25,10 +26,11 @@ MIN_DIVISIBLE_BYTES = 32 * MIB
 @dataclass(frozen=True, slots=True)
 class ByteRanges:
     """Ranges of a file of `size_bytes`, each its first byte and the one behind its last: in their order, none empty,
-    and apart from each other."""
+    and apart from each other. `version` is that of the file when they were planned, "" where it is not known."""
 
     size_bytes: int
     ranges: tuple[tuple[int, int], ...]
+    version: str = ""
 
     @property
     def holes(self) -> tuple[Hole, ...]:
@@ -60,12 +62,15 @@ async def outlined(whole: Source, stack: contextlib.AsyncExitStack, min_bytes: i
 
 async def ranged(whole: Source, wanted: ByteRanges, stack: contextlib.AsyncExitStack) -> Source:
     """Return ranges of a source that is open, or that itself where it has no other way than from its beginning to its
-    end. Raises FailedPrecondition for one of another size than it had, Unavailable for one that does not tell its
-    size."""
+    end. Raises FailedPrecondition for one of another size or version than it had, Unavailable for one that does not
+    tell its size."""
     if whole.size_bytes is None:
         raise Unavailable("its server does not tell its size any more; try again", reason="FETCH_FAILED")
-    if whole.size_bytes != wanted.size_bytes:
-        text = "it is not the file any more that it was when the job began; submit the job again"
+    if whole.size_bytes != wanted.size_bytes or versions.are_different(whole.version, wanted.version):
+        text = (
+            "it is not the file any more that it was when the job began; submit the job again. Where its server has "
+            "another ETag for it each time, upload the file"
+        )
         raise FailedPrecondition(text, reason="INPUT_CHANGED")
     if whole.part is None:
         return whole

@@ -8,7 +8,8 @@ import contextlib
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 
 from gateway.fleet.billing import DAY_SECONDS, midnight
 from gateway.jobs.fairness import Share
@@ -23,6 +24,7 @@ from servicekit.errors import ResourceExhausted
 
 QUEUE_SECONDS = 30.0
 STORAGE_SECONDS = 3600.0
+UPLOAD_SECONDS = 60.0
 
 
 @dataclass(eq=False)
@@ -33,8 +35,12 @@ class Quotas:
     index: JobIndex
     ledger: UsageLedger
     cost_of: CostOf
+    # For tenants of whom nothing else is said.
+    max_open_uploads: int
     # Returns the bytes that a tenant has stored.
     stored: Callable[[str], int] = lambda tenant: 0
+    # Returns the uploads that a tenant has open.
+    open_uploads: Callable[[str], int] = lambda tenant: 0
     # Jobs that are being written, by tenant.
     _entering: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set), init=False)
     # Tenants with work that waits and nothing left of their day.
@@ -68,6 +74,7 @@ class Quotas:
             "max_running_tasks": self.index.order.busy.get(tenant, 0),
             **await self._used_today(tenant, time.time()),
             "max_stored_bytes": self.stored(tenant),
+            "max_open_uploads": self.open_uploads(tenant),
         }
 
     async def _used_today(self, tenant: str, now: float) -> dict[str, float]:
@@ -90,6 +97,20 @@ class Quotas:
         if 0 < most < used + more_bytes:
             advice = f"{more_bytes} more are too many: delete files, or have the operator raise the limit."
             raise tenant.over("max_stored_bytes", used, STORAGE_SECONDS, advice)
+
+    def check_open_uploads(self, name: str, count: int, next_expiry: datetime | None) -> None:
+        """Raise ResourceExhausted where a tenant may not have one open upload more than so many."""
+        found = self.tenants.get(name)
+        most = found.max_open_uploads or self.max_open_uploads
+        if count < most:
+            return
+        left = (next_expiry - datetime.now(UTC)).total_seconds() if next_expiry else UPLOAD_SECONDS
+        advice = (
+            "send the rest of those that were cut, or delete them (DELETE /uploads/{upload}); else each is forgotten "
+            "once it expires. Or have the operator raise the limit."
+        )
+        limited = replace(found, max_open_uploads=most)
+        raise limited.over("max_open_uploads", count, min(max(left, 1.0), UPLOAD_SECONDS), advice)
 
     def with_stored_limit(self) -> list[str]:
         """Return the tenants whose stored bytes are limited."""

@@ -14,6 +14,7 @@ QUOTAS = {
     "max_minutes_per_day": "minutes of work a day",
     "max_usd_per_day": "US dollars a day",
     "max_stored_bytes": "stored bytes",
+    "max_open_uploads": "open uploads",
 }
 
 
@@ -32,6 +33,8 @@ class TenantRecord:
     webhook_url: str = field(default="", metadata=SPARSE)
     webhook_events: tuple[str, ...] = field(default=(), metadata=SPARSE)
     sealed_webhook_secrets: bytes = field(default=b"", metadata=SPARSE)
+    # 0: that of the setting.
+    max_open_uploads: int = field(default=0, metadata=SPARSE)
 
     @property
     def has_daily_limit(self) -> bool:

@@ -38,16 +38,18 @@ async def start_tenancy(
     uploads: UploadSessions,
     tenants: Tenants,
     cost_of: CostOf,
+    max_open_uploads: int,
     stack: contextlib.AsyncExitStack,
 ) -> Tenancy:
     """Begin to count usage, until `stack` ends; jobs are held to the limits of their tenants from now on."""
     bucket = await jetstream.key_value("tenants")
     ledger = UsageLedger(await jetstream.key_value("usage", KEPT_SECONDS))
-    quotas = Quotas(tenants, jobs.store.index, ledger, cost_of)
+    quotas = Quotas(tenants, jobs.store.index, ledger, cost_of, max_open_uploads)
     claims = await jetstream.key_value("stored_claims", CLAIM_SECONDS)
     files = _files(assets, uploads)
     meter = await StorageMeter.open(bucket, claims, files, quotas.with_stored_limit, quotas.check_stored)
     quotas.stored, assets.account = meter.used, meter
+    quotas.open_uploads, uploads.check_open = uploads.count_open, quotas.check_open_uploads
     stack.push_async_callback(_end, meter)
     counter = UsageCounter(jobs.store, ledger, cost_of)
     refreshing = repeat("cannot read what tenants have used today", REFRESH_SECONDS, quotas.refresh)

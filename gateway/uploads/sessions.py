@@ -7,6 +7,7 @@ the asset store. So any gateway can go on.
 import asyncio
 import contextlib
 import functools
+import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import dataclass, field, replace
@@ -20,16 +21,20 @@ from gateway.assets.store import AssetStore
 from gateway.jetstream.records import Records
 from gateway.uploads import session as steps
 from gateway.uploads.checksums import PartChecksum
+from gateway.uploads.open_uploads import OpenUploads
 from gateway.uploads.session import Announcement, UploadSession
 from gateway.uploads.writer import UploadWriter
 from servicekit.chunks import Checksum
-from servicekit.errors import Aborted, DataLoss, InvalidArgument, NotFound
+from servicekit.errors import Aborted, DataLoss, InvalidArgument, NotFound, ResourceExhausted
 from servicekit.tasks import cancel_and_wait, run_to_completion
 
 log = structlog.get_logger("gateway.uploads")
 
 # Digests of the bytes so far, so that the parts need not be read again at the end.
 MAX_DIGESTS = 1000
+# Where a tenant has too many open uploads, the store is asked for them once in so long: no gateway is told of those
+# that another one deleted.
+LOOK_SECONDS = 5.0
 
 
 @dataclass(eq=False)
@@ -39,6 +44,12 @@ class UploadSessions:
     records: Records[UploadSession]
     assets: AssetStore
     lifetime: timedelta
+    open: OpenUploads = field(default_factory=OpenUploads)
+    # Raises ResourceExhausted for a tenant that may not have so many open uploads and one more; told when the first of
+    # them expires.
+    check_open: Callable[[str, int, datetime | None], None] = lambda tenant, count, expires_at: None
+    look_seconds: float = LOOK_SECONDS
+    _looked_at: float = float("-inf")
     _writers: dict[str, UploadWriter] = field(default_factory=dict)
     _digests: "OrderedDict[str, tuple[str, Checksum]]" = field(default_factory=OrderedDict)
     _finishing: "dict[str, asyncio.Task[UploadSession]]" = field(default_factory=dict)
@@ -46,7 +57,7 @@ class UploadSessions:
     async def create(self, file: Announcement, tenant: str, session_id: str = "") -> UploadSession:
         """Begin an upload, under an id that the caller chose if any; return the one that has this id if there is one.
 
-        Raises ResourceExhausted (too large, no room), AlreadyExists (the id is that of another file).
+        Raises ResourceExhausted (too large, no room, too many are open), AlreadyExists (the id is of another file).
         """
         self.assets.check_room(file.size_bytes, file.size_bytes)
         self.assets.account.check(tenant, file.size_bytes)
@@ -54,13 +65,30 @@ class UploadSessions:
         file = replace(file, filename=filename, content_type=content_type(filename, file.content_type))
         now = datetime.now(UTC)
         session = UploadSession(session_id or new_id(), tenant, new_id(), file, now, now + self.lifetime)
+        await self._check_open(tenant)
         try:
-            await self.records.create(session.key, session)
+            with self.open.beginning(tenant):
+                await self.records.create(session.key, session)
             self.assets.account.add(tenant, file.size_bytes)
         except Aborted:  # by another call, in this moment
             session = await self.get(session.id, tenant)
             steps.check_same(session, file)
         return await self.settled(session)
+
+    def count_open(self, tenant: str) -> int:
+        """Return how many uploads of a tenant are open, on all gateways."""
+        return self.open.count(tenant, datetime.now(UTC))
+
+    async def _check_open(self, tenant: str) -> None:
+        """Raise ResourceExhausted where a tenant has as many open uploads as it may."""
+        now = datetime.now(UTC)
+        try:
+            self.check_open(tenant, self.open.count(tenant, now), None)
+        except ResourceExhausted:
+            if self._looked_at < time.monotonic() - self.look_seconds:
+                self._looked_at = time.monotonic()
+                await self.records.current_keys()
+            self.check_open(tenant, self.open.count(tenant, now), self.open.next_expiry(tenant))
 
     async def find(self, session_id: str, tenant: str, file: Announcement | None) -> UploadSession:
         """Return an upload, which begins now where `file` is announced by its name. Raises what `create` raises."""
@@ -148,7 +176,7 @@ class UploadSessions:
     async def unfinished(self) -> Collection[str]:
         """Return the ids of the assets that uploads are to become; forget those that have expired."""
         # An error must go through: who takes an upload for gone deletes its parts.
-        sessions = [await self.records.get(key) for key in await self.records.keys()]
+        sessions = [await self.records.get(key) for key in await self.records.current_keys()]
         known, now = [session for session in sessions if session is not None], datetime.now(UTC)
         expired = [session for session in known if session.expires_at <= now]
         left = {session.asset_id for session in expired if not await self._forget(session)}
@@ -159,7 +187,7 @@ class UploadSessions:
 
     async def sizes(self) -> AsyncIterator[tuple[str, str, int]]:
         """Yield the id of the file to be, tenant and announced size of each upload that is not a file yet."""
-        for key in await self.records.keys():
+        for key in await self.records.current_keys():
             session = await self.records.get(key)
             if session is not None and not session.is_finished:
                 yield session.asset_id, session.tenant, session.file.size_bytes

@@ -10,12 +10,16 @@ from gateway.uploads.session import UploadSession
 from gateway.uploads.sessions import UploadSessions
 
 
-def open_uploads(
+async def open_uploads(
     bucket: KeyValue, assets: AssetStore, lifetime_seconds: float, stack: contextlib.AsyncExitStack
 ) -> UploadSessions:
-    """Return the uploads of all gateways, which the sweep of the assets asks for their parts from now on."""
+    """Return the uploads of all gateways, whose records are followed until `stack` ends; the sweep of the assets asks
+    for their parts from now on."""
     records = Records(bucket, UploadSession, "upload", keeps_values=False)
     sessions = UploadSessions(records, assets, timedelta(seconds=lifetime_seconds))
+    records.listeners.append(sessions.open.note)
+    await records.start()
+    stack.push_async_callback(records.stop)
     assets.unfinished = sessions.unfinished
     stack.push_async_callback(sessions.close)
     return sessions

@@ -6,7 +6,7 @@ behind a provider's queue fetches and puts both by link, so that its results are
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 from apigpu.encoder.v1 import encoder_pb2
@@ -84,6 +84,8 @@ class EncodeJob:
     traceparent: str = ""
     # Its job's result is watched while it is made.
     is_watched: bool = False
+    # The versions of its sources, by their texts, as they were when they were opened for it; see sources/versions.py.
+    versions: dict[str, str] = field(default_factory=dict)
 
     def message(self) -> encoder_pb2.Task:
         """Return the task as encoders are sent it."""

@@ -203,7 +203,7 @@ async def _send_inputs(call: Stream, job: EncodeJob) -> None:
     try:
         for index, entry in enumerate(job.inputs):
             try:
-                async for request in _input_requests(index, entry):
+                async for request in _input_requests(index, entry, job.versions):
                     await call.write(request)
             except ServiceError as error:
                 raise InputFailed(about(entry.field, error)) from error
@@ -215,10 +215,14 @@ async def _send_inputs(call: Stream, job: EncodeJob) -> None:
         raise
 
 
-async def _input_requests(index: int, entry: Input) -> AsyncIterator[encoder_pb2.EncodeRequest]:
+async def _input_requests(
+    index: int, entry: Input, versions: dict[str, str]
+) -> AsyncIterator[encoder_pb2.EncodeRequest]:
+    """Yield the chunks of an input and its end; note the version of its source."""
     checksum = Checksum()
     async with entry.open() as source:
         charset = source.charset
+        versions[entry.source] = source.version
         async for offset, data in placed(source):
             checksum.add(data)
             _count_sent(len(data))

@@ -53,6 +53,8 @@ class AttemptTicket:
     ranges: tuple[InputRanges, ...] = field(default=(), metadata=SPARSE)
     # Whose inputs its links open, and whose its results are.
     tenant: str = field(default=DEFAULT_TENANT, metadata=SPARSE)
+    # The versions of its sources, by their texts, as they were when its links were opened.
+    versions: tuple[tuple[str, str], ...] = field(default=(), metadata=SPARSE)
 
     def file_id(self, number: int) -> str:
         """Return the asset id of the further result `number`, from 0: as hard to guess as `asset_id`."""
@@ -107,11 +109,24 @@ class Tickets(Records[AttemptTicket]):
         """Write down what runs for the ticket. Raise Aborted when the task has another one by now, or none."""
         with contextlib.suppress(NotFound):
             noted = await self.update(
-                key, lambda found: replace(ticket, run_id=run_id) if found.id == ticket.id else found
+                key, lambda found: replace(found, run_id=run_id) if found.id == ticket.id else found
             )
             if noted.id == ticket.id:
                 return noted
         raise Aborted(f"Task {key} was taken up by another gateway meanwhile.", reason="CHANGED_MEANWHILE")
+
+    async def note_version(self, key: str, ticket: AttemptTicket, number: int, version: str) -> None:
+        """Write down which version of the source of an input was opened for the ticket."""
+        _, source = ticket.inputs[number]
+        if not version or (source, version) in ticket.versions:
+            return
+
+        def noted(found: AttemptTicket) -> AttemptTicket:
+            versions = tuple({**dict(found.versions), source: version}.items())
+            return replace(found, versions=versions) if found.id == ticket.id else found
+
+        with contextlib.suppress(NotFound):
+            await self.update(key, noted)
 
     async def close(self, key: str, ticket: AttemptTicket) -> None:
         """Let its links open nothing any more, and keep it; another ticket that the task has by now stays."""

@@ -3,8 +3,12 @@ costs its piece."""
 
 import contextlib
 import hashlib
+import http.server
 import os
 import random
+import re
+import threading
+from typing import ClassVar
 
 import pytest
 
@@ -76,22 +80,71 @@ def result(gateway, job_id, seconds=120):
     return gateway.http.get(f"/assets/{job['output']['asset'].removeprefix('assets/')}/content").content
 
 
-def test_a_film_is_made_in_pieces_and_an_encoder_that_is_killed_costs_its_piece(tmp_path):
-    film = split_films.with_gap(
-        split_films.write_film(tmp_path / "short.mp4", SECONDS), tmp_path / "film.mp4", GAP_BYTES
-    )
-    with serving(tmp_path, 2, 2) as (gateway, encoders):
-        name = gateway.upload(film)
-        job_id = submit(gateway, name, SECONDS)
-        undisturbed = result(gateway, job_id)
-        # Its planning, two pieces, the joining.
-        assert gateway.job(job_id)["total"] == 4
-        (tmp_path / "made.mp4").write_bytes(undisturbed)
-        assert split_films.tracks(tmp_path / "made.mp4") == split_films.tracks(film)
-        job_id = submit(gateway, name, SECONDS)
-        gateway.until(lambda: gateway.job(job_id)["total"] == 4)
-        encoders.kill(0)
-        assert result(gateway, job_id) == undisturbed
+@pytest.fixture(scope="module")
+def film(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("film")
+    return split_films.with_gap(split_films.write_film(folder / "short.mp4", SECONDS), folder / "film.mp4", GAP_BYTES)
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    """A gateway with two encoders."""
+    with serving(tmp_path_factory.mktemp("pair"), 2, 2, FETCH_ALLOW_CIDRS="127.0.0.0/8") as pair:
+        yield pair
+
+
+def test_a_film_is_made_in_pieces_and_an_encoder_that_is_killed_costs_its_piece(tmp_path, film, served):
+    gateway, encoders = served
+    name = gateway.upload(film)
+    job_id = submit(gateway, name, SECONDS)
+    undisturbed = result(gateway, job_id)
+    # Its planning, two pieces, the joining.
+    assert gateway.job(job_id)["total"] == 4
+    (tmp_path / "made.mp4").write_bytes(undisturbed)
+    assert split_films.tracks(tmp_path / "made.mp4") == split_films.tracks(film)
+    job_id = submit(gateway, name, SECONDS)
+    gateway.until(lambda: gateway.job(job_id)["total"] == 4)
+    encoders.kill(0)
+    assert result(gateway, job_id) == undisturbed
+    encoders.start(0)
+    gateway.until(lambda: slots_of(gateway) == 4)
+
+
+class ChangingFile(http.server.BaseHTTPRequestHandler):
+    """Serves one file, and ranges of it; it is another one each time that the whole is asked for."""
+
+    film: bytes
+    asked: ClassVar[list[int]] = []
+
+    def do_GET(self):
+        asked = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
+        if not asked:
+            self.asked.append(0)
+        first, last = map(int, asked.groups()) if asked else (0, len(self.film) - 1)
+        self.send_response(206 if asked else 200)
+        if asked:
+            self.send_header("Content-Range", f"bytes {first}-{last}/{len(self.film)}")
+        self.send_header("Accept-Ranges", "bytes")
+        self.send_header("ETag", f'"{len(self.asked)}"')
+        self.send_header("Content-Length", str(last + 1 - first))
+        self.end_headers()
+        with contextlib.suppress(ConnectionError):
+            self.wfile.write(self.film[first : last + 1])
+
+    def log_message(self, *_):
+        pass
+
+
+def test_no_film_is_made_of_a_file_that_changes_between_its_pieces(film, served):
+    gateway, _ = served
+    handler = type("Handler", (ChangingFile,), {"film": film.read_bytes(), "asked": []})
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        job = gateway.ended(submit(gateway, f"http://127.0.0.1:{server.server_port}/film.mp4", SECONDS), 60)
+        server.shutdown()
+        thread.join()
+        assert (job["status"], job["total"], "INPUT_CHANGED" in str(job)) == ("FAILED", 4, True), job
 
 
 @pytest.mark.long

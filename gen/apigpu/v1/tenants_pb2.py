@@ -26,7 +26,7 @@ from apigpu.v1 import options_pb2 as apigpu_dot_v1_dot_options__pb2
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x61pigpu/v1/tenants.proto\x12\tapigpu.v1\x1a\x17\x61pigpu/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\"\xf5\x01\n\x06Tenant\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x17\n\x0fmax_queued_jobs\x18\x02 \x01(\r\x12\x19\n\x11max_running_tasks\x18\x03 \x01(\r\x12\x1b\n\x13max_minutes_per_day\x18\x04 \x01(\x01\x12\x17\n\x0fmax_usd_per_day\x18\x05 \x01(\x01\x12\x18\n\x10max_stored_bytes\x18\x06 \x01(\x04\x12\x0e\n\x06weight\x18\x07 \x01(\x01\x12\x13\n\x0bwebhook_url\x18\x08 \x01(\t\x12\x16\n\x0ewebhook_events\x18\t \x03(\t\x12\x1a\n\x12has_webhook_secret\x18\n \x01(\x08\"\x9a\x04\n\x13UpdateTenantRequest\x12\x33\n\x06tenant\x18\x01 \x01(\tB#\xd2\xf3\x18\x1f\x08\x01Z\x1b^[a-z0-9][a-z0-9._-]{0,62}$\x12\x1c\n\x0fmax_queued_jobs\x18\x02 \x01(\rH\x00\x88\x01\x01\x12\x1e\n\x11max_running_tasks\x18\x03 \x01(\rH\x01\x88\x01\x01\x12/\n\x13max_minutes_per_day\x18\x04 \x01(\x01\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00H\x02\x88\x01\x01\x12+\n\x0fmax_usd_per_day\x18\x05 \x01(\x01\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00H\x03\x88\x01\x01\x12\x1d\n\x10max_stored_bytes\x18\x06 \x01(\x04H\x04\x88\x01\x01\x12+\n\x06weight\x18\x07 \x01(\x01\x42\x16\xd2\xf3\x18\x12){\x14\xaeG\xe1z\x84?1\x00\x00\x00\x00\x00\x00Y@H\x05\x88\x01\x01\x12\x18\n\x0bwebhook_url\x18\x08 \x01(\tH\x06\x88\x01\x01\x12\x16\n\x0ewebhook_events\x18\t \x03(\t\x12\x1b\n\x0ewebhook_secret\x18\n \x01(\tH\x07\x88\x01\x01\x42\x12\n\x10_max_queued_jobsB\x14\n\x12_max_running_tasksB\x16\n\x14_max_minutes_per_dayB\x12\n\x10_max_usd_per_dayB\x13\n\x11_max_stored_bytesB\t\n\x07_weightB\x0e\n\x0c_webhook_urlB\x11\n\x0f_webhook_secret\"9\n\x14UpdateTenantResponse\x12!\n\x06tenant\x18\x01 \x01(\x0b\x32\x11.apigpu.v1.Tenant\"G\n\x10GetTenantRequest\x12\x33\n\x06tenant\x18\x01 \x01(\tB#\xd2\xf3\x18\x1f\x08\x01Z\x1b^[a-z0-9][a-z0-9._-]{0,62}$\"6\n\x11GetTenantResponse\x12!\n\x06tenant\x18\x01 \x01(\x0b\x32\x11.apigpu.v1.Tenant\"\x14\n\x12ListTenantsRequest\"9\n\x13ListTenantsResponse\x12\"\n\x07tenants\x18\x01 \x03(\x0b\x32\x11.apigpu.v1.Tenant2\xf3\x02\n\rTenantService\x12\x80\x01\n\x0cUpdateTenant\x12\x1e.apigpu.v1.UpdateTenantRequest\x1a\x1f.apigpu.v1.UpdateTenantResponse\"/\xe2\xf3\x18\x07\x12\x05\x61\x64min\x82\xd3\xe4\x93\x02\x1e\x32\x11/tenants/{tenant}:\x01*b\x06tenant\x12t\n\tGetTenant\x12\x1b.apigpu.v1.GetTenantRequest\x1a\x1c.apigpu.v1.GetTenantResponse\",\xe2\xf3\x18\x07\x12\x05\x61\x64min\x82\xd3\xe4\x93\x02\x1b\x12\x11/tenants/{tenant}b\x06tenant\x12i\n\x0bListTenants\x12\x1d.apigpu.v1.ListTenantsRequest\x1a\x1e.apigpu.v1.ListTenantsResponse\"\x1b\xe2\xf3\x18\x07\x12\x05\x61\x64min\x82\xd3\xe4\x93\x02\n\x12\x08/tenantsb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17\x61pigpu/v1/tenants.proto\x12\tapigpu.v1\x1a\x17\x61pigpu/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\"\x8f\x02\n\x06Tenant\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x17\n\x0fmax_queued_jobs\x18\x02 \x01(\r\x12\x19\n\x11max_running_tasks\x18\x03 \x01(\r\x12\x1b\n\x13max_minutes_per_day\x18\x04 \x01(\x01\x12\x17\n\x0fmax_usd_per_day\x18\x05 \x01(\x01\x12\x18\n\x10max_stored_bytes\x18\x06 \x01(\x04\x12\x0e\n\x06weight\x18\x07 \x01(\x01\x12\x13\n\x0bwebhook_url\x18\x08 \x01(\t\x12\x16\n\x0ewebhook_events\x18\t \x03(\t\x12\x1a\n\x12has_webhook_secret\x18\n \x01(\x08\x12\x18\n\x10max_open_uploads\x18\x0b \x01(\r\"\xce\x04\n\x13UpdateTenantRequest\x12\x33\n\x06tenant\x18\x01 \x01(\tB#\xd2\xf3\x18\x1f\x08\x01Z\x1b^[a-z0-9][a-z0-9._-]{0,62}$\x12\x1c\n\x0fmax_queued_jobs\x18\x02 \x01(\rH\x00\x88\x01\x01\x12\x1e\n\x11max_running_tasks\x18\x03 \x01(\rH\x01\x88\x01\x01\x12/\n\x13max_minutes_per_day\x18\x04 \x01(\x01\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00H\x02\x88\x01\x01\x12+\n\x0fmax_usd_per_day\x18\x05 \x01(\x01\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00H\x03\x88\x01\x01\x12\x1d\n\x10max_stored_bytes\x18\x06 \x01(\x04H\x04\x88\x01\x01\x12+\n\x06weight\x18\x07 \x01(\x01\x42\x16\xd2\xf3\x18\x12){\x14\xaeG\xe1z\x84?1\x00\x00\x00\x00\x00\x00Y@H\x05\x88\x01\x01\x12\x18\n\x0bwebhook_url\x18\x08 \x01(\tH\x06\x88\x01\x01\x12\x16\n\x0ewebhook_events\x18\t \x03(\t\x12\x1b\n\x0ewebhook_secret\x18\n \x01(\tH\x07\x88\x01\x01\x12\x1d\n\x10max_open_uploads\x18\x0b \x01(\rH\x08\x88\x01\x01\x42\x12\n\x10_max_queued_jobsB\x14\n\x12_max_running_tasksB\x16\n\x14_max_minutes_per_dayB\x12\n\x10_max_usd_per_dayB\x13\n\x11_max_stored_bytesB\t\n\x07_weightB\x0e\n\x0c_webhook_urlB\x11\n\x0f_webhook_secretB\x13\n\x11_max_open_uploads\"9\n\x14UpdateTenantResponse\x12!\n\x06tenant\x18\x01 \x01(\x0b\x32\x11.apigpu.v1.Tenant\"G\n\x10GetTenantRequest\x12\x33\n\x06tenant\x18\x01 \x01(\tB#\xd2\xf3\x18\x1f\x08\x01Z\x1b^[a-z0-9][a-z0-9._-]{0,62}$\"6\n\x11GetTenantResponse\x12!\n\x06tenant\x18\x01 \x01(\x0b\x32\x11.apigpu.v1.Tenant\"S\n\x12ListTenantsRequest\x12)\n\tpage_size\x18\x01 \x01(\x05\x42\x16\xd2\xf3\x18\x12)\x00\x00\x00\x00\x00\x00\x00\x00\x31\x00\x00\x00\x00\x00@\x8f@\x12\x12\n\npage_token\x18\x02 \x01(\t\"R\n\x13ListTenantsResponse\x12\"\n\x07tenants\x18\x01 \x03(\x0b\x32\x11.apigpu.v1.Tenant\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\xf3\x02\n\rTenantService\x12\x80\x01\n\x0cUpdateTenant\x12\x1e.apigpu.v1.UpdateTenantRequest\x1a\x1f.apigpu.v1.UpdateTenantResponse\"/\xe2\xf3\x18\x07\x12\x05\x61\x64min\x82\xd3\xe4\x93\x02\x1e\x32\x11/tenants/{tenant}:\x01*b\x06tenant\x12t\n\tGetTenant\x12\x1b.apigpu.v1.GetTenantRequest\x1a\x1c.apigpu.v1.GetTenantResponse\",\xe2\xf3\x18\x07\x12\x05\x61\x64min\x82\xd3\xe4\x93\x02\x1b\x12\x11/tenants/{tenant}b\x06tenant\x12i\n\x0bListTenants\x12\x1d.apigpu.v1.ListTenantsRequest\x1a\x1e.apigpu.v1.ListTenantsResponse\"\x1b\xe2\xf3\x18\x07\x12\x05\x61\x64min\x82\xd3\xe4\x93\x02\n\x12\x08/tenantsb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,6 +43,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_UPDATETENANTREQUEST'].fields_by_name['weight']._serialized_options = b'\322\363\030\022){\024\256G\341z\204?1\000\000\000\000\000\000Y@'
   _globals['_GETTENANTREQUEST'].fields_by_name['tenant']._loaded_options = None
   _globals['_GETTENANTREQUEST'].fields_by_name['tenant']._serialized_options = b'\322\363\030\037\010\001Z\033^[a-z0-9][a-z0-9._-]{0,62}$'
+  _globals['_LISTTENANTSREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTTENANTSREQUEST'].fields_by_name['page_size']._serialized_options = b'\322\363\030\022)\000\000\000\000\000\000\000\0001\000\000\000\000\000@\217@'
   _globals['_TENANTSERVICE'].methods_by_name['UpdateTenant']._loaded_options = None
   _globals['_TENANTSERVICE'].methods_by_name['UpdateTenant']._serialized_options = b'\342\363\030\007\022\005admin\202\323\344\223\002\0362\021/tenants/{tenant}:\001*b\006tenant'
   _globals['_TENANTSERVICE'].methods_by_name['GetTenant']._loaded_options = None
@@ -50,19 +52,19 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TENANTSERVICE'].methods_by_name['ListTenants']._loaded_options = None
   _globals['_TENANTSERVICE'].methods_by_name['ListTenants']._serialized_options = b'\342\363\030\007\022\005admin\202\323\344\223\002\n\022\010/tenants'
   _globals['_TENANT']._serialized_start=94
-  _globals['_TENANT']._serialized_end=339
-  _globals['_UPDATETENANTREQUEST']._serialized_start=342
-  _globals['_UPDATETENANTREQUEST']._serialized_end=880
-  _globals['_UPDATETENANTRESPONSE']._serialized_start=882
-  _globals['_UPDATETENANTRESPONSE']._serialized_end=939
-  _globals['_GETTENANTREQUEST']._serialized_start=941
-  _globals['_GETTENANTREQUEST']._serialized_end=1012
-  _globals['_GETTENANTRESPONSE']._serialized_start=1014
-  _globals['_GETTENANTRESPONSE']._serialized_end=1068
-  _globals['_LISTTENANTSREQUEST']._serialized_start=1070
-  _globals['_LISTTENANTSREQUEST']._serialized_end=1090
-  _globals['_LISTTENANTSRESPONSE']._serialized_start=1092
-  _globals['_LISTTENANTSRESPONSE']._serialized_end=1149
-  _globals['_TENANTSERVICE']._serialized_start=1152
-  _globals['_TENANTSERVICE']._serialized_end=1523
+  _globals['_TENANT']._serialized_end=365
+  _globals['_UPDATETENANTREQUEST']._serialized_start=368
+  _globals['_UPDATETENANTREQUEST']._serialized_end=958
+  _globals['_UPDATETENANTRESPONSE']._serialized_start=960
+  _globals['_UPDATETENANTRESPONSE']._serialized_end=1017
+  _globals['_GETTENANTREQUEST']._serialized_start=1019
+  _globals['_GETTENANTREQUEST']._serialized_end=1090
+  _globals['_GETTENANTRESPONSE']._serialized_start=1092
+  _globals['_GETTENANTRESPONSE']._serialized_end=1146
+  _globals['_LISTTENANTSREQUEST']._serialized_start=1148
+  _globals['_LISTTENANTSREQUEST']._serialized_end=1231
+  _globals['_LISTTENANTSRESPONSE']._serialized_start=1233
+  _globals['_LISTTENANTSRESPONSE']._serialized_end=1315
+  _globals['_TENANTSERVICE']._serialized_start=1318
+  _globals['_TENANTSERVICE']._serialized_end=1689
 # @@protoc_insertion_point(module_scope)

@@ -34,6 +34,7 @@ class Tenant(_message.Message):
     WEBHOOK_URL_FIELD_NUMBER: _builtins.int
     WEBHOOK_EVENTS_FIELD_NUMBER: _builtins.int
     HAS_WEBHOOK_SECRET_FIELD_NUMBER: _builtins.int
+    MAX_OPEN_UPLOADS_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """Its name."""
     max_queued_jobs: _builtins.int
@@ -54,6 +55,10 @@ class Tenant(_message.Message):
     """Whom jobs are told to that name no webhook."""
     has_webhook_secret: _builtins.bool
     """True if the calls of all webhooks of its jobs are signed with a secret of its own."""
+    max_open_uploads: _builtins.int
+    """Uploads by tus or ByteStream that may be open: begun, and neither whole nor expired. Then new ones are refused. 0 is
+    the number of the setting MAX_OPEN_UPLOADS.
+    """
     @_builtins.property
     def webhook_events(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What that webhook is told; "job.ended" alone where none is named."""
@@ -71,10 +76,11 @@ class Tenant(_message.Message):
         webhook_url: _builtins.str = ...,
         webhook_events: _abc.Iterable[_builtins.str] | None = ...,
         has_webhook_secret: _builtins.bool = ...,
+        max_open_uploads: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["has_webhook_secret", b"has_webhook_secret", "max_minutes_per_day", b"max_minutes_per_day", "max_queued_jobs", b"max_queued_jobs", "max_running_tasks", b"max_running_tasks", "max_stored_bytes", b"max_stored_bytes", "max_usd_per_day", b"max_usd_per_day", "tenant", b"tenant", "webhook_events", b"webhook_events", "webhook_url", b"webhook_url", "weight", b"weight"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["has_webhook_secret", b"has_webhook_secret", "max_minutes_per_day", b"max_minutes_per_day", "max_open_uploads", b"max_open_uploads", "max_queued_jobs", b"max_queued_jobs", "max_running_tasks", b"max_running_tasks", "max_stored_bytes", b"max_stored_bytes", "max_usd_per_day", b"max_usd_per_day", "tenant", b"tenant", "webhook_events", b"webhook_events", "webhook_url", b"webhook_url", "weight", b"weight"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -96,6 +102,7 @@ class UpdateTenantRequest(_message.Message):
     WEBHOOK_URL_FIELD_NUMBER: _builtins.int
     WEBHOOK_EVENTS_FIELD_NUMBER: _builtins.int
     WEBHOOK_SECRET_FIELD_NUMBER: _builtins.int
+    MAX_OPEN_UPLOADS_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """Its name: 1 to 63 small letters, digits, "-", "_" and "."; "default" is that of X_API_KEY."""
     max_queued_jobs: _builtins.int
@@ -116,6 +123,8 @@ class UpdateTenantRequest(_message.Message):
     """Secret of its own, with which the calls of all webhooks of its jobs are signed: "whsec_" and 24 to 64 random bytes in
     base64; several with commas between. "" for that of the gateway.
     """
+    max_open_uploads: _builtins.int
+    """Uploads by tus or ByteStream that may be open; 0 for the number of the setting MAX_OPEN_UPLOADS."""
     @_builtins.property
     def webhook_events(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What that webhook is told, in place of what it was: "job.queued", "job.started", "job.item", "job.progress",
@@ -135,13 +144,16 @@ class UpdateTenantRequest(_message.Message):
         webhook_url: _builtins.str | None = ...,
         webhook_events: _abc.Iterable[_builtins.str] | None = ...,
         webhook_secret: _builtins.str | None = ...,
+        max_open_uploads: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_minutes_per_day", b"_max_minutes_per_day", "_max_queued_jobs", b"_max_queued_jobs", "_max_running_tasks", b"_max_running_tasks", "_max_stored_bytes", b"_max_stored_bytes", "_max_usd_per_day", b"_max_usd_per_day", "_webhook_secret", b"_webhook_secret", "_webhook_url", b"_webhook_url", "_weight", b"_weight", "max_minutes_per_day", b"max_minutes_per_day", "max_queued_jobs", b"max_queued_jobs", "max_running_tasks", b"max_running_tasks", "max_stored_bytes", b"max_stored_bytes", "max_usd_per_day", b"max_usd_per_day", "webhook_secret", b"webhook_secret", "webhook_url", b"webhook_url", "weight", b"weight"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_minutes_per_day", b"_max_minutes_per_day", "_max_open_uploads", b"_max_open_uploads", "_max_queued_jobs", b"_max_queued_jobs", "_max_running_tasks", b"_max_running_tasks", "_max_stored_bytes", b"_max_stored_bytes", "_max_usd_per_day", b"_max_usd_per_day", "_webhook_secret", b"_webhook_secret", "_webhook_url", b"_webhook_url", "_weight", b"_weight", "max_minutes_per_day", b"max_minutes_per_day", "max_open_uploads", b"max_open_uploads", "max_queued_jobs", b"max_queued_jobs", "max_running_tasks", b"max_running_tasks", "max_stored_bytes", b"max_stored_bytes", "max_usd_per_day", b"max_usd_per_day", "webhook_secret", b"webhook_secret", "webhook_url", b"webhook_url", "weight", b"weight"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_minutes_per_day", b"_max_minutes_per_day", "_max_queued_jobs", b"_max_queued_jobs", "_max_running_tasks", b"_max_running_tasks", "_max_stored_bytes", b"_max_stored_bytes", "_max_usd_per_day", b"_max_usd_per_day", "_webhook_secret", b"_webhook_secret", "_webhook_url", b"_webhook_url", "_weight", b"_weight", "max_minutes_per_day", b"max_minutes_per_day", "max_queued_jobs", b"max_queued_jobs", "max_running_tasks", b"max_running_tasks", "max_stored_bytes", b"max_stored_bytes", "max_usd_per_day", b"max_usd_per_day", "tenant", b"tenant", "webhook_events", b"webhook_events", "webhook_secret", b"webhook_secret", "webhook_url", b"webhook_url", "weight", b"weight"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_minutes_per_day", b"_max_minutes_per_day", "_max_open_uploads", b"_max_open_uploads", "_max_queued_jobs", b"_max_queued_jobs", "_max_running_tasks", b"_max_running_tasks", "_max_stored_bytes", b"_max_stored_bytes", "_max_usd_per_day", b"_max_usd_per_day", "_webhook_secret", b"_webhook_secret", "_webhook_url", b"_webhook_url", "_weight", b"_weight", "max_minutes_per_day", b"max_minutes_per_day", "max_open_uploads", b"max_open_uploads", "max_queued_jobs", b"max_queued_jobs", "max_running_tasks", b"max_running_tasks", "max_stored_bytes", b"max_stored_bytes", "max_usd_per_day", b"max_usd_per_day", "tenant", b"tenant", "webhook_events", b"webhook_events", "webhook_secret", b"webhook_secret", "webhook_url", b"webhook_url", "weight", b"weight"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max_minutes_per_day: _TypeAlias = _typing.Literal["max_minutes_per_day"]  # noqa: Y015
     _WhichOneofArgType__max_minutes_per_day: _TypeAlias = _typing.Literal["_max_minutes_per_day", b"_max_minutes_per_day"]  # noqa: Y015
+    _WhichOneofReturnType__max_open_uploads: _TypeAlias = _typing.Literal["max_open_uploads"]  # noqa: Y015
+    _WhichOneofArgType__max_open_uploads: _TypeAlias = _typing.Literal["_max_open_uploads", b"_max_open_uploads"]  # noqa: Y015
     _WhichOneofReturnType__max_queued_jobs: _TypeAlias = _typing.Literal["max_queued_jobs"]  # noqa: Y015
     _WhichOneofArgType__max_queued_jobs: _TypeAlias = _typing.Literal["_max_queued_jobs", b"_max_queued_jobs"]  # noqa: Y015
     _WhichOneofReturnType__max_running_tasks: _TypeAlias = _typing.Literal["max_running_tasks"]  # noqa: Y015
@@ -158,6 +170,8 @@ class UpdateTenantRequest(_message.Message):
     _WhichOneofArgType__weight: _TypeAlias = _typing.Literal["_weight", b"_weight"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__max_minutes_per_day) -> _WhichOneofReturnType__max_minutes_per_day | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_open_uploads) -> _WhichOneofReturnType__max_open_uploads | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__max_queued_jobs) -> _WhichOneofReturnType__max_queued_jobs | None: ...
     @_typing.overload
@@ -251,12 +265,21 @@ class ListTenantsRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """Tenants on a page, 1000 at most; 1000 when not given."""
+    page_token: _builtins.str
+    """`next_page_token` of the page before."""
     def __init__(
         self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -269,6 +292,9 @@ class ListTenantsResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     TENANTS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Token of the next page; empty at the end."""
     @_builtins.property
     def tenants(self) -> _containers.RepeatedCompositeFieldContainer[Global___Tenant]:
         """The tenants, by name."""
@@ -277,10 +303,11 @@ class ListTenantsResponse(_message.Message):
         self,
         *,
         tenants: _abc.Iterable[Global___Tenant] | None = ...,
+        next_page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["tenants", b"tenants"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "tenants", b"tenants"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -81,7 +81,8 @@ class RunpodEncoder:
             if not ticket.run_id:
                 ticket = await self._submit(job.id, ticket, payload)
             asked = self.find_results, self.is_starting, self.shortage
-            return await RunpodRun(job, ticket, self.client, events, self.timeouts, *asked).poll_until_done()
+            run = RunpodRun(job, ticket, self.client, events, self.timeouts, *asked)
+            return await self._with_versions(job, await run.poll_until_done())
         except (asyncio.CancelledError, Cancelled):
             if not events.is_shutting_down:
                 await run_to_completion(self._close(job.id, ticket))
@@ -90,6 +91,12 @@ class RunpodEncoder:
             if not _is_of_our_stores(error):  # else the next try resumes the run by its ticket
                 await run_to_completion(self._end(job.id, ticket))
             raise
+
+    async def _with_versions(self, job: EncodeJob, outcome: Outcome) -> Outcome:
+        """Return an outcome, once the job has the versions of its sources that a worker planned further tasks with."""
+        if outcome.summary.further and (noted := await self.tickets.get(job.id)) is not None:
+            job.versions.update(noted.versions)
+        return outcome
 
     async def find_results(self, ticket: AttemptTicket) -> Sequence[StoredAsset]:
         """Return the results, the first one first; none while that was not put: workers put it last."""

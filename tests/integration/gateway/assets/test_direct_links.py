@@ -102,7 +102,7 @@ async def test_what_is_wrong_with_an_upload_is_told(cloud, tmp_path):
         assert "SIZE_MISMATCH" in (await http.post("/assets:commit", json={"token": signed["token"]})).text
         for body in ({"filename": "a.mp4", "sizeBytes": 1001}, {"filename": "a.mp4"}):
             assert (await http.post("/assets:sign", json=body)).status_code in (400, 413, 429), body
-        for token in ("", "00.11", signed["token"] + "0", signed["token"].replace("7b", "7c", 1)):
+        for token in ("", "00.11", signed["token"] + "0", signed["token"].swapcase()):
             refused = await http.post("/assets:commit", json={"token": token})
             assert (refused.status_code, "BAD_UPLOAD_TOKEN" in refused.text) == (400, True), token
 

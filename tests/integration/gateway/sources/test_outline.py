@@ -8,11 +8,11 @@ import pytest
 
 from gateway.assets.store import AssetStore
 from gateway.callers import DEFAULT_TENANT
-from gateway.sources import Sources
+from gateway.sources import ByteRanges, Sources
 from gateway.sources.outline import HEAD_BYTES, MIN_BYTES, TAIL_BYTES, placed
 from gateway.sources.prefetch import Prefetcher
 from servicekit.chunks import ChunkPlacement, Hole, parse_holes
-from servicekit.errors import DataLoss
+from servicekit.errors import DataLoss, FailedPrecondition
 from tests.support.web_server import answer
 
 SIZE = MIN_BYTES + 12_345
@@ -92,6 +92,34 @@ async def test_where_a_server_sends_something_else_the_whole_is_fetched(serve, s
     routes = {}
     routes["web"] = web = await serve({"/a": origin(routes, part=WRONG[part])})
     assert (await read(sources.open_outline(web.url("/a"), DEFAULT_TENANT)))[1] == WHOLE
+
+
+MONDAY, TUESDAY = "Mon, 02 Nov 2026 10:00:00 GMT", "Tue, 03 Nov 2026 10:00:00 GMT"
+
+
+@pytest.mark.parametrize("name", ["ETag", "Last_Modified"])
+async def test_a_part_of_another_file_of_the_same_size_is_not_taken(serve, sources, name):
+    one, two = ('"one"', '"two"') if name == "ETag" else (MONDAY, TUESDAY)
+    told = f"bytes {SIZE - TAIL_BYTES}-{SIZE - 1}/{SIZE}"
+    part = answer(bytes(TAIL_BYTES), "206 Partial Content", Content_Range=told, **{name: two})
+    routes = {}
+    routes["web"] = web = await serve({"/a": origin(routes, whole={"Accept_Ranges": "bytes", name: one}, part=part)})
+    assert (await read(sources.open_outline(web.url("/a"), DEFAULT_TENANT)))[1] == WHOLE
+
+
+@pytest.mark.parametrize("name", ["ETag", "Last_Modified"])
+async def test_ranges_of_a_file_that_changed_meanwhile_are_refused(serve, sources, name):
+    one, two = ('"one"', '"two"') if name == "ETag" else (MONDAY, TUESDAY)
+    routes, told = {}, {"Accept_Ranges": "bytes", name: one}
+    routes["web"] = web = await serve({"/a": origin(routes, whole=told)})
+    async with sources.open(web.url("/a"), DEFAULT_TENANT) as source:
+        wanted = ByteRanges(SIZE, ((0, 10), (100_000, 100_010)), source.version)
+    _, stretches = await read(sources.open_ranges(web.url("/a"), DEFAULT_TENANT, wanted))
+    assert stretches == [(0, BODY[:10]), (100_000, BODY[100_000:100_010]), (SIZE, b"")]
+    told[name] = two
+    with pytest.raises(FailedPrecondition) as caught:
+        await read(sources.open_ranges(web.url("/a"), DEFAULT_TENANT, wanted))
+    assert caught.value.reason == "INPUT_CHANGED"
 
 
 @pytest.mark.parametrize("whole", [{}, {"Accept_Ranges": "none"}, RANGED | {"Content_Length": None}])

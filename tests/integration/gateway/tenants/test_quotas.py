@@ -252,3 +252,41 @@ async def test_no_more_is_stored_than_a_tenant_may_have(tmp_path):
 
 def stored(found):
     return found.gateway.components.tenancy.quotas.stored("one")
+
+
+async def test_no_more_uploads_are_open_than_a_tenant_may_have(tmp_path):
+    tus = {"tus-resumable": "1.0.0", "upload-length": "10"}
+    async with operated(tmp_path) as found:
+        assert (await found.say(maxOpenUploads=2))["maxOpenUploads"] == 2
+        first = (await found.ask("POST", "/uploads", found.one, json={"sizeBytes": 10})).json()
+        assert (await found.ask("POST", "/uploads", found.one, headers=tus)).status_code == 201
+        for refused in (
+            await found.ask("POST", "/uploads", found.one, json={"sizeBytes": 10}),
+            await found.ask("POST", "/uploads", found.one, headers=tus),
+        ):
+            quota, seconds, used = quota_of(refused)
+            assert (quota, used, 0 < seconds <= 60) == ("max_open_uploads", "2", True)
+            assert "delete them" in refused.json()["message"]
+        quotas = (await found.ask("GET", "/usage", found.one)).json()["quotas"]
+        assert quotas == [{"quota": "max_open_uploads", "used": 2.0, "limit": 2.0}]
+        assert (await found.ask("POST", "/uploads", found.two, headers=tus)).status_code == 201
+        assert (await found.ask("DELETE", f"/{first['name']}", found.one)).status_code == 200
+        assert (await found.ask("POST", "/uploads", found.one, headers=tus)).status_code == 201
+        await found.say(maxOpenUploads=0)
+        assert (await found.ask("POST", "/uploads", found.one, headers=tus)).status_code == 201
+
+
+async def test_tenants_are_listed_in_pages(tmp_path):
+    async with operated(tmp_path) as found:
+        for name in ("b", "a", "c"):
+            assert (await found.ask("PATCH", f"/tenants/{name}", ADMIN, json={"weight": 2})).status_code == 200
+        names, token, pages = [], "", 0
+        while pages == 0 or token:
+            path = f"/tenants?page_size=2&page_token={token}"
+            page = (await found.ask("GET", path, ADMIN)).json()
+            names += [tenant["tenant"] for tenant in page["tenants"]]
+            token, pages = page.get("nextPageToken", ""), pages + 1
+            assert not any(name in token for name in ("tenants", "/b"))
+        assert (names, pages) == (["a", "b", "c"], 2)
+        refused = await found.ask("GET", "/tenants?page_token=b", ADMIN)
+        assert refused.json()["details"][0]["reason"] == "BAD_PAGE_TOKEN"

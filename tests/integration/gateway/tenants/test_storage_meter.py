@@ -78,7 +78,7 @@ async def gateways(jetstream, folder):
             assets = AssetStore(str(folder), retention_seconds=3600, max_bytes=1000)
             assets.account = await meter_of(jetstream)
             stack.push_async_callback(assets.account.records.stop)
-            opened.append(open_uploads(await jetstream.key_value("uploads"), assets, 3600, stack))
+            opened.append(await open_uploads(await jetstream.key_value("uploads"), assets, 3600, stack))
         yield opened
 
 

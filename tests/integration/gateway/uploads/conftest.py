@@ -37,7 +37,7 @@ async def streams(jetstream, tmp_path):
             assets = AssetStore(
                 location or str(tmp_path / "assets"), retention_seconds=retention_seconds, max_bytes=MAX_BYTES
             )
-            uploads = open_uploads(bucket, assets, lifetime_seconds, stack)
+            uploads = await open_uploads(bucket, assets, lifetime_seconds, stack)
             slots = TransferSlots(transfers, allowed_seconds=0.2)
             server = grpc.aio.server(interceptors=[error_boundary(60)])
             service = ByteStreamService(uploads, assets, slots, **terms)

@@ -12,7 +12,7 @@ from google.bytestream.bytestream_pb2 import QueryWriteStatusRequest, ReadReques
 
 from gateway.uploads.session import Announcement
 from servicekit.chunks import Checksum
-from servicekit.errors import Aborted, from_rpc
+from servicekit.errors import Aborted, ResourceExhausted, from_rpc
 from tests.support.object_server import BUCKET, ObjectServer
 from tests.support.until import until, until_async
 
@@ -326,3 +326,41 @@ async def test_a_writer_at_a_wrong_offset_ends_no_other(streams):
         await writer.write(b"cd")
     found = await uploads.get(session.id, "default")
     assert (found.offset, found.is_finished) == (4, True)
+
+
+async def test_open_uploads_are_counted_over_all_gateways(streams):
+    def at_most_two(tenant, count, expires_at):
+        if count >= 2:
+            raise ResourceExhausted(f"{tenant} has {count}", reason="QUOTA_EXCEEDED", retry_seconds=30)
+
+    here, there = await streams(), await streams()
+    for at in (here, there):
+        at.uploads.check_open = at_most_two
+    data = os.urandom(1000)
+    names = [name_of(data, upload_id=f"upload-{number}") for number in range(4)]
+    for at, name in zip((here, there), names, strict=False):
+        await write(at, name, data, end=1, finish=False)
+    for at in (here, there):
+        await until_async(lambda: asyncio.sleep(0, at.uploads.count_open("default") == 2))  # noqa: B023
+        error = await refused(write(at, names[2], data))
+        assert (error.code, error.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "QUOTA_EXCEEDED")
+        assert await status(at, names[0]) == (1, False)  # those that are open go on
+    assert (await here.uploads.create(Announcement(1), "another")).tenant == "another"
+    assert (await write(here, names[0], data, offset=1))[0] == len(data)
+    await until_async(lambda: asyncio.sleep(0, there.uploads.count_open("default") == 1))
+    await write(there, names[2], data, end=1, finish=False)
+    # Of a deletion no watch tells: whoever would refuse a new one looks.
+    await here.uploads.delete("upload-2", "default")
+    there.uploads.look_seconds = 0
+    await there.uploads.create(Announcement(5), "default", "upload-5")
+
+
+async def test_an_upload_that_expired_or_was_swept_elsewhere_is_open_no_more(streams):
+    here, there = await streams(lifetime_seconds=0.5), await streams()
+    await here.uploads.create(Announcement(5), "acme")
+    kept = await there.uploads.create(Announcement(5), "acme")
+    await until_async(lambda: asyncio.sleep(0, there.uploads.count_open("acme") == 1))
+    await until_async(lambda: asyncio.sleep(0, here.uploads.count_open("acme") == 1))
+    await there.uploads.delete(kept.id, "acme")
+    assert await here.uploads.unfinished() == set()
+    assert here.uploads.count_open("acme") == there.uploads.count_open("acme") == 0

@@ -8,9 +8,11 @@ from dataclasses import replace
 import pytest
 
 from gateway.sources.outline import HEAD_BYTES, MIN_BYTES, TAIL_BYTES
+from gateway.sources.versions import version_of
 from gateway.workers.tickets import AttemptTicket
 from servicekit.chunks import HOLE, Hole
 from tests.integration.gateway.workers.conftest import MAX_BYTES, RESULT, digest, fetched, plain, put
+from tests.support.web_server import Web, answer
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -50,6 +52,22 @@ async def test_an_input_that_may_be_an_outline_is_one_where_it_is_large(stage):
     assert outline.content == large[:HEAD_BYTES] + large[-TAIL_BYTES:]
     assert outline.headers[HOLE] == str(Hole(HEAD_BYTES, len(large) - TAIL_BYTES))
     assert (whole.content, HOLE in whole.headers) == (small, False)
+
+
+async def test_which_version_of_a_source_was_opened_is_noted_for_the_tasks_that_follow(stage):
+    web = Web({"/v": answer(b"video", ETag='"one"')})
+    async with await asyncio.start_server(web.handle, "127.0.0.1", 0) as server:
+        web.port = server.sockets[0].getsockname()[1]
+        job = await stage.job(web.url("/v"), await stage.asset())
+        job = replace(job, inputs=[replace(entry, is_outline=True) for entry in job.inputs])
+        ticket = AttemptTicket.new(job)
+        await stage.tickets.issue(job.id, ticket)
+        task = await stage.task_links.remote_task(job, ticket)
+        assert [(await fetched(url)).status_code for url in task.input_urls] == [200, 200]
+    # The run is noted by a gateway that has not seen that yet.
+    await stage.tickets.note_run(job.id, ticket, "run")
+    found = await stage.tickets.get(job.id)
+    assert (found.run_id, found.versions) == ("run", ((web.url("/v"), version_of('"one"', "")),))
 
 
 async def test_an_input_that_cannot_be_read_says_which_field_it_is(stage, made):

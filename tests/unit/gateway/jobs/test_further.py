@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from google.protobuf import json_format
 
-from apigpu.encoder.v1.encoder_pb2 import FurtherInput, FurtherTask, Summary
+from apigpu.encoder.v1.encoder_pb2 import ByteRange, FurtherInput, FurtherTask, Summary
 from apigpu.v1.story_pb2 import SceneSpan
 from apigpu.v1.video_pb2 import Operation
 from gateway.jobs import further, graph, model, names
@@ -15,6 +15,7 @@ from gateway.jobs.further import PartInput
 from gateway.jobs.intermediates import drop_results
 from gateway.jobs.model import MAX_WARNINGS, Failure, Job, Result, ResultWarning, Status
 from gateway.services.progress import total_progress
+from gateway.sources.outline import ByteRanges
 from servicekit.codec import from_json, to_json
 from servicekit.errors import Internal
 from tests.support.growth import assert_grows_gently
@@ -190,6 +191,21 @@ def test_further_tasks_may_answer_with_further_ones() -> None:
     job = done(job, 6)
     assert (ready(job), list(further.queued_after(job, 6))) == ([5], [5])
     assert [entry.source for entry in further.part(job, 5)[1]] == ["assets/1", "assets/2", "assets/6", "assets/4"]
+
+
+def test_ranges_are_of_the_version_that_was_planned_with() -> None:
+    summary = plan(2)
+    summary.further[0].inputs[0].ranges.append(ByteRange(start=0, end=9))
+    summary.further[0].inputs[0].source_bytes = 10
+    job = submitted(story(2))
+    seen = {f"{URL}0": "one", f"{URL}1": "two"}
+    job = further.complete_task(job, 0, Result("assets/plan", 0), 2.0, further.expansion(job, 0, summary, seen))
+    job = from_json(Job, to_json(job))
+    assert further.part(job, 1)[1][0] == PartInput(
+        f"{URL}0", ("scenes[0].image_url",), ByteRanges(10, ((0, 9),), "one")
+    )
+    # Others are read whole, as they are by then.
+    assert job.tasks[0].versions == ((f"{URL}0", "one"),)
 
 
 def wrong(**changes: Any) -> Summary:
