@@ -16,7 +16,7 @@ from encoder.ffmpeg.children import Child, spawn_child
 from encoder.planning.forking import ForkingProgram
 from encoder.planning.protocol import ForkRequest, LaunchRequest, PlanningSettings, ProgramData, ServerRequest
 from encoder.sandbox import launcher
-from encoder.sandbox.sandboxes import ProcessLimits, Sandbox, SandboxAccess, library_paths
+from encoder.sandbox.sandboxes import ALLOCATOR, ProcessLimits, Sandbox, SandboxAccess, library_paths
 from servicekit.codec import to_json
 from servicekit.process import child_environment, kill_group, spawn
 
@@ -89,7 +89,7 @@ class LaunchServerClient:
     """The encoder's side of the launch server."""
 
     def __init__(self) -> None:
-        self._server = ForkingProgram("launch server", LAUNCH_SERVER)
+        self._server = ForkingProgram("launch server", LAUNCH_SERVER, environment=ALLOCATOR)
 
     async def start(self) -> None:
         """Start it, unless it runs. Raises Unavailable."""

@@ -173,9 +173,10 @@ class Records(Generic[T]):
             change.fail(Unavailable(f"The gateway ends; the {self.noun} {key} may not have been changed."))
 
     async def _apply(self, key: str, changes: "Sequence[_Change[T]]") -> None:
-        if await self._apply_to_seen(key, changes):
+        is_written = await self._apply_to_seen(key, changes)
+        if is_written:
             return
-        for attempt in range(1, self.max_update_attempts + 1):
+        for attempt in range(1 if is_written is None else 2, self.max_update_attempts + 1):
             found = await self._read(key)
             value, revision = found or (None, 0)
             value = self._changed_value(key, value, changes)
@@ -192,15 +193,16 @@ class Records(Generic[T]):
         for change in changes:
             change.end()
 
-    async def _apply_to_seen(self, key: str, changes: "Sequence[_Change[T]]") -> bool:
-        """Write the changes of the value as it was seen last, unread; False where that is not known, or not what the
-        store has. What is not to be written, as a step refuses it or changes nothing, is for a reader to tell."""
+    async def _apply_to_seen(self, key: str, changes: "Sequence[_Change[T]]") -> bool | None:
+        """Write the changes of the value as it was seen last, unread; return False where that is not what the store
+        has, None where it is not known. Where a step refuses it or changes nothing, it takes a look at the store, too.
+        """
         known, revision = self._seen.get(key, (None, 0))
         if known is None:
-            return False
+            return None
         value = self._changed_value(key, known, changes)
         if value is None or value == known or any(isinstance(change.outcome, Exception) for change in changes):
-            return False
+            return None
         try:
             await self._replace(key, value, revision)
         except Aborted:
