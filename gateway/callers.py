@@ -55,6 +55,11 @@ class Caller:
         """The tenant whose jobs and files it may see; None for those of all."""
         return None if Scope.ADMIN in self.scopes else self.tenant
 
+    @property
+    def may_read(self) -> bool:
+        """True for a key that may be told what others of its tenant have asked for."""
+        return not self.scopes.isdisjoint({Scope.READ, Scope.ADMIN})
+
     def may_see(self, tenant: str) -> bool:
         """Return True if what is a tenant's exists for the caller."""
         return self.sight in (None, tenant)

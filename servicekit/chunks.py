@@ -30,7 +30,7 @@ class Checksum:
         self.size_bytes = 0
         self._digest = hashlib.sha256()
 
-    def add(self, data: bytes) -> None:
+    def add(self, data: bytes | memoryview) -> None:
         """Count and digest the next bytes."""
         self.size_bytes += len(data)
         self._digest.update(data)

@@ -71,16 +71,20 @@ def die_with_parent(command: Sequence[str], number: signal.Signals = signal.SIGK
     return TiedCommand(tuple(command), _preexec(number) if _libc is not None else None)
 
 
-async def spawn(command: Sequence[str], **options: Any) -> asyncio.subprocess.Process:
-    """Start a child that dies with its parent, in a process group and with an environment of its own
-    (child_environment, unless `options` have another); `options` go to create_subprocess_exec.
+async def spawn(
+    command: Sequence[str], death_signal: signal.Signals = signal.SIGKILL, **options: Any
+) -> asyncio.subprocess.Process:
+    """Start a child that gets `death_signal` when its parent dies, in a session, and so a process group, and with an
+    environment of its own (child_environment, unless `options` have another); `options` go to create_subprocess_exec.
 
     A cancel kills the child: asyncio alone would wait for ever for a child whose pipes it had no time to connect
     (Python 3.11).
     """
-    child = die_with_parent(command)
+    child = die_with_parent(command, death_signal)
     options.setdefault("env", child_environment())
-    spawning = asyncio.create_subprocess_exec(*child.command, preexec_fn=child.preexec, process_group=0, **options)
+    spawning = asyncio.create_subprocess_exec(
+        *child.command, preexec_fn=child.preexec, start_new_session=True, **options
+    )
     starting = asyncio.ensure_future(spawning)
     try:
         return await asyncio.shield(starting)

@@ -105,22 +105,26 @@ class Service:
         client_ping_seconds: float = CLIENT_PING_SECONDS,
         handshake_seconds: float = HANDSHAKE_SECONDS,
         connections: int = 0,
+        stream_window_bytes: int = 0,
     ) -> None:
         """Set the limits of connections.
 
         A connection older than `connection_age_seconds` takes no new calls; its open calls may go on for
         `max_call_seconds`. A client whose calls are silent may ping once in `client_ping_seconds`. TLS and the preface
         of HTTP/2 must come within `handshake_seconds`. Each port has so many `connections` at most; 0: as many as
-        descriptors allow.
+        descriptors allow. A call may send `stream_window_bytes` ahead of what is read of it; 0: as much as its line
+        carries in a round trip, as gRPC estimates it, which of many slow calls on a busy machine may be any number.
         """
         connections = connections or max_connections(PORTS)
         limits = (
             ("grpc.server_handshake_timeout_ms", _milliseconds(handshake_seconds)),
             ("grpc.max_allowed_incoming_connections", connections),
         )
+        window = (("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", stream_window_bytes))
         options = (
             *OPTIONS,
             *limits,
+            *(window if stream_window_bytes else ()),
             ("grpc.max_connection_age_ms", _milliseconds(connection_age_seconds)),
             ("grpc.max_connection_age_grace_ms", _milliseconds(max_call_seconds + CALL_GRACE_SECONDS)),
             ("grpc.http2.min_ping_interval_without_data_ms", _milliseconds(client_ping_seconds)),

@@ -21,6 +21,7 @@ from api_gpu.local.data_dir import DataDir, Serving, writing
 from api_gpu.local.environment import encoder_environment, gateway_environment
 from api_gpu.local.supervisor import ServiceFailed, ServiceProcess
 from servicekit.config import ConfigError, PortOrNone, Settings
+from servicekit.secret_files import SUFFIX
 from servicekit.tasks import cancel_and_wait
 
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -274,8 +275,17 @@ def _header(folder: DataDir, keys: SecretStr | None, is_terminal: bool) -> str:
     if is_terminal:
         text = keys.get_secret_value() if keys else folder.key()
         return shlex.quote(f"X-API-Key: {text.split(',')[0].strip()}")
-    # X_API_KEY may hold several, with commas.
-    return '"X-API-Key: {}"'.format("${X_API_KEY%%,*}" if keys else f"$(cat {shlex.quote(str(folder.key_file))})")
+    return f'"X-API-Key: {_key_by_the_shell(folder, keys)}"'
+
+
+def _key_by_the_shell(folder: DataDir, keys: SecretStr | None) -> str:
+    """Return what the shell finds the key by, of which X_API_KEY may hold several, with commas."""
+    if not keys:
+        return f"$(cat {shlex.quote(str(folder.key_file))})"
+    if file := os.environ.get(f"X_API_KEY{SUFFIX}"):
+        return f"$(cut -d, -f1 {shlex.quote(str(Path(file).resolve()))})"
+    # One in a file of settings is for whoever reads that.
+    return "${X_API_KEY%%,*}" if os.environ.get("X_API_KEY") else "…"
 
 
 def warn(text: str) -> None:

@@ -9,26 +9,27 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from google.protobuf import json_format
 from google.protobuf.message import Message
 
-from api_gpu import Client, Clip, Event, Finished, Job, Progress, Queued
+from api_gpu import Asset, Client, Clip, Event, Finished, Job, Progress, Queued
 from api_gpu.cli.as_json import plain
 from api_gpu.mcp.schemas import FETCH, OPERATIONS, WAIT
 from api_gpu.requests import RequestInput, fill, local_file
 from api_gpu.uploads import local_errors
 from apigpu.options import Status
-from apigpu.v1 import jobs_pb2, video_pb2
+from apigpu.v1 import assets_pb2, jobs_pb2, video_pb2
 from servicekit.echo import brief
-from servicekit.errors import InvalidArgument, NotFound, PermissionDenied, ServiceError
+from servicekit.errors import Cancelled, InvalidArgument, NotFound, PermissionDenied, ServiceError
 
 # What has happened, of what in all (None: not known), in words.
 Report = Callable[[float, float | None, str], None]
 M = TypeVar("M", bound=Message)
-PAGE_JOBS = 50
+PAGE_ENTRIES = 50
 POLL_SECONDS = 1.0
 _OPTIONS = {name for known in jobs_pb2.JobOptions.DESCRIPTOR.fields for name in (known.name, known.json_name)}
 
@@ -50,9 +51,14 @@ class Files:
             is_there = found.is_file()
         except (OSError, RuntimeError, ValueError):  # links that lead in a circle, and names that no file can have
             found, is_there = self.folder, False
-        if not found.is_relative_to(self.folder.resolve()):
+        folder = self.folder.resolve()
+        if not found.is_relative_to(folder):
             text = f"{path}: {brief(source)} is not in {self.folder}; only files in the folder of this server are "
             raise PermissionDenied(f"{text}uploaded.", reason="OUTSIDE_FOLDER", fields={path: "is outside the folder"})
+        # Keys of services, this one's among them, lie in such folders, and no films.
+        if any(part.startswith(".") for part in found.relative_to(folder).parts):
+            text = f"{path}: {brief(source)} is hidden; what begins with a dot is not uploaded."
+            raise PermissionDenied(text, reason="OUTSIDE_FOLDER", fields={path: "is hidden"})
         if not is_there:
             text = f"{path}: there is no file {brief(source)} in {self.folder}; give a file there, a URL or an asset."
             raise NotFound(text, reason="LOCAL_FILE", fields={path: "does not exist"})
@@ -96,8 +102,13 @@ class ToolCall:
             case "cancel_job":
                 self.client.cancel(_id(arguments))
                 return _told(self.client.get(_id(arguments)))
+            case "retry_job":
+                seconds = _seconds(arguments.get(WAIT))
+                return self._ended(self._begun(partial(self.client.retry, _id(arguments))), seconds)
             case "list_jobs":
-                return {"jobs": [_plain_job(job) for job in self._listed(arguments)]}
+                return {"jobs": [_plain_job(job) for job in self._listed_jobs(arguments)]}
+            case "list_assets":
+                return {"assets": [plain(asset) for asset in self._listed_assets(arguments)]}
             case _ if name == FETCH and self.files.is_fetching:
                 return self._fetched(self.client.get(_id(arguments)).checked())
             case _ if name in OPERATIONS:
@@ -105,24 +116,27 @@ class ToolCall:
         raise NotFound(f"There is no tool {name}.", reason="NO_SUCH_METHOD")
 
     def cancel(self) -> None:
-        """Cancel the job of the call, now or as soon as there is one."""
+        """Cancel the job of the call, now or as soon as there is one, and delete what was uploaded for it."""
         with self._lock:
             self._is_cancelled = True
             job_id = self._job_id
         if job_id:
             with suppress(ServiceError):  # it has ended
                 self.client.cancel(job_id)
+        self._delete_uploads()
 
-    def _listed(self, arguments: Mapping[str, Any]) -> Iterable[Job]:
+    def _listed_jobs(self, arguments: Mapping[str, Any]) -> Iterable[Job]:
         wanted = _parsed(arguments, jobs_pb2.ListJobsRequest())
-        if wanted.page_size < 0:
-            raise InvalidArgument.field("page_size", "must be 0 or more.")
         jobs = self.client.jobs(
             Status(jobs_pb2.Job.Status.Name(wanted.status)) if wanted.status else None,
             operation=wanted.operation,
             metadata=dict(pair.partition("=")[::2] for pair in wanted.metadata),
         )
-        return itertools.islice(jobs, wanted.page_size or PAGE_JOBS)
+        return itertools.islice(jobs, _count(wanted.page_size))
+
+    def _listed_assets(self, arguments: Mapping[str, Any]) -> Iterable[Asset]:
+        wanted = _parsed(arguments, assets_pb2.ListAssetsRequest())
+        return itertools.islice(self.client.assets(wanted.content_type), _count(wanted.page_size))
 
     def _operation(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
         wait_seconds = _seconds(arguments.pop(WAIT, None))
@@ -135,31 +149,41 @@ class ToolCall:
         files = [self.files.readable(str(each.source), each.path) for each in inputs]
         try:
             self._upload(inputs, files)
-            job = self._submitted(operation, options)
-            ended = self._awaited(job, wait_seconds)
+            job = self._begun(partial(self.client.submit, operation, options=options))
+            return self._ended(job, wait_seconds)
         except ServiceError:
             if not self._job_id:
                 self._delete_uploads()
             raise
-        if ended.quote is not None:
-            self._delete_uploads()
-            return _told(ended)
-        if not ended.ended:
+
+    def _ended(self, job: Job, wait_seconds: float | None) -> dict[str, Any]:
+        """Return what is told of a job that was waited for so long, with its results. Raises what it failed with."""
+        ended = self._awaited(job, wait_seconds)
+        if not ended.ended and ended.quote is None:
             return _told(ended)
         self._delete_uploads()
-        return self._fetched(ended.checked()) if self.files.is_fetching else _told(ended.checked())
+        is_fetched = self.files.is_fetching and ended.quote is None
+        return self._fetched(ended.checked()) if is_fetched else _told(ended.checked())
 
     def _upload(self, inputs: list[RequestInput], files: list[Path | None]) -> None:
         names: dict[Path, str] = {}
         for each, file in zip(inputs, files, strict=True):
             if file is not None and file not in names:
                 self.report(0, None, f"uploading {file.name}")
-                names[file] = self.client.upload(file).name
+                names[file] = self.client.upload(file, self._go_on).name
                 self._uploaded.append(names[file])
+                self._go_on()
             each.set(names[file] if file is not None else str(each.source))
 
-    def _submitted(self, operation: video_pb2.Operation, options: jobs_pb2.JobOptions) -> Job:
-        job = self.client.submit(operation, options=options)
+    def _go_on(self, *_: int | None) -> None:
+        """Raise Cancelled where the call was given up."""
+        if self._is_cancelled:
+            raise Cancelled("the call was given up")
+
+    def _begun(self, begin: Callable[[], Job]) -> Job:
+        """Return the job that is begun, which is cancelled where the call was given up meanwhile."""
+        self._go_on()
+        job = begin()
         with self._lock:
             self._job_id = job.id
         if self._is_cancelled:
@@ -200,15 +224,21 @@ class ToolCall:
         return {**_told(job), "files_written": written} if written else _told(job)
 
     def _delete_uploads(self) -> None:
-        for name in self._uploaded:
-            with suppress(ServiceError):
-                self.client.delete(name)
+        while self._uploaded:
+            with suppress(ServiceError, IndexError):  # it is gone, or another thread deletes them too
+                self.client.delete(self._uploaded.pop())
 
 
 def _id(arguments: Mapping[str, Any]) -> str:
     if not isinstance(arguments.get("id"), str):
         raise InvalidArgument("id is required: that of a job.", reason="MISSING_FIELD", fields={"id": "required"})
     return str(arguments["id"])
+
+
+def _count(page_size: int) -> int:
+    if page_size < 0:
+        raise InvalidArgument.field("page_size", "must be 0 or more.")
+    return page_size or PAGE_ENTRIES
 
 
 def _seconds(value: Any) -> float | None:

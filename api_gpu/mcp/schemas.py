@@ -33,9 +33,11 @@ class ToolDescription:
 JOB_TOOLS: dict[str, tuple[str, tuple[str, ...]]] = {
     "get_job": ("JobService_GetJob", ("id", WAIT)),
     "list_jobs": ("JobService_ListJobs", ("status", "operation", "metadata", "page_size")),
+    "retry_job": ("JobService_RetryJob", ("id", WAIT)),
     "cancel_job": ("JobService_CancelJob", ("id",)),
+    "list_assets": ("AssetService_ListAssets", ("content_type", "page_size")),
 }
-CHANGES = ("cancel_job",)
+CHANGES = ("retry_job", "cancel_job")
 # The results of a job that was not waited for.
 FETCH = "fetch_results"
 
@@ -60,22 +62,28 @@ def _operation(name: str) -> ToolDescription:
     kinds = _component("Operation")["properties"]
     request = kinds[name]["$ref"].removeprefix(COMPONENTS)
     schema = _closed(request)
-    schema["properties"][WAIT] = {
-        **_parameter("JobService_SubmitJob", WAIT),
-        "description": "Seconds to wait for the end of the job, 300 at most; 0 to answer at once. When not given, the "
-        "answer comes when the job has ended. Once the time is over the answer is the job as it is; get_job tells how "
-        "it goes on.",
-    }
+    schema["properties"][WAIT] = _wait()
     return ToolDescription(name, schema.pop("description"), schema)
 
 
 def _job_tool(name: str) -> ToolDescription:
     operation, taken = JOB_TOOLS[name]
-    properties = {each: _parameter(operation, each) for each in taken}
+    properties = {each: _parameter(operation, each) for each in taken if each != WAIT}
+    if WAIT in taken:
+        properties[WAIT] = _parameter(operation, WAIT) if name not in CHANGES else _wait()
     schema = {"type": "object", "properties": properties, "additionalProperties": False}
     if "id" in taken:
         schema["required"] = ["id"]
     return ToolDescription(name, _api(operation)["description"], schema, is_reading=name not in CHANGES)
+
+
+def _wait() -> Schema:
+    return {
+        **_parameter("JobService_SubmitJob", WAIT),
+        "description": "Seconds to wait for the end of the job, 300 at most; 0 to answer at once. When not given, the "
+        "answer comes when the job has ended. Once the time is over the answer is the job as it is; get_job tells how "
+        "it goes on.",
+    }
 
 
 def _api(operation_id: str) -> Schema:

@@ -1,7 +1,7 @@
 """Filter graphs of video: pure functions from streams of ffmpeg-python to streams. Nothing here reads or runs
 anything."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -23,6 +23,20 @@ ICTCP, BT2020 = 14, 9
 INTERLACING = ("mpeg2video", "h264", "vc1", "mpeg4", "dvvideo", "prores", "dnxhd", "ffv1", "mjpeg")
 # From here on players take pictures for BT.709 whose file does not tell.
 MIN_HD_SIDE = 720
+# What a display matrix has where nothing is turned, and what undoes the turns that are made of it. Numbers are 16.16.
+ONE = 1 << 16
+UPRIGHT = (ONE, 0, 0, ONE)
+Turn = tuple[tuple[str, Mapping[str, str]], ...]
+TURNS_BACK: Mapping[tuple[int, ...], Turn] = {
+    UPRIGHT: (),
+    (-ONE, 0, 0, ONE): (("hflip", {}),),
+    (ONE, 0, 0, -ONE): (("vflip", {}),),
+    (-ONE, 0, 0, -ONE): (("hflip", {}), ("vflip", {})),
+    (0, ONE, -ONE, 0): (("transpose", {"dir": "cclock"}),),
+    (0, -ONE, ONE, 0): (("transpose", {"dir": "clock"}),),
+    (0, ONE, ONE, 0): (("transpose", {"dir": "cclock_flip"}),),
+    (0, -ONE, -ONE, 0): (("transpose", {"dir": "clock_flip"}),),
+}
 # Pixels of a side that bwdif takes at the least.
 MIN_INTERLACED = 4
 
@@ -74,6 +88,24 @@ def _on_canvas(stream: Any, video: VideoStream) -> Any:
     )
     padded = fitted.filter("pad", width, height, "(ow-iw)/2", "(oh-ih)/2", eval="frame", color="black")
     return padded.filter("setsar", str(video.rotated_aspect).replace("/", ":"))
+
+
+def turned_back(shown: Any, video: VideoStream) -> Any:
+    """Return a picture that came of an input, which FFmpeg turns upright, as its file stores it."""
+    for name, options in TURNS_BACK[_turn_of(video)]:
+        shown = shown.filter(name, **options)
+    return shown
+
+
+def turns_by_quarters(video: VideoStream) -> bool:
+    """Return True for a video that is stored upright, or turned and mirrored so that no pixel is made anew."""
+    return _turn_of(video) in TURNS_BACK
+
+
+def _turn_of(video: VideoStream) -> tuple[int, ...]:
+    """Return the part of a display matrix that turns."""
+    matrix = video.display_matrix
+    return (matrix[0], matrix[1], matrix[3], matrix[4]) if matrix else UPRIGHT
 
 
 def hd_picture(source: Any, info: MediaInfo, video: VideoStream) -> Any:

@@ -8,7 +8,7 @@ that did, rather than to guess again.
 import contextlib
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import av
 from av.container import InputContainer
@@ -32,6 +32,7 @@ HEIF_DEMUXERS = (MP4_DEMUXER,)
 HEIF_BRANDS = ("avif", "avis", "heic", "heix", "heim", "heis", "mif1")
 
 OPEN_SECONDS = 30.0
+NO_OPTIONS: Mapping[str, str] = {}
 DAMAGED = "the file is damaged; send it again, or convert it first."
 NO_INDEX = (
     "it is MP4 without its index (moov), which is written last: the recording was not ended, or the file is cut off. "
@@ -47,10 +48,12 @@ ACCEPTED = {
 
 
 @contextlib.contextmanager
-def open_container(source: Source, demuxers: tuple[str, ...], head: bytes = b"") -> Iterator[InputContainer]:
-    """Open a file, or in its stead its `head`, by one of these demuxers until the block is left. Raises
-    InvalidArgument, also for damage that the block meets; OSError for a full disk."""
-    options = {"format_whitelist": ",".join(demuxers), "protocol_whitelist": "file"}
+def open_container(
+    source: Source, demuxers: tuple[str, ...], head: bytes = b"", more: Mapping[str, str] = NO_OPTIONS
+) -> Iterator[InputContainer]:
+    """Open a file, or in its stead its `head`, by one of these demuxers, with `more` options of FFmpeg, until the block
+    is left. Raises InvalidArgument, also for damage that the block meets; OSError for a full disk."""
+    options = {"format_whitelist": ",".join(demuxers), "protocol_whitelist": "file", **more}
     note_reading(source.field)
     try:
         opened = io.BytesIO(head) if head else str(source.path)

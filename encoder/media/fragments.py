@@ -14,8 +14,9 @@ from apigpu.encoder.v1.encoder_pb2 import Playback
 from encoder.media.mp4_boxes import MAX_BOXES, SIZE_AND_KIND, TIME_SCALE, Box, iter_boxes, mapped, only_box, read_number
 
 # A segment is no longer, unless two pictures that need no other are further apart. Those of sound are shorter: players
-# are told of sound as far as there are pictures to it.
-SEGMENT_SECONDS, SOUND_SECONDS = 6, 2
+# are told of sound as far as there are pictures to it. The first one is to be no longer than the first piece of a film
+# that is watched.
+SEGMENT_SECONDS, SOUND_SECONDS = 6, 1.9
 # Of a file that lasts very long segments are longer.
 MAX_SEGMENTS = 5000
 # What every file that plays is written with: fragments from key picture to key picture, by the clock of the film.
@@ -29,7 +30,7 @@ PIECE: Mapping[str, str] = {
 SOUND: Mapping[str, str] = {
     "f": "mp4",
     "movflags": "+empty_moov+delay_moov+default_base_moof",
-    "frag_duration": str(SOUND_SECONDS * 1_000_000),
+    "frag_duration": str(round(SOUND_SECONDS * 1_000_000)),
 }
 # Bytes of a box before those within it.
 LEADS = {b"stsd": 8, b"avc1": 78}
@@ -93,8 +94,16 @@ def _playback(data: mmap.mmap) -> Playback:
         height=main.height,
     )
     usual = (SEGMENT_SECONDS if main.width else SOUND_SECONDS) * main.scale
-    longest = max(usual, (fragments[-1].begin - fragments[0].begin) // MAX_SEGMENTS)
+    longest = max(round(usual), (fragments[-1].begin - fragments[0].begin) // MAX_SEGMENTS)
     _tell_segments(told, fragments, main.scale, longest)
+    return told
+
+
+def without_last(told: Playback) -> Playback:
+    """Return how a file plays whose last segment is cut off. Raises ValueError where it has no other."""
+    if len(told.segment_bytes) < 2:
+        raise ValueError("there is no whole segment")
+    del told.segment_bytes[-1], told.segment_milliseconds[-1]
     return told
 
 

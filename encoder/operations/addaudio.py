@@ -221,4 +221,4 @@ def _audio_options(music: AudioStream) -> dict[str, str]:
 
 def _copy_options(video: VideoStream, count: int) -> dict[str, str]:
     """Return options that copy the video, or its first `count` packets; all of them when that is 0."""
-    return copy_video(video) | ({"frames:v": str(count)} if count else {})
+    return copy_video(video.codec) | ({"frames:v": str(count)} if count else {})

@@ -75,14 +75,14 @@ def plan(request: video_pb2.CaptionRequest, context: PlanContext) -> Plan:
     split = partial(caption_split.split, source, info, video, script, context)
     pieces = partial(_plan_pieces, request, context, film.wrap_unicode, [*warnings, *gather(_notes(source, info))])
     why_whole = _refusal(request)
-    is_sparse = not why_whole and caption_splice.is_promising(script, info, video, context)
+    fit = caption_splice.plan_fit(source, info, video, script, context) if not why_whole else None
     in_pieces = IN_PIECES if context.workers > 1 else WATCHED
-    if not is_sparse and (parts := split()) is not None:
-        return pieces(parts, why_whole or in_pieces)
+    if (parts := split(fit)) is not None:
+        return pieces(parts, "" if fit is not None else why_whole or in_pieces)
     if source.is_outline and not context.plan_only:
         raise outline_too_small(source)
     whole, made = _plan_whole(request, context, film, why_whole)
-    if is_sparse and made.is_whole and (parts := split()) is not None:
+    if fit is not None and made.is_whole and (parts := split()) is not None:
         return pieces(parts, made.extent().whole_reason if made.extent else in_pieces)
     return whole
 

@@ -4,11 +4,10 @@ import ffmpeg
 
 from apigpu.encoder.v1 import story_pb2
 from encoder.ffmpeg.command import COPY
-from encoder.media import probe
-from encoder.media.containers import MP4_DEMUXER, VIDEO_DEMUXERS
+from encoder.media.containers import MP4_DEMUXER, NO_OPTIONS
 from encoder.media.info import Source
 from encoder.media.pieces import CLOCK_SECONDS
-from encoder.operations.joining import PIECES, check_alike
+from encoder.operations.joining import PACKETS_AS_STORED, PIECES, Skeletons, check_alike, tracks_of
 from encoder.operations.plan import Extent, Plan, PlanContext, container, copy_video, is_streamable
 from servicekit.errors import InvalidArgument
 
@@ -17,23 +16,28 @@ def plan(part: story_pb2.CaptionJoin, context: PlanContext) -> Plan:
     """Plan the joining. Raises FailedPrecondition for pieces that do not fit together."""
     if not part.piece_count:
         raise InvalidArgument("The video has no pieces.", reason="BAD_PART")
+    skeletons = Skeletons.read(context) if context.composes and not is_streamable(part) else None
+    context = skeletons.context if skeletons else context
     pieces = context.listed(PIECES, part.piece_count)
-    check_alike(pieces)
-    info = probe.probe(pieces[0], VIDEO_DEMUXERS)
-    assert info.video is not None
+    stored = PACKETS_AS_STORED if skeletons else NO_OPTIONS
+    check_alike(skeletons.with_other_headers(pieces) if skeletons else pieces, options=stored)
+    tracks = tracks_of(pieces[0])
     # Fragments tell their times: files of them, one after the other, are one file.
     name = "concat:" + "|".join(piece.path.name for piece in pieces)
-    given = ffmpeg.input(name, f=MP4_DEMUXER, protocol_whitelist="concat,file,pipe", itsoffset=-CLOCK_SECONDS)
-    sound = [given[str(stream.index)] for stream in info.audio]
+    options = {"protocol_whitelist": "concat,file,pipe", **stored}
+    given = ffmpeg.input(name, f=MP4_DEMUXER, itsoffset=-CLOCK_SECONDS, **options)
+    sound = [given[str(index)] for index in tracks.sound]
     joined = Source(PIECES, pieces[0].path.with_name(name))
     copied: dict[str, str | None] = {"copyts": None, **({"c:a": "copy"} if sound else {})}
     output = context.output(sound, {**copied, **container(part)}, joined)
+    fields = [piece.field for piece in pieces]
     return Plan(
-        runs=(output.run(given[str(info.video.index)], copy_video(info.video)),),
+        runs=(output.run(given[str(tracks.video)], copy_video(tracks.codec)),),
         field=PIECES,
         codec=COPY,
         duration_seconds=part.seconds,
         frames_total=part.frames,
         streamable=is_streamable(part),
         extent=lambda: Extent(whole_reason=part.whole_reason),
+        compose=skeletons.composing((fields, (tracks.video, *tracks.sound))) if skeletons else None,
     )

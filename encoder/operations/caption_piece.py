@@ -3,6 +3,7 @@ its sound beside it, so that the pieces one after the other are the whole."""
 
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 
 from apigpu.encoder.v1 import story_pb2
 from encoder.audio import tracks
@@ -11,7 +12,8 @@ from encoder.ffmpeg import filters
 from encoder.media import keyframes, pieces, probe
 from encoder.media.info import VideoStream, bad_input
 from encoder.media.pieces import CLOCK_SECONDS, FRAGMENTS, PacketSpan
-from encoder.operations import story_captions, story_codec
+from encoder.operations import caption_splice, story_captions, story_codec
+from encoder.operations.caption_splice import CaptionedFilm, SplicedRuns
 from encoder.operations.caption_split import CAPTIONS, VIDEO
 from encoder.operations.deviations import gather, video_notes
 from encoder.operations.plan import Plan, PlanContext
@@ -35,18 +37,26 @@ def plan(part: story_pb2.CaptionPiece, context: PlanContext) -> Plan:
     info, found = probe.probe_video(cut)
     video = _as_planned(part, found)
     given = filters.open_input(CUT, info, itsoffset=-CLOCK_SECONDS)
-    picture = filters.normalize_picture(given, info, video)
     script = story_captions.unpack(context.source(CAPTIONS), context.folder)
-    if changes.are_shown((context.folder / script).read_text(encoding="utf-8"), float(seconds[0]), float(seconds[1])):
-        picture = story_captions.draw_script(picture, script)
+    words = (context.folder / script).read_text(encoding="utf-8")
+    draw = partial(story_captions.draw_script, name=script)
+    picture = filters.normalize_picture(given, info, video)
+    if changes.are_shown(words, float(seconds[0]), float(seconds[1])):
+        picture = draw(picture)
     frames = filters.filtered_frames(picture, given, video, info.audio)
     sound = [given[str(stream.index)] for stream in info.audio]
     options = {"copyts": None, "output_ts_offset": str(CLOCK_SECONDS), **FRAGMENTS}
     codec = story_codec.read(part, context.codec)
-    shared = replace(context, threads=part.threads or context.threads, sources={**context.sources, VIDEO: cut})
+    threads = part.threads or context.threads
+    shared = replace(context, codec=codec, threads=threads, sources={**context.sources, VIDEO: cut})
     output = shared.output(sound, {**tracks.keep(info.audio), **options}, cut)
+    whole = codec.make_run(frames, output)
+    made = SplicedRuns((whole,), codec.name)
+    if part.HasField("splice"):
+        film = CaptionedFilm(cut, info, video, words, draw, output, whole)
+        made = caption_splice.plan_piece(film, shared, story_codec.read_fit(part.splice))
     return Plan(
-        runs=(codec.make_run(frames, output),),
+        runs=made.runs,
         field=VIDEO,
         codec=codec.name,
         duration_seconds=float(seconds[1] - seconds[0]),
@@ -54,6 +64,8 @@ def plan(part: story_pb2.CaptionPiece, context: PlanContext) -> Plan:
         warnings=gather(video_notes(source, info)),
         size=frames.size,
         plays=True,
+        progress=made.progress,
+        extent=made.extent,
     )
 
 

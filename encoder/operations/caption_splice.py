@@ -11,9 +11,10 @@ import numpy as np
 from encoder.captions import changes
 from encoder.codecs.base import X264
 from encoder.ffmpeg import filters
-from encoder.ffmpeg.command import COPY, FfmpegRun, OutputSpec
+from encoder.ffmpeg.command import COPY, FfmpegRun, FilteredFrames, OutputSpec, TrackFit
 from encoder.media.containers import MP4_DEMUXER
-from encoder.media.info import MediaInfo, Source, VideoStream
+from encoder.media.info import MediaInfo, Size, Source, VideoStream, bad_input
+from encoder.media.pieces import CLOCK_SECONDS
 from encoder.operations.plan import Extent, PlanContext, copy_video
 from encoder.splice import muxing, scan, segments
 from encoder.splice.muxing import PartMismatch
@@ -22,8 +23,7 @@ from encoder.splice.segments import Segment
 
 FILM, PART = "spliced.mp4", "run-{}.mp4"
 MICROSECONDS = 1_000_000
-# What is encoded beside the frames with captions, for each stretch of them.
-USUAL_GOP_SECONDS = 2.0
+NO_PIECE = "{why}, so that it cannot be made in pieces of which some frames are copied; set encode_all."
 
 
 @dataclass(frozen=True)
@@ -52,26 +52,13 @@ class SplicedRuns:
     is_whole: bool = False
 
 
-def is_promising(script: str, info: MediaInfo, video: VideoStream, context: PlanContext) -> bool:
-    """Return True where one encoder is likely done sooner with the frames that captions touch than as many as there are
-    with all of them, by what is known before the packets are read."""
-    if not isinstance(context.codec, X264) or video.codec != "h264" or info.demuxer not in scan.DEMUXERS:
-        return False
-    seconds = reached = 0.0
-    for start, end in changes.shown_spans(script):
-        until = min(end + USUAL_GOP_SECONDS, video.duration_seconds)
-        seconds += max(until - max(start, reached), 0)
-        reached = max(reached, until)
-    return seconds * max(context.workers, 1) < video.duration_seconds
-
-
 def plan_runs(film: CaptionedFilm, context: PlanContext, why_whole: str = "") -> SplicedRuns:
     """Return the runs for a film: only what captions touch is encoded, where that is possible and of use, and
     `why_whole` says nothing against it."""
     try:
-        _check(film, context, why_whole)
-        _check_share(film)
-        track = scan.scan(film.source, film.info, film.video)
+        _check(film.source, film.info, film.video, context, why_whole)
+        _check_share(film.script, film.video)
+        track = _scan(film)
         laid_out = _lay_out(film, track)
     except Unspliceable as error:
         extent = Extent(whole_reason=str(error))
@@ -79,29 +66,60 @@ def plan_runs(film: CaptionedFilm, context: PlanContext, why_whole: str = "") ->
     return _Splice(film, context, track, laid_out).plan()
 
 
-def _check(film: CaptionedFilm, context: PlanContext, why_whole: str) -> None:
+def plan_fit(source: Source, info: MediaInfo, video: VideoStream, script: str, context: PlanContext) -> TrackFit | None:
+    """Return what the encoded frames of a film keep to where its pieces copy those that no caption touches, as far as
+    its head tells; None where they do not."""
+    try:
+        _check(source, info, video, context, "")
+        _check_share(script, video)
+        return scan.scan_head(source, info, video)
+    except Unspliceable:
+        return None
+
+
+def plan_piece(film: CaptionedFilm, context: PlanContext, fit: TrackFit) -> SplicedRuns:
+    """Return the runs for a piece of a film, whose file is by the clock of pieces: what captions touch of it is
+    encoded, or all of it, in any case so that it is of one track with the other pieces. Raises InvalidArgument where
+    that cannot be."""
+    try:
+        try:
+            track, why_whole = scan.scan(film.source, film.info, film.video), ""
+        except Unspliceable as error:
+            track, why_whole = scan.scan(film.source, film.info, film.video, only_times=True), str(error)
+    except Unspliceable as error:
+        raise bad_input(film.source, NO_PIECE.format(why=error)) from error
+    track = replace(track, begin=int(CLOCK_SECONDS / track.clock), planned=fit)
+    spans = [(0.0, math.inf)] if why_whole else changes.shown_spans(film.script)
+    found = segments.lay_out(segments.touched(spans, track.seconds), track.clean, track.exits)
+    return _SplicedPiece(film, context, track, found, why_whole=why_whole).plan()
+
+
+def _check(source: Source, info: MediaInfo, video: VideoStream, context: PlanContext, why_whole: str) -> None:
     """Raise Unspliceable where pictures that are copied would be other than those that are encoded, or for a reason."""
-    video = film.video
     if why_whole:
         raise Unspliceable(why_whole)
     if not isinstance(context.codec, X264):
         raise Unspliceable(f"the codec {context.codec.name} cannot number its parameter sets")
-    if film.source.is_outline:
-        raise Unspliceable("not all of the file is here yet")
-    if film.info.is_cut_off or video.sizes:
+    if info.is_cut_off or video.sizes:
         raise Unspliceable("it is cut off, or changes its size")
-    if video.display_matrix:
-        raise Unspliceable("it is turned or mirrored by its container")
+    if not filters.turns_by_quarters(video):
+        raise Unspliceable("it is turned by its container, and not by quarters of a turn")
     if video.transfer or video.interlaced:
         raise Unspliceable("its pictures are interlaced or of high dynamic range, which results are not")
 
 
-def _check_share(film: CaptionedFilm) -> None:
+def _check_share(script: str, video: VideoStream) -> None:
     """Raise Unspliceable where captions alone take too much of a film; its packets need not be read then."""
-    end = film.video.duration_seconds
-    seconds = sum(max(min(until, end) - start, 0) for start, until in changes.shown_spans(film.script))
+    end = video.duration_seconds
+    seconds = sum(max(min(until, end) - start, 0) for start, until in changes.shown_spans(script))
     if seconds > segments.MAX_SHARE * end > 0:
         raise Unspliceable(f"captions take {seconds:.1f} of {end:.1f} seconds, and so most of its frames")
+
+
+def _scan(film: CaptionedFilm) -> ScannedTrack:
+    if film.source.is_outline:
+        raise Unspliceable("not all of the file is here yet")
+    return scan.scan(film.source, film.info, film.video)
 
 
 def _lay_out(film: CaptionedFilm, track: ScannedTrack) -> tuple[Segment, ...]:
@@ -121,6 +139,7 @@ class _Splice:
     track: ScannedTrack
     segments: Sequence[Segment]
     mismatch: str = ""
+    why_whole: str = ""
 
     def plan(self) -> SplicedRuns:
         """Return the runs: one for each encoded segment, and the one that puts them together."""
@@ -146,16 +165,24 @@ class _Splice:
         """Return the run that encodes a segment; it decodes from the IDR picture before it on."""
         film, track = self.film, self.track
         begin = int(np.flatnonzero(track.idr[: segment.first + 1])[-1])
-        seconds = (int(track.shown[begin]) - track.begin) * track.clock
+        seconds = (int(track.shown[begin]) - track.start) * track.clock
         seek = {"ss": f"{math.floor(seconds * MICROSECONDS) / MICROSECONDS:.6f}"} if begin else {}
         given = filters.open_input(film.source.path.name, film.info, **seek)
         shown = given[str(film.video.index)].filter("trim", **dict(self._bounds(segment)))
         shown = shown.filter("setpts", f"PTS-({track.begin})")
         picture = film.draw(filters.normalize_picture({str(film.video.index): shown}, film.info, film.video))
-        frames = replace(filters.filtered_frames(picture, given, film.video, ()), fit=track.fit())
+        frames = replace(self._stored_frames(picture, given), fit=track.fit())
         times: dict[str, Any] = {"copyts": None, "video_track_timescale": track.clock.denominator}
         output = self.context.output((), {"f": "mp4", **times})
         return self.context.codec.make_run(frames, replace(output, result=PART.format(number)))
+
+    def _stored_frames(self, picture: Any, given: Any) -> FilteredFrames:
+        """Return the frames of a picture as the file stores them: a turned one keeps what turns it, as do the packets
+        that are copied."""
+        video = self.film.video
+        frames = filters.filtered_frames(filters.turned_back(picture, video), given, video, ())
+        size = Size(video.width // 2 * 2, video.height // 2 * 2)
+        return replace(frames, size=size, pixel_aspect=video.pixel_aspect)
 
     def _bounds(self, segment: Segment) -> Iterator[tuple[str, int]]:
         yield "start_pts", int(self.track.shown[segment.first : segment.end].min())
@@ -185,7 +212,34 @@ class _Splice:
         source in any case."""
         film = self.film
         beside = () if film.output.audio else (self._given[str(film.video.index)],)
-        return film.output.run(pictures, copy_video(film.video), beside=beside)
+        return film.output.run(pictures, copy_video(film.video.codec), beside=beside)
+
+
+class _SplicedPiece(_Splice):
+    """A piece of a film that is put together: it always has the parameter sets of encoded runs, as other pieces do."""
+
+    def plan(self) -> SplicedRuns:
+        encoded = self._encoded
+        # Where nothing is encoded, one frame is, for its parameter sets.
+        made = encoded or [Segment(0, 1, is_encoded=True)]
+        copied = len(self.track.shown) - sum(segment.count for segment in encoded)
+        before = np.cumsum([copied, *(segment.count for segment in made[:-1])]).tolist()
+        runs = [self._part_run(*numbered) for numbered in enumerate(made)]
+        extent = Extent(copied, self.why_whole)
+        return SplicedRuns((*runs, self._join), self.context.codec.name, (*before, -1), lambda: extent)
+
+    def _join(self) -> FfmpegRun:
+        film, path = self.film, self.context.folder / FILM
+        count = max(len(self._encoded), 1)
+        parts = [Source(film.source.field, self.context.folder / PART.format(number)) for number in range(count)]
+        try:
+            muxing.mux(film.source, film.info, film.video, self.track, self.segments, parts, path, is_piece=True)
+        except PartMismatch as error:
+            raise bad_input(film.source, NO_PIECE.format(why=error)) from error
+        finally:
+            _delete(parts)
+        spliced = ffmpeg.input(FILM, f=MP4_DEMUXER, protocol_whitelist="file,pipe", itsoffset=-CLOCK_SECONDS)
+        return self._copy_run(spliced["v:0"])
 
 
 def _delete(parts: Sequence[Source]) -> None:

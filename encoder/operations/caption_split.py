@@ -16,8 +16,9 @@ from apigpu.encoder.v1 import encoder_pb2
 from apigpu.encoder.v1 import story_pb2 as parts_pb2
 from apigpu.v1 import video_pb2
 from encoder.audio import tracks
-from encoder.captions import collisions
+from encoder.captions import changes, collisions
 from encoder.codecs.base import Codec
+from encoder.ffmpeg.command import TrackFit
 from encoder.media import keyframes, packet_index
 from encoder.media.fragments import SEGMENT_SECONDS
 from encoder.media.info import MediaInfo, Source, VideoStream
@@ -25,7 +26,8 @@ from encoder.media.packet_index import FilmIndex, StreamIndex
 from encoder.media.packets import LONG_SECONDS
 from encoder.operations import story_codec
 from encoder.operations.joining import PIECES
-from encoder.operations.plan import PlanContext
+from encoder.operations.plan import PlanContext, is_streamable
+from encoder.splice import copying
 from encoder.story.piece_lengths import piece_seconds
 from servicekit.process import usable_cores
 
@@ -33,6 +35,8 @@ VIDEO, CAPTIONS = "url_video", "captions"
 # What is shorter is made in less time than it takes to share it out.
 MIN_SPLIT_SECONDS = 60.0
 MAX_PIECES = 500
+# Between two keyframes of a video that plays while it is made, and of which frames are copied.
+MAX_WATCHED_GOP = 12.0
 # Keyframes that are tried for each cut, the nearest first.
 TRIED_KEYFRAMES = 5
 # Pictures that stand as long as each other, as files round their times.
@@ -54,16 +58,33 @@ class FilmPiece:
 
 @dataclass(frozen=True)
 class SplitFilm:
-    """A video in pieces, with what they have in common."""
+    """A video in pieces, with what they have in common; where pieces copy frames, also what the others are encoded
+    to."""
 
     index: FilmIndex
     pieces: tuple[FilmPiece, ...]
     video: VideoStream
     seconds: float
+    fit: TrackFit | None = None
+
+    @property
+    def target_seconds(self) -> int:
+        """No segment of a piece that plays is longer: pictures that need no other are where the encoder puts them, or
+        where the video has them."""
+        own = longest_gop(self.index) if self.fit is not None else 0
+        return max(SEGMENT_SECONDS, ceil(KEY_FRAMES / self.video.frame_rate), ceil(own))
 
 
-def split(source: Source, info: MediaInfo, video: VideoStream, script: str, context: PlanContext) -> SplitFilm | None:
-    """Return a video in pieces, with the captions of a script; None where it is made as a whole."""
+def split(
+    source: Source,
+    info: MediaInfo,
+    video: VideoStream,
+    script: str,
+    context: PlanContext,
+    fit: TrackFit | None = None,
+) -> SplitFilm | None:
+    """Return a video in pieces, with the captions of a script; None where it is made as a whole. With a `fit` the
+    pieces copy frames that no caption touches."""
     if (context.workers < 2 and not context.is_watched) or video.duration_seconds < MIN_SPLIT_SECONDS:
         return None
     if info.is_cut_off or source.allow_partial or video.sizes or not video.decodes:
@@ -73,13 +94,38 @@ def split(source: Source, info: MediaInfo, video: VideoStream, script: str, cont
     index = packet_index.read_index(source, info)
     if index is None or not _is_steady(index.picture) or not keyframes.are_true(source, index):
         return None
-    workers = max(context.workers, 1)
-    lengths = piece_seconds(video.duration_seconds, workers, MAX_PIECES, is_watched=context.is_watched)
-    cuts = _cuts(source, index, video, script, list(accumulate(lengths))[:-1])
+    if fit is not None and context.is_watched and longest_gop(index) > MAX_WATCHED_GOP:
+        return None
+    cuts = _cuts(source, index, video, script, _wanted(index, video, script, context, fit))
     if not cuts:
         return None
     pieces = tuple(_pieces(index, cuts))
-    return SplitFilm(index, pieces, video, info.duration_seconds)
+    return SplitFilm(index, pieces, video, info.duration_seconds, fit)
+
+
+def longest_gop(index: FilmIndex) -> float:
+    """Return the most seconds between two keyframes of a video, or one and its end."""
+    picture = index.picture
+    keys = np.append(picture.times[picture.keys], picture.times[-1])
+    return float(np.diff(keys).max(initial=0) * picture.time_base)
+
+
+def _wanted(
+    index: FilmIndex, video: VideoStream, script: str, context: PlanContext, fit: TrackFit | None
+) -> Sequence[float]:
+    """Return when a video is to be cut, in seconds: by how long its pieces last, or, where they copy frames, by what
+    they take to make."""
+    workers, seconds = max(context.workers, 1), video.duration_seconds
+    if fit is None or context.is_watched:
+        lengths = piece_seconds(seconds, workers, MAX_PIECES, is_watched=context.is_watched)
+        return list(accumulate(lengths))[:-1]
+    picture = index.picture
+    # The index has when they are decoded: the first one is shown first.
+    keys = ((picture.times[picture.keys] - picture.times[0]) * float(picture.time_base)).astype(np.float64)
+    places, efforts = copying.efforts(changes.shown_spans(script), keys, seconds)
+    lengths = piece_seconds(efforts[-1], workers, MAX_PIECES, is_watched=False)
+    found: list[float] = np.interp(list(accumulate(lengths))[:-1], efforts, places).tolist()
+    return found
 
 
 def _is_steady(picture: StreamIndex) -> bool:
@@ -96,16 +142,14 @@ def _cuts(source: Source, index: FilmIndex, video: VideoStream, script: str, wan
     keys = np.flatnonzero(index.picture.keys)[1:]
     times = index.picture.times[keys] * float(index.picture.time_base) - float(index.start)
     near = [keys[np.argsort(np.abs(times - time), kind="stable")[:TRIED_KEYFRAMES]].tolist() for time in wanted]
-    tried = sorted({place for places in near for place in places})
-    shown = packet_index.closed_keyframes(source, index, tried)
     spans = collisions.collision_spans(script)
     found: dict[int, int] = {}
-    for places in near:
-        place = next(
-            (place for place in places if place in shown and _is_calm(index, video, spans, shown[place])), None
-        )
-        if place is not None:
-            found[place] = shown[place]
+    # Of most cuts the nearest one will do: the others are read only for those that it will not do for.
+    while any(near):
+        shown = packet_index.closed_keyframes(source, index, sorted({places[0] for places in near if places}))
+        calm = {place: time for place, time in shown.items() if _is_calm(index, video, spans, time)}
+        found |= calm
+        near = [places[1:] for places in near if places and places[0] not in calm]
     return dict(sorted(found.items()))
 
 
@@ -156,6 +200,7 @@ def further_tasks(
         is_result=True,
         item="film",
         kind="caption.join",
+        composes=not is_streamable(request),
     )
 
 
@@ -173,6 +218,8 @@ def _piece_task(film: SplitFilm, number: int, piece: FilmPiece, codec: Codec, th
         threads=threads,
     )
     story_codec.write(codec, part)
+    if film.fit is not None:
+        part.splice.CopyFrom(story_codec.write_fit(film.fit))
     ranges = packet_index.ranges_of(index, runs)
     return encoder_pb2.FurtherTask(
         part=parts_pb2.StoryPart(caption_piece=part).SerializeToString(),
@@ -186,12 +233,12 @@ def _piece_task(film: SplitFilm, number: int, piece: FilmPiece, codec: Codec, th
             encoder_pb2.FurtherInput(field=CAPTIONS, planned=True),
         ],
         item=f"piece {number + 1}",
-        kind="caption.piece",
+        kind="caption.piece" if film.fit is None else "caption.splice",
         codec=codec.name,
         frames=len(piece.picture),
         # Of two tracks of sound players in browsers take none.
         plays=encoder_pb2.PLAYS_PICTURE if len(piece.sound) < 2 else encoder_pb2.PLAYS_UNSPECIFIED,
-        target_seconds=max(SEGMENT_SECONDS, ceil(KEY_FRAMES / rate)),
+        target_seconds=film.target_seconds,
     )
 
 

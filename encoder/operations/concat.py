@@ -180,7 +180,7 @@ def _copy_run(parts: Sequence[Part], context: PlanContext, kind: Any) -> FfmpegR
     by_own_clock = {"copyts": None, **kind}
     sound = _join_sound(parts, given, [part.seconds for part in parts], by_own_clock)
     spec = context.output(*sound, tags_of=parts[0].source)
-    return spec.run(listed[str(parts[0].video.index)], copy_video(parts[0].video))
+    return spec.run(listed[str(parts[0].video.index)], copy_video(parts[0].video.codec))
 
 
 def _encode_run(parts: Sequence[Part], frame: Frame, context: PlanContext, kind: Any) -> FfmpegRun:

@@ -1,23 +1,113 @@
-"""Pieces of one film that encoders made, before they are put together by copying: whether they fit."""
+"""Pieces of one film that encoders made, before they are put together by copying: whether they fit; and how a film is
+composed of them, of which no more than their index has come."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from av.container import InputContainer
 from av.video.stream import VideoStream as AvVideo
 
-from encoder.media.containers import MP4_DEMUXER, open_container
+from apigpu.encoder.v1 import encoder_pb2
+from encoder.media.composing import ComposedTracks, Composition
+from encoder.media.containers import MP4_DEMUXER, NO_OPTIONS, open_container
 from encoder.media.info import Source
+from encoder.media.outlines import outline_too_small
+from encoder.media.sample_index import SampleIndex, read_index
+from encoder.operations.plan import PlanContext
 from servicekit.errors import FailedPrecondition
 
 PIECES = "pieces"
+# What is told of packets is believed, also where there are no pictures in them.
+PACKETS_AS_STORED: Mapping[str, str] = {"fflags": "+noparse", "probesize": "32"}
 
 
-def check_alike(pieces: Sequence[Source], counts: Sequence[int] | None = None) -> None:
+@dataclass(frozen=True)
+class PieceTracks:
+    """What pieces have in common: the name of the video codec, and the places of the video and of the tracks of sound
+    among their streams."""
+
+    codec: str
+    video: int
+    sound: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Skeletons:
+    """Files of which a film is composed: their skeletons, which stand for them while it is put together."""
+
+    context: PlanContext
+    indexes: dict[str, SampleIndex]
+
+    @classmethod
+    def read(cls, context: PlanContext) -> "Skeletons":
+        """Write the skeletons of all inputs of a task. Raises FailedPrecondition (reason OUTLINE_TOO_SMALL) where one
+        has no index."""
+        indexes, sources = {}, {}
+        for field, source in context.sources.items():
+            try:
+                indexes[field] = read_index(source.path)
+            except ValueError as error:
+                raise outline_too_small(source) from error
+            path = context.folder / f"skeleton-{source.path.name}.mp4"
+            indexes[field].write_skeleton(path)
+            sources[field] = replace(source, path=path, is_outline=False)
+        return cls(replace(context, sources=sources), indexes)
+
+    def with_other_headers(self, pieces: Sequence[Source]) -> list[Source]:
+        """Return those of some pieces whose headers are not, byte for byte, that of one before: what all have in
+        common need be read of these alone."""
+        return list({self.indexes[piece.field].header: piece for piece in reversed(pieces)}.values())[::-1]
+
+    def composing(
+        self, *tracks: tuple[Sequence[str], Sequence[int]]
+    ) -> Callable[[Path], Sequence[encoder_pb2.ComposedRange]]:
+        """Return what composes the film: its tracks, in their order, are those of files, by their fields, which have
+        them at these places."""
+
+        def compose(path: Path) -> Sequence[encoder_pb2.ComposedRange]:
+            try:
+                return list(self._composed(path, tracks))
+            except ValueError as error:
+                raise outline_too_small(self.context.source(tracks[0][0][0])) from error
+
+        return compose
+
+    def _composed(
+        self, path: Path, tracks: Sequence[tuple[Sequence[str], Sequence[int]]]
+    ) -> Iterator[encoder_pb2.ComposedRange]:
+        paths = dict.fromkeys(source.path for source in self.context.sources.values())
+        numbers = {path: number for number, path in enumerate(paths)}  # in the order of the task's inputs
+        composition = Composition(
+            [
+                ComposedTracks(
+                    [(numbers[self.context.source(field).path], self.indexes[field]) for field in fields], places
+                )
+                for fields, places in tracks
+            ]
+        )
+        composition.write_head(path)
+        for found in composition.ranges:
+            yield encoder_pb2.ComposedRange(input=found.file, start=found.start, end=found.end)
+
+
+def tracks_of(piece: Source) -> PieceTracks:
+    """Return the tracks of a piece, as its header has them. Raises InvalidArgument for what is none."""
+    with open_container(piece, (MP4_DEMUXER,), more=PACKETS_AS_STORED) as opened:
+        if not opened.streams.video:
+            raise unfit(piece, "it has no picture")
+        video = opened.streams.video[0]
+        return PieceTracks(video.codec.canonical_name, video.index, tuple(one.index for one in opened.streams.audio))
+
+
+def check_alike(
+    pieces: Sequence[Source], counts: Sequence[int] | None = None, options: Mapping[str, str] = NO_OPTIONS
+) -> None:
     """Raise FailedPrecondition where a piece has other streams, or other parameter sets, than the first, or not the
-    pictures that were planned (`counts`, of each): what would come of it is a broken file."""
+    pictures that were planned (`counts`, of each): what would come of it is a broken file. `options` are of FFmpeg."""
     expected = None
     for number, piece in enumerate(pieces):
-        with open_container(piece, (MP4_DEMUXER,)) as opened:
+        with open_container(piece, (MP4_DEMUXER,), more=options) as opened:
             found = _format(opened)
             expected = expected or found
             if found != expected:

@@ -14,7 +14,7 @@ from encoder.captions.fonts import FontLibrary
 from encoder.codecs.base import Codec
 from encoder.ffmpeg.command import ExtraFile, FfmpegRun, OutputSpec
 from encoder.ffmpeg.errors import CUT_OFF
-from encoder.media.info import Size, Source, VideoStream
+from encoder.media.info import Size, Source
 from servicekit.errors import InvalidArgument
 
 MP4_TYPE = "video/mp4"
@@ -75,6 +75,8 @@ class PlanContext:
     is_watched: bool = False
     # True where nothing but the plan is wanted.
     plan_only: bool = False
+    # True where the result may be composed of ranges of the inputs.
+    composes: bool = False
 
     def output(
         self,
@@ -127,7 +129,9 @@ class Plan:
     `required_audio_field`; it may be silent where that is "". `content_type` is its MIME type, and `files` are the
     results beside it. With `further` tasks the job goes on; there is no result then where `content_type` is "".
     `scenes` tell when each scene of the result is shown, and `size` what the codec is to make.
-    One that `plays` is a fragmented MP4, each segment of which can be played once it is there.
+    One that `plays` is a fragmented MP4, each segment of which can be played once it is there; of a head, which ends
+    before what it is the head of, all but the last. Its index is appended.
+    `compose` has a finished MP4, whose samples nobody reads, become the head of one that goes on with ranges of inputs.
     `report` returns, after the runs, what is told in place of a result; there is none then either. `progress` has for
     each run the frames that are done before it, -1 for one whose frames are no progress; where it has nothing, only the
     last one's are. `extent` tells, after the runs, how much was encoded.
@@ -148,6 +152,8 @@ class Plan:
     scenes: tuple[story_pb2.SceneSpan, ...] = ()
     size: Size | None = None
     plays: bool = False
+    is_head: bool = False
+    compose: Callable[[Path], Sequence[encoder_pb2.ComposedRange]] | None = None
     report: Callable[[], probe_pb2.MediaReport] | None = None
     progress: tuple[int, ...] = ()
     extent: Callable[[], Extent] | None = None
@@ -158,10 +164,10 @@ Operation = Callable[[Any, PlanContext], Plan]
 the inputs. The runs must write the result, of the type that the plan names, to `PlanContext.result`."""
 
 
-def copy_video(video: VideoStream) -> dict[str, str]:
-    """Return options that copy the video."""
+def copy_video(codec: str) -> dict[str, str]:
+    """Return options that copy a video of a codec."""
     # Apple's players know no other tag of HEVC.
-    return {"c:v": "copy"} | ({"tag:v": "hvc1"} if video.codec == "hevc" else {})
+    return {"c:v": "copy"} | ({"tag:v": "hvc1"} if codec == "hevc" else {})
 
 
 def container(request: Any) -> Mapping[str, str]:

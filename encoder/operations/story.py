@@ -60,7 +60,7 @@ def plan(request: video_pb2.StoryRequest, context: PlanContext) -> Plan:
         frames=timeline.frames,
     )
     stills = [not scene.is_video for scene in reading.scenes]
-    cut = pieces.cut(timeline, stills, context.workers, is_watched=context.is_watched)
+    cut = pieces.cut_at_most(timeline, stills, context.workers, is_watched=context.is_watched)
     given = (request, reading, transitions, timeline, film, background, captions is not None, context.codec, cut)
     return Plan(
         runs=(),
@@ -70,7 +70,7 @@ def plan(request: video_pb2.StoryRequest, context: PlanContext) -> Plan:
         frames_total=timeline.frames,
         warnings=(*(captions or ()), *gather(story_notes.notes(request, reading, timeline))),
         content_type=story_captions.TYPE if captions is not None else "",
-        further=tuple(TaskWriter(*given).tasks()),
+        further=tuple(TaskWriter(*given, context.is_watched).tasks()),
         size=size,
         scenes=tuple(
             story_pb2.SceneSpan(

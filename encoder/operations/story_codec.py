@@ -8,9 +8,14 @@ from encoder.codecs.nvenc.codec import Nvenc
 from encoder.codecs.nvenc.request import MAX_B_FRAMES, MAX_CQ, MAX_LOOKAHEAD, Parameters
 from encoder.codecs.nvenc.request import PRESETS as NVENC_PRESETS
 from encoder.codecs.nvenc.worker_client import WorkerClient
+from encoder.ffmpeg.command import TrackFit
+from encoder.splice.h264 import PROFILES
+from encoder.splice.scan import LEVELS
 from servicekit.errors import InvalidArgument
 
 MAX_CRF = 51
+# Of H.264.
+MAX_NUMBER, MAX_REFERENCES = 31, 16
 
 EncodedPart = story_pb2.ScenePart | story_pb2.CaptionPiece
 
@@ -41,6 +46,25 @@ def read(part: EncodedPart, codec: Codec) -> Codec:
     if isinstance(codec, Nvenc) and part.HasField("nvenc"):
         return replace(codec, worker=WorkerClient(_parameters(part.nvenc)))
     return codec
+
+
+def write_fit(fit: TrackFit) -> story_pb2.SpliceFit:
+    """Return what encoded frames keep to, as a piece is told it."""
+    return story_pb2.SpliceFit(
+        number=fit.number,
+        profile=fit.profile,
+        level=fit.level,
+        references=fit.references,
+        reordered=fit.reordered,
+    )
+
+
+def read_fit(given: story_pb2.SpliceFit) -> TrackFit:
+    """Return what encoded frames keep to. Raises InvalidArgument for what cannot be."""
+    is_known = given.number <= MAX_NUMBER and given.profile in PROFILES.values() and given.level in LEVELS
+    if not is_known or max(given.references, given.reordered) > MAX_REFERENCES:
+        raise _bad_settings("H.264")
+    return TrackFit(given.number, given.profile, given.level, given.references, given.reordered)
 
 
 def _parameters(given: story_pb2.NvencSettings) -> Parameters:

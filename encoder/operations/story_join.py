@@ -9,9 +9,10 @@ import ffmpeg
 
 from apigpu.encoder.v1 import story_pb2
 from encoder.ffmpeg.command import COPY
-from encoder.media import mp4_boxes, probe
+from encoder.media import mp4_boxes
+from encoder.media.containers import NO_OPTIONS
 from encoder.media.info import Source
-from encoder.operations.joining import PIECES, check_alike
+from encoder.operations.joining import PACKETS_AS_STORED, PIECES, Skeletons, check_alike, tracks_of
 from encoder.operations.plan import Plan, PlanContext, container, copy_video, is_streamable
 from encoder.operations.story_scene import film_rate, timescale
 
@@ -23,21 +24,25 @@ MICROSECONDS = 1_000_000
 def plan(part: story_pb2.JoinPart, context: PlanContext) -> Plan:
     """Plan the joining. No frame is encoded again. Raises FailedPrecondition for pieces that do not fit together."""
     rate = film_rate(part.film)
+    skeletons = Skeletons.read(context) if context.composes and not is_streamable(part) else None
+    context = skeletons.context if skeletons else context
     pieces = context.listed(PIECES, len(part.pieces))
-    check_alike(pieces, part.pieces)
-    _, video = probe.probe_video(pieces[0])
+    stored = PACKETS_AS_STORED if skeletons else NO_OPTIONS
+    check_alike(pieces, part.pieces, stored)
+    tracks = tracks_of(pieces[0])
     _write_list(context, pieces, part.pieces, rate)
-    options = {"f": "concat", "safe": 1, "format_whitelist": "concat,mov", "protocol_whitelist": "file,pipe"}
+    options = {"f": "concat", "safe": 1, "format_whitelist": "concat,mov", "protocol_whitelist": "file,pipe", **stored}
     listed = ffmpeg.input(LIST, auto_convert=0, **options)
     sound = []
     if part.has_sound:
         source = context.source(SOUND)
-        sound = [ffmpeg.input(source.path.name, f="mov", protocol_whitelist="file,pipe")["a:0"]]
+        sound = [ffmpeg.input(source.path.name, f="mov", protocol_whitelist="file,pipe", **stored)["a:0"]]
     times = {"movie_timescale": timescale(rate), "video_track_timescale": timescale(rate)}
     output = context.output(sound, {**({"c:a": "copy"} if sound else {}), **times, **container(part)})
     seconds = float(part.film.frames / rate)
+    composed = [([piece.field for piece in pieces], (tracks.video,)), *([([SOUND], (0,))] if sound else [])]
     return Plan(
-        runs=(output.run(listed["v:0"], copy_video(video)),),
+        runs=(output.run(listed["v:0"], copy_video(tracks.codec)),),
         field=PIECES,
         codec=COPY,
         duration_seconds=seconds,
@@ -45,6 +50,7 @@ def plan(part: story_pb2.JoinPart, context: PlanContext) -> Plan:
         finish=partial(mp4_boxes.end_edit_lists, seconds=seconds) if sound and not is_streamable(part) else None,
         streamable=is_streamable(part),
         required_audio_field=SOUND if sound else "",
+        compose=skeletons.composing(*composed) if skeletons else None,
     )
 
 

@@ -90,13 +90,18 @@ class Mix:
         return film_rate(self.part.film)
 
     @property
-    def samples(self) -> int:
+    def film_seconds(self) -> float:
         """Length of the film."""
-        return self._sample(self.part.film.frames)
+        return self._sample(self.part.film.frames) / soundtrack.RATE
+
+    @property
+    def samples(self) -> int:
+        """Length of what is made: the film, or a head of it."""
+        return self._sample(self.part.head_frames or self.part.film.frames)
 
     def open(self) -> Any:
         """Return the mix as a stream, once the stretches are made; anew for each run, as a graph is used but once."""
-        options, seconds = self.part.soundtrack, self.samples / soundtrack.RATE
+        options, seconds = self.part.soundtrack, self.film_seconds
         spoken = lanes.mix(list(self._open_lanes())) if self.scenes or self.narration else None
         if self.music is None:
             mixed = soundtrack.finish(spoken, SoundtrackSpec(options, seconds, 0.0))
@@ -192,6 +197,7 @@ def plan(part: story_pb2.SoundPart, context: PlanContext) -> Plan:
         warnings=gather(note for one in heard for note in _notes(one)),
         content_type=TYPE,
         plays=True,
+        is_head=bool(part.head_frames),
     )
 
 

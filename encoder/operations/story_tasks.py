@@ -12,7 +12,9 @@ from encoder.codecs.base import Codec
 from encoder.media.fragments import SEGMENT_SECONDS
 from encoder.operations import story_captions, story_codec, story_join
 from encoder.operations.joining import PIECES
+from encoder.operations.plan import is_streamable
 from encoder.operations.story_reading import StoryReading
+from encoder.story import heads
 from encoder.story.pieces import ScenePiece
 from encoder.story.timeline import Timeline
 
@@ -35,29 +37,62 @@ class TaskWriter:
     has_captions: bool
     codec: Codec
     pieces: Sequence[ScenePiece]
+    is_watched: bool
 
     def tasks(self) -> Iterator[encoder_pb2.FurtherTask]:
-        """Yield the tasks: the first piece, the sound where there is any, so that whoever watches soon hears it too,
-        the other pieces, the joining."""
-        pieces = [self._scene_task(piece) for piece in self.pieces]
-        sound = self._sound_tasks()
-        yield from (*pieces[:1], *sound, *pieces[1:])
-        yield self._join_task(len(pieces), has_sound=bool(sound))
+        """Yield the tasks in the order in which they are to be done: the pieces, among them the sound where there is
+        any, as soon as whoever watches is to hear it; the joining."""
+        sounds = list(zip(self._sound_places(), self._sound_tasks(), strict=False))
+        order = list(sounds)
+        order += [(number, self._scene_task(piece)) for number, piece in enumerate(self.pieces)]
+        order.sort(key=lambda placed: placed[0])  # which leaves sound before the piece of its place
+        yield from (task for _, task in order)
+        kinds = [task.plays for _, task in order]
+        pieces = [number for number, kind in enumerate(kinds) if kind == encoder_pb2.PLAYS_PICTURE]
+        yield self._join_task(pieces, max(set(range(len(kinds))) - set(pieces), default=None))
+
+    def _sound_places(self) -> list[int]:
+        """Return how many pieces come before each of the tasks of the sound."""
+        if not self.is_watched:
+            return [1]
+        ends = [float((piece.first + piece.frames) / self.timeline.rate) for piece in self.pieces]
+        return heads.places(self.heads, ends)
+
+    @cached_property
+    def heads(self) -> list[float]:
+        """The lengths of the heads of the sound, seconds: none where nobody watches, or where its loudness is given,
+        for which the whole is measured."""
+        if not self.is_watched or self.request.soundtrack.HasField("loudness"):
+            return []
+        found = heads.head_seconds(float(self.timeline.seconds))
+        return [seconds for seconds in found if _is_heard(self._head(seconds))]
 
     def _sound_tasks(self) -> list[encoder_pb2.FurtherTask]:
-        """Return the task of the sound; none for a silent film."""
-        sound = self._sound_part()
-        fields = [*filter(None, (sound.narration, sound.music)), *dict.fromkeys(one.field for one in sound.sounds)]
-        part = parts_pb2.StoryPart(sound=sound).SerializeToString()
-        task = encoder_pb2.FurtherTask(
-            part=part,
+        """Return the tasks of the sound: its heads, and the whole; none for a silent film."""
+        if not _is_heard(self.sound):
+            return []
+        made = [self._sound_task(self._head(seconds), f"sound, first {seconds:g} s") for seconds in self.heads]
+        return [*made, self._sound_task(self.sound, "sound")]
+
+    def _sound_task(self, part: parts_pb2.SoundPart, item: str) -> encoder_pb2.FurtherTask:
+        fields = [*filter(None, (part.narration, part.music)), *dict.fromkeys(one.field for one in part.sounds)]
+        return encoder_pb2.FurtherTask(
+            part=parts_pb2.StoryPart(sound=part).SerializeToString(),
             inputs=[_source_input(name) for name in fields],
-            item="sound",
+            item=item,
             kind="story.sound",
             plays=encoder_pb2.PLAYS_SOUND,
             target_seconds=SEGMENT_SECONDS,
         )
-        return [task] if fields else []
+
+    def _head(self, seconds: float) -> parts_pb2.SoundPart:
+        """Return a head of the sound, with what is heard in it."""
+        head = parts_pb2.SoundPart()
+        head.CopyFrom(self.sound)
+        head.head_frames = round(seconds * self.timeline.rate)
+        del head.sounds[:]
+        head.sounds.extend(sound for sound in self.sound.sounds if sound.begin < head.head_frames)
+        return head
 
     @cached_property
     def names(self) -> list[str]:
@@ -121,7 +156,9 @@ class TaskWriter:
             picture.motion.CopyFrom(scene.motion if scene.HasField("motion") else self.request.motion)
         return picture
 
-    def _sound_part(self) -> parts_pb2.SoundPart:
+    @cached_property
+    def sound(self) -> parts_pb2.SoundPart:
+        """The sound of the whole film."""
         request = self.request
         part = parts_pb2.SoundPart(
             film=self.film,
@@ -158,22 +195,27 @@ class TaskWriter:
             seconds=self.reading.scenes[number].video_seconds,
         )
 
-    def _join_task(self, pieces: int, *, has_sound: bool) -> encoder_pb2.FurtherTask:
-        part = parts_pb2.JoinPart(film=self.film, has_sound=has_sound, container=self.request.container)
+    def _join_task(self, pieces: Sequence[int], sound: int | None) -> encoder_pb2.FurtherTask:
+        """Return the task that joins the results of others, by their numbers."""
+        part = parts_pb2.JoinPart(film=self.film, has_sound=sound is not None, container=self.request.container)
         part.pieces.extend(piece.frames for piece in self.pieces)
         inputs = [
-            encoder_pb2.FurtherInput(field=f"{PIECES}[{number}]", task=number + (has_sound and number > 0))
-            for number in range(pieces)
+            encoder_pb2.FurtherInput(field=f"{PIECES}[{number}]", task=task) for number, task in enumerate(pieces)
         ]
-        if has_sound:
-            inputs.append(encoder_pb2.FurtherInput(field=story_join.SOUND, task=1))
+        if sound is not None:
+            inputs.append(encoder_pb2.FurtherInput(field=story_join.SOUND, task=sound))
         return encoder_pb2.FurtherTask(
             part=parts_pb2.StoryPart(join=part).SerializeToString(),
             inputs=inputs,
             is_result=True,
             item="film",
             kind="story.join",
+            composes=not is_streamable(self.request),
         )
+
+
+def _is_heard(part: parts_pb2.SoundPart) -> bool:
+    return bool(part.narration or part.music or part.sounds)
 
 
 def _source_input(name: str) -> encoder_pb2.FurtherInput:

@@ -1,10 +1,17 @@
 """Checks of finished results, as players show them."""
 
+from contextlib import suppress
 from pathlib import Path
+
+import av
 
 from apigpu.encoder.v1 import encoder_pb2
 from encoder.media import fragments, probe
+from encoder.media.containers import MP4_DEMUXER, open_container
 from encoder.media.info import MediaInfo, Source, VideoStream, bad_input
+from encoder.media.mp4_boxes import is_on_its_side
+from encoder.media.sample_index import append_index
+from encoder.operations.joining import PACKETS_AS_STORED
 from encoder.operations.plan import MP4_TYPE, Plan
 from servicekit.errors import InvalidArgument
 from servicekit.playback import playback_fault
@@ -17,21 +24,28 @@ def check_results(plan: Plan, result: Path) -> encoder_pb2.Summary:
     for file in plan.files:
         _measure(plan, file.path(result), file.content_type)
     summary = _measure(plan, result, plan.content_type)
-    if plan.plays and (told := _playback(result)) is not None:
-        summary.playback.CopyFrom(told)
+    if plan.plays:
+        if (told := _playback(plan, result)) is not None:
+            summary.playback.CopyFrom(told)
+        with suppress(ValueError):  # without an index it is read whole
+            summary.index_bytes = append_index(result)
     return summary
 
 
-def _playback(result: Path) -> encoder_pb2.Playback | None:
+def _playback(plan: Plan, result: Path) -> encoder_pb2.Playback | None:
     """Return how a result plays; None where it cannot be told: the result is no worse for that."""
     try:
         told = fragments.playback(result)
+        if plan.is_head:
+            told = fragments.without_last(told)
     except ValueError:
         return None
     return None if playback_fault(told, result.stat().st_size) else told
 
 
 def _measure(plan: Plan, path: Path, content_type: str) -> encoder_pb2.Summary:
+    if plan.compose is not None:
+        return _measure_tracks(plan, path)
     if content_type == MP4_TYPE:
         return _measure_video(plan, path)
     if content_type.startswith("image/"):
@@ -51,6 +65,17 @@ def _measure_video(plan: Plan, path: Path) -> encoder_pb2.Summary:
         raise bad_input(source, "there is no sound in it; give audio that is longer.")
     width, height = video.rotated_size
     return encoder_pb2.Summary(frames=video.frames, duration_seconds=info.duration_seconds, width=width, height=height)
+
+
+def _measure_tracks(plan: Plan, path: Path) -> encoder_pb2.Summary:
+    """Return what the index of a video tells, whose samples are elsewhere: each was decoded where it was made."""
+    with open_container(Source(plan.field, path), (MP4_DEMUXER,), more=PACKETS_AS_STORED) as opened:
+        (video,), sound = opened.streams.video, opened.streams.audio
+        if not video.frames or bool(sound) < bool(plan.required_audio_field):
+            raise bad_input(Source(plan.field, path), "its pieces do not make the film that was planned.")
+        seconds = (opened.duration or 0) / av.time_base
+        sides = (video.height, video.width) if is_on_its_side(path) else (video.width, video.height)
+        return encoder_pb2.Summary(frames=video.frames, duration_seconds=seconds, width=sides[0], height=sides[1])
 
 
 def _probe(plan: Plan, path: Path, kind: str) -> tuple[MediaInfo, VideoStream]:

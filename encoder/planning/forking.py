@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import contextvars
+import signal
 import socket
 from collections.abc import Callable, Mapping
 
@@ -24,7 +25,7 @@ NO_MORE: Mapping[str, str] = {}
 
 class ForkingProgram:
     """Starts a program of this `name`, `python -m MODULE CHANNEL ARGUMENTS`, asks it for processes, and starts it anew
-    when it is lost. With it end all that it forked."""
+    when it is lost. With it end all that it forked. It gets the `death_signal` when this process has died."""
 
     def __init__(
         self,
@@ -33,12 +34,14 @@ class ForkingProgram:
         *arguments: str,
         environment: Mapping[str, str] = NO_MORE,
         on_start: Callable[[], None] = lambda: None,
+        death_signal: signal.Signals = signal.SIGKILL,
     ) -> None:
         self._name = name
         self._module = module
         self._arguments = arguments
         self._environment = environment
         self._on_start = on_start
+        self._death_signal = death_signal
         self._starting = asyncio.Lock()
         self._channel: socket.socket | None = None
         self._process: asyncio.subprocess.Process | None = None
@@ -93,6 +96,7 @@ class ForkingProgram:
             with far:
                 process = await spawn(
                     module_command(self._module, str(far.fileno()), *self._arguments),
+                    self._death_signal,
                     env=child_environment(**self._environment),
                     stdin=asyncio.subprocess.DEVNULL,
                     stdout=asyncio.subprocess.DEVNULL,

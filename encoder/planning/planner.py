@@ -4,7 +4,7 @@ import asyncio
 import errno
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -33,6 +33,7 @@ from encoder.planning.protocol import (
 from encoder.planning.runs import BadReply, check_name, from_data
 from encoder.sandbox.sandboxes import ProcessLimits, SandboxAccess
 from servicekit.codec import from_json
+from servicekit.composing import MAX_COMPOSED
 from servicekit.errors import InvalidArgument, ServiceError, Unavailable, from_status
 from servicekit.playback import playback_fault
 
@@ -43,8 +44,8 @@ T = TypeVar("T")
 GIB = 1024**3
 MAX_WARNINGS, MAX_FIELDS = 1000, 64
 MAX_NAME_CHARS, MAX_TEXT_CHARS = 200, 1000
-# The tasks of a story of as many scenes as it may have, and bytes of them all.
-MAX_FURTHER, MAX_FURTHER_BYTES = 510, 1024 * 1024
+# The tasks of a story of as many pieces as it may have, and bytes of them all.
+MAX_FURTHER, MAX_FURTHER_BYTES = 1010, 1024 * 1024
 # A hundred tracks.
 MAX_REPORT_BYTES = 64 * 1024
 SIGNALLED = 128
@@ -94,6 +95,7 @@ class PlannedTask:
     size: tuple[int, int] = (0, 0)
     reports: bool = False
     progress: tuple[int, ...] = ()
+    finishes: bool = False
 
     def frames_before(self, run: int) -> int | None:
         """Return how many frames are done before a run; None for one whose frames are no progress."""
@@ -142,6 +144,7 @@ class Planner:
             workers=task.workers,
             is_watched=task.is_watched,
             plan_only=task.plan_only,
+            composes=task.composes,
             outlines=tuple(field for field, source in sources.items() if source.is_outline),
         )
         plan = _given((await self._ask(PlannerRequest(plan=request))).plan)
@@ -165,6 +168,8 @@ class Planner:
             height=reply.height,
             media=reply.media if reply.HasField("media") else None,
             playback=self._checked_playback(reply),
+            index_bytes=self._checked_index(reply),
+            composed=self._checked_ranges(reply),
             frames_copied=reply.frames_copied,
             whole_reason=reply.whole_reason[:MAX_TEXT_CHARS],
         )
@@ -176,6 +181,16 @@ class Planner:
         if fault := playback_fault(reply.playback, size_bytes):
             raise BadReply(f"a result cannot play so: {fault}")
         return reply.playback
+
+    def _checked_index(self, reply: encoder_pb2.Summary) -> int:
+        if reply.index_bytes and not (self.result.is_file() and reply.index_bytes <= self.result.stat().st_size):
+            raise BadReply("an index is larger than its result")
+        return reply.index_bytes
+
+    def _checked_ranges(self, reply: encoder_pb2.Summary) -> Sequence[encoder_pb2.ComposedRange]:
+        if len(reply.composed) > MAX_COMPOSED:
+            raise BadReply("a result is composed of more ranges than one can be")
+        return reply.composed
 
     def end(self) -> None:
         """Begin to end the process: there is nothing more to ask."""
@@ -269,6 +284,7 @@ def _planned_task(data: PlanData, codec: Codec, folder: Path) -> PlannedTask:
         size=data.size,
         reports=data.reports,
         progress=_checked_progress(data),
+        finishes=data.finishes,
     )
 
 

@@ -4,6 +4,7 @@ plan cannot be shut in so, all are started one by one, in the sandbox of FFmpeg.
 import asyncio
 import importlib.util
 import os
+import signal
 import socket
 import sys
 from collections.abc import Callable, Sequence
@@ -89,7 +90,10 @@ class LaunchServerClient:
     """The encoder's side of the launch server."""
 
     def __init__(self) -> None:
-        self._server = ForkingProgram("launch server", LAUNCH_SERVER, environment=ALLOCATOR)
+        # Killed at once, it could end no process groups.
+        self._server = ForkingProgram(
+            "launch server", LAUNCH_SERVER, environment=ALLOCATOR, death_signal=signal.SIGTERM
+        )
 
     async def start(self) -> None:
         """Start it, unless it runs. Raises Unavailable."""

@@ -40,7 +40,7 @@ class PlanRequest:
     of the file in `folder`; the path that the result is to be written to; the name of the codec; the seconds of
     processor time that planning may take; by field what is said of its encoding; the fields of inputs that have
     holes; how many machines could work side by side, 0 where that is not known; whether its result is watched while it
-    is made; whether it is planned alone."""
+    is made; whether it is planned alone; whether its result may be composed of ranges of inputs."""
 
     operation: bytes
     inputs: dict[str, str]
@@ -55,6 +55,7 @@ class PlanRequest:
     workers: int = 0
     is_watched: bool = False
     plan_only: bool = False
+    composes: bool = False
 
 
 @dataclass(frozen=True)
@@ -118,8 +119,8 @@ class FileData:
 class PlanData:
     """A plan. A run that can only be made after those before it is None. `warnings` are serialized apigpu.v1.Warning,
     `further` FurtherTask, `scenes` SceneSpan, `size` the width and height that the further tasks make, 0 where there
-    are none; one that `reports` tells something in place of a result; `font_tiers` tells how many tiers of fonts were
-    read for it."""
+    are none; one that `reports` tells something in place of a result; one that `finishes` changes its result as
+    it is checked; `font_tiers` tells how many tiers of fonts were read for it."""
 
     runs: tuple[RunData | None, ...]
     field: str
@@ -136,6 +137,7 @@ class PlanData:
     size: tuple[int, int] = (0, 0)
     reports: bool = False
     progress: tuple[int, ...] = ()
+    finishes: bool = False
 
 
 @dataclass(frozen=True)

@@ -70,6 +70,8 @@ class PlanningSession:
         if plan.finish is not None:
             plan.finish(result)
         summary = check_results(plan, result)
+        if plan.compose is not None:
+            summary.composed.extend(plan.compose(result))
         if plan.extent is not None:
             extent = plan.extent()
             summary.frames_copied, summary.whole_reason = extent.frames_copied, extent.whole_reason
@@ -90,7 +92,11 @@ class PlanningSession:
         check_options(message)
         given = (sources, folder, request.result, codec, request.threads, self.fonts)
         context = PlanContext(
-            *given, workers=request.workers, is_watched=request.is_watched, plan_only=request.plan_only
+            *given,
+            workers=request.workers,
+            is_watched=request.is_watched,
+            plan_only=request.plan_only,
+            composes=request.composes,
         )
         plan = make(message, context)
         self._plans.append((plan, Path(request.result)))
@@ -110,6 +116,7 @@ class PlanningSession:
             size=(plan.size.width, plan.size.height) if plan.size is not None else (0, 0),
             reports=plan.report is not None,
             progress=plan.progress,
+            finishes=plan.finish is not None,
         )
 
     def _codec(self, name: str) -> Codec:

@@ -3,7 +3,9 @@ gives up its rights and becomes the program: so none waits for a Python of its o
 
 `python -m encoder.sandbox.launch_server CHANNEL`: requests come over the channel as JSON, each with a file that holds
 the command line and the folder of a program, and with its standard input, output and error; return codes go back. When
-the channel closes, all of them end. It is small, so that a fork is cheap, and reads nothing of a caller.
+the channel closes, or its parent has died (SIGTERM), all of them end, by their process groups: a sandbox that is killed
+during its set-up would leave its inner process waiting for ever. It is small, so that a fork is cheap, and reads
+nothing of a caller.
 """
 
 import contextlib
@@ -38,7 +40,8 @@ class LaunchServer:
 
     def run(self) -> None:
         """Serve until the channel is closed; then kill all."""
-        signal.signal(signal.SIGCHLD, lambda *_: None)
+        for number in (signal.SIGCHLD, signal.SIGTERM):  # each wakes it
+            signal.signal(number, lambda *_: None)
         signal.set_wakeup_fd(self._waking, warn_on_full_buffer=False)
         gc.collect()
         gc.freeze()
@@ -52,11 +55,12 @@ class LaunchServer:
             os.waitpid(process, 0)
 
     def _serve_once(self) -> bool:
-        """Wait for what comes next; False once the channel is closed."""
+        """Wait for what comes next; False once the channel is closed, or it is told to end."""
         channel = self._channel.fileno()
         ready, _, _ = select.select([channel, self._woken], [], [])
         with contextlib.suppress(BlockingIOError):
-            os.read(self._woken, 4096)
+            if signal.SIGTERM in os.read(self._woken, 4096):
+                return False
         return channel not in ready or self._receive()
 
     def _receive(self) -> bool:
@@ -102,13 +106,15 @@ def _kill(process: int) -> None:
 
 
 def _become_program(server: int, request: int, *files: int) -> None:
-    """Become the program of a request, in a process group of its own, which ends with the server. Never returns."""
+    """Become the program of a request, in a session, and so a process group, of its own, which ends with the server.
+    Never returns."""
     try:
         signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        for name in (signal.SIGCHLD, signal.SIGTERM):
+            signal.signal(name, signal.SIG_DFL)
         launcher.end_with(server)
         launcher.set_name(NAME)
-        os.setpgid(0, 0)
+        os.setsid()
         for number, file in enumerate(files):
             os.dup2(file, number)
         program = json.loads(os.pread(request, os.fstat(request).st_size, 0))

@@ -110,7 +110,9 @@ class Bubblewrap(Sandbox):
 
     def wrap(self, command: Sequence[str], access: SandboxAccess) -> tuple[str, ...]:
         bwrap, prlimit = (str(shutil.which(program)) for program in PROGRAMS)
-        options = ["--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL", "--clearenv"]
+        # Without --new-session: whoever starts it makes a session of it, and then the inner process, which until it is
+        # set up does not die with its parent, is in the process group that is killed.
+        options = ["--unshare-all", "--die-with-parent", "--cap-drop", "ALL", "--clearenv"]
         if paths := os.environ.get("LD_LIBRARY_PATH"):
             options += ["--setenv", "LD_LIBRARY_PATH", paths]
         for name, value in ALLOCATOR.items():

@@ -27,6 +27,7 @@ from servicekit import tracing
 from servicekit.addresses import client_network, peer_address
 from servicekit.admission import CallClass, Classify, admission, open_class
 from servicekit.chunks import ACCEPTED
+from servicekit.composing import COMPOSES
 from servicekit.concurrency import ConcurrencyLimit
 from servicekit.config import Network
 from servicekit.errors import PermissionDenied, Unauthenticated
@@ -66,7 +67,7 @@ class EncoderServicer(encoder_pb2_grpc.EncoderServiceServicer):
 
         task = await inputs.read_task(request_iterator)
         async with self.executor.reserve(task) as reservation:
-            await context.send_initial_metadata(((ACCEPTED, "1"),))
+            await context.send_initial_metadata(((ACCEPTED, "1"), (COMPOSES, "1")))
             max_bytes = self.executor.settings.max_input_bytes
             folder = reservation.folder
             with tracing.span("receive inputs", inputs=len(task.inputs)):

@@ -15,6 +15,7 @@ from av.video.stream import VideoStream as AvVideo
 
 from encoder.media.containers import MP4_DEMUXER, open_container
 from encoder.media.info import MediaInfo, Source, VideoStream
+from encoder.media.pieces import CLOCK_SECONDS, MUXER
 from encoder.splice import h264
 from encoder.splice.h264 import BadBitstream, DecoderRecord
 from encoder.splice.scan import ScannedTrack, Times
@@ -37,11 +38,14 @@ def mux(
     segments: Sequence[Segment],
     parts: Sequence[Source],
     result: Path,
+    *,
+    is_piece: bool = False,
 ) -> None:
-    """Write the film of these segments, video alone, from the start of its file on; `parts` are the encoded ones.
-    Raises PartMismatch, also for what a container or a decoder would not take."""
+    """Write the film of these segments, video alone, from the start of its file on; `parts` are the encoded ones, and
+    behind them what else shares their parameter sets. A piece is written by the clock of pieces. Raises PartMismatch,
+    also for what a container or a decoder would not take."""
     try:
-        _write_film(source, info, video, track, segments, parts, result)
+        _write_film(source, info, video, track, segments, parts, result, is_piece)
     except (OSError, MemoryError):  # which FFmpeg has too, and for which all frames would not do either
         raise
     except (av.FFmpegError, BadBitstream, InvalidArgument) as error:  # the source was read whole before
@@ -56,17 +60,20 @@ def _write_film(
     segments: Sequence[Segment],
     parts: Sequence[Source],
     result: Path,
+    is_piece: bool,
 ) -> None:
     record = track.record.with_sets(_common_record(parts, track)) if parts else track.record
+    parts = parts[: len(list(_encoded(segments)))]
     times = [_part_times(part, track, segment) for part, segment in zip(parts, _encoded(segments), strict=True)]
-    options = {"video_track_timescale": str(track.clock.denominator)}
+    options = {**(MUXER if is_piece else {}), "video_track_timescale": str(track.clock.denominator)}
+    begin = track.begin - (int(CLOCK_SECONDS / track.clock) if is_piece else 0)
     with (
         av.open(str(result), "w", format="mp4", options=options) as made,
         open_container(source, (info.demuxer,)) as given,
     ):
         read = given.streams[video.index]
         assert isinstance(read, AvVideo)
-        writer = _Writer(made, read, track, record)
+        writer = _Writer(made, read, track, record, begin)
         packets = (packet for packet in given.demux(read) if packet.size)
         waiting = iter(zip(parts, times, strict=True))
         for segment in segments:
@@ -83,11 +90,14 @@ def _encoded(segments: Sequence[Segment]) -> Iterator[Segment]:
 
 
 class _Writer:
-    """Writes packets into one track of MP4, whose clock is that of the source."""
+    """Writes packets into one track of MP4, whose clock is that of the source, from its tick `begin` on."""
 
-    def __init__(self, made: OutputContainer, read: AvVideo, track: ScannedTrack, record: DecoderRecord) -> None:
+    def __init__(
+        self, made: OutputContainer, read: AvVideo, track: ScannedTrack, record: DecoderRecord, begin: int
+    ) -> None:
         self._made = made
         self._track = track
+        self._begin = begin
         self._stream = made.add_stream_from_template(read)
         self._stream.codec_context.extradata = record.to_bytes()
         self._stream.time_base = track.clock
@@ -95,7 +105,7 @@ class _Writer:
     def write(self, packet: "Packet[AvVideo]", shown: int, decoded: int) -> None:
         """Write a packet with these times of the source."""
         packet.stream, packet.time_base = self._stream, self._track.clock
-        packet.pts, packet.dts = shown - self._track.begin, decoded - self._track.begin
+        packet.pts, packet.dts = shown - self._begin, decoded - self._begin
         try:
             self._made.mux(packet)
         except OSError as error:  # which is not the fault of the file that is read
@@ -166,6 +176,8 @@ def _decoding_times(shown: Times, track: ScannedTrack, segment: Segment) -> Time
     # What is decoded later is decoded at a later tick.
     ticks = np.arange(len(decoded))
     decoded = np.minimum.accumulate((decoded - ticks)[::-1])[::-1] + ticks
-    if segment.first and decoded[0] <= track.decoded[segment.first - 1]:
+    # What stands before the first packet of a piece ends with the decoding that the source has there.
+    earliest = track.decoded[segment.first - 1] + 1 if segment.first else track.decoded[0] if track.planned else None
+    if earliest is not None and decoded[0] < earliest:
         raise PartMismatch("its runs reorder more frames than it does")
     return decoded

@@ -1,6 +1,8 @@
 """Reads the packets of a video that runs of new frames are to stand between: their times, and where such a run may
 begin and end."""
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -42,9 +44,11 @@ class ScannedTrack:
     """The packets of a video in their order, which is that of decoding: when each is shown and decoded, in ticks of
     `clock` seconds; whether it is an IDR picture; and whether all before it are shown before it and all behind it, so
     that a run may begin at it. At such a one, as many packets as pictures have gone before. The file begins at tick
-    `begin`. No parameter set has the number `free_number`."""
+    `start`; the film that it is, or is a piece of, at tick `begin`. No parameter set has the number `free_number`. What
+    is to stand among these packets keeps to what was `planned` for all pieces of a film, where it is one."""
 
     clock: Fraction
+    start: int
     begin: int
     shown: Times
     decoded: Times
@@ -53,6 +57,7 @@ class ScannedTrack:
     record: DecoderRecord
     parameters: SequenceParameters
     free_number: int
+    planned: TrackFit | None = None
 
     @property
     def exits(self) -> Marks:
@@ -61,36 +66,63 @@ class ScannedTrack:
 
     @property
     def seconds(self) -> npt.NDArray[np.float64]:
-        """When pictures are shown, from the start of the file, sorted."""
+        """When pictures are shown, from the start of the film, sorted."""
         return np.asarray((np.sort(self.shown) - self.begin) * float(self.clock), np.float64)
 
     def fit(self) -> TrackFit:
         """Return what H.264 keeps to that is to stand among these packets: what decoders were set up for."""
+        if self.planned is not None:
+            return self.planned
         told = self.parameters
         ahead = _reordered(self.shown)
         reordered = ahead if told.reordered is None else min(told.reordered, ahead)
         return TrackFit(self.free_number, h264.PROFILES[told.profile], told.level, told.references, reordered)
 
 
-def scan(source: Source, info: MediaInfo, video: VideoStream) -> ScannedTrack:
-    """Read the packets of a video. Raises Unspliceable."""
+def scan(source: Source, info: MediaInfo, video: VideoStream, *, only_times: bool = False) -> ScannedTrack:
+    """Read the packets of a video; with `only_times` nothing of their content, so that a run of new frames can stand
+    for all of them and for no part. Raises Unspliceable."""
+    with _opened(source, info, video) as (container, stream):
+        clock = _clock(stream)
+        record, parameters = _read_parameters(stream, video)
+        free_number = h264.free_number(record)
+        shown, decoded, idr = _read_packets(container, stream, None if only_times else record)
+        start = round(timeline.start_time(container) / clock)
+    _check_times(shown, decoded, start)
+    if not idr[0]:
+        raise Unspliceable("it does not begin with an IDR picture")
+    clean = idr if only_times else _clean(shown)
+    return ScannedTrack(clock, start, start, shown, decoded, idr, clean, record, parameters, free_number)
+
+
+def scan_head(source: Source, info: MediaInfo, video: VideoStream) -> TrackFit:
+    """Return what H.264 keeps to that is to stand among the packets of a video, wherever in it, by its head alone.
+    Raises Unspliceable."""
+    with _opened(source, info, video) as (container, stream):
+        clock = _clock(stream)
+        record, told = _read_parameters(stream, video)
+        number = h264.free_number(record)
+        packet = next((one for one in container.demux(stream) if one.size), None)
+    if packet is None or packet.pts is None or packet.dts is None or not video.frame_rate:
+        raise Unspliceable("its first packet is not timed")
+    # As much earlier than the first picture is shown its decoding begins.
+    ahead = int((packet.pts - packet.dts + 1) * clock * video.frame_rate)
+    reordered = ahead if told.reordered is None else min(told.reordered, ahead)
+    return TrackFit(number, h264.PROFILES[told.profile], told.level, told.references, max(reordered, 0))
+
+
+@contextlib.contextmanager
+def _opened(source: Source, info: MediaInfo, video: VideoStream) -> Iterator[tuple[InputContainer, AvVideo]]:
+    """Open a video of a kind that can be spliced. Raises Unspliceable, also for what the block finds in its stream."""
     if video.codec != "h264" or info.demuxer not in DEMUXERS:
         raise Unspliceable("it is not H.264 in MP4, MOV or Matroska")
     try:
         with open_container(source, (info.demuxer,)) as container:
             stream = container.streams[video.index]
             assert isinstance(stream, AvVideo)
-            clock = _clock(stream)
-            record, parameters = _read_parameters(stream, video)
-            free_number = h264.free_number(record)
-            shown, decoded, idr = _read_packets(container, stream, record)
-            begin = round(timeline.start_time(container) / clock)
+            yield container, stream
     except BadBitstream as error:
         raise Unspliceable(f"its stream cannot be read packet by packet: {error}") from error
-    _check_times(shown, decoded, begin)
-    if not idr[0]:
-        raise Unspliceable("it does not begin with an IDR picture")
-    return ScannedTrack(clock, begin, shown, decoded, idr, _clean(shown), record, parameters, free_number)
 
 
 def _clock(stream: AvVideo) -> Fraction:
@@ -138,23 +170,26 @@ def _check_shape(told: SequenceParameters, video: VideoStream) -> None:
         raise Unspliceable("its container tells another shape of pixels than its stream")
 
 
-def _read_packets(container: InputContainer, stream: AvVideo, record: DecoderRecord) -> tuple[Times, Times, Marks]:
+def _read_packets(
+    container: InputContainer, stream: AvVideo, record: DecoderRecord | None
+) -> tuple[Times, Times, Marks]:
+    """Return when packets are shown and decoded, and which are IDR pictures: without a record the first one alone."""
     shown: list[int] = []
     decoded: list[int] = []
     idr = bytearray()
-    known = {*record.sps, *record.pps}
+    known = {*record.sps, *record.pps} if record is not None else None
     for packet in container.demux(stream):
         if not packet.size:
             continue
         if packet.pts is None or packet.is_discard or packet.is_corrupt:
             raise Unspliceable("not all of its packets are timed and shown, as where an edit list cuts it")
-        if packet.has_sidedata("new_extradata"):
+        if known is not None and packet.has_sidedata("new_extradata"):
             raise Unspliceable("its parameters change in mid-file")
         if len(shown) >= MAX_PACKETS:
             raise Unspliceable("it has too many pictures")
         shown.append(packet.pts)
         decoded.append(packet.dts if packet.dts is not None else UNTOLD)
-        idr.append(_is_idr(packet, known))
+        idr.append(not idr if known is None else _is_idr(packet, known))
     if not shown:
         raise Unspliceable("it has no packets")
     times = np.array(shown, np.int64)

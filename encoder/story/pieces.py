@@ -10,6 +10,8 @@ from math import ceil
 from encoder.story.piece_lengths import limit_seconds, watched_seconds
 from encoder.story.timeline import Timeline
 
+# A plan of so many is carried out, whatever is said of each; more are of use to nobody.
+MAX_PIECES = 1000
 # Of a still, as what each piece of it takes beside its pictures is little.
 MIN_SECONDS = 5.0
 
@@ -32,16 +34,27 @@ def cut(timeline: Timeline, stills: Sequence[bool], workers: int, *, is_watched:
     found: list[ScenePiece] = []
     for scene, is_still in enumerate(stills):
         wanted = _even(timeline, scene, workers) if is_still else []
-        if is_watched and scene == 0:
-            wanted = sorted([*wanted, *_seen(timeline)]) if is_still else _seen(timeline)[:1]
+        if is_watched and is_still:
+            wanted = sorted([*wanted, *_seen(timeline, scene)])
+        elif is_watched and scene == 0:
+            wanted = _seen(timeline, scene)[:1]
         found += _pieces(timeline, scene, _edges(timeline, scene, wanted))
     return found
 
 
-def _seen(timeline: Timeline) -> list[Fraction]:
-    """Return the frames of the first scene at which pieces end that are soon there."""
-    _, frames = timeline.piece(0)
-    lengths = watched_seconds(float(frames / timeline.rate))
+def cut_at_most(
+    timeline: Timeline, stills: Sequence[bool], workers: int, *, is_watched: bool, most: int = MAX_PIECES
+) -> list[ScenePiece]:
+    """Return the pieces of a film, in their order: cut for fewer encoders where they would be more than `most`."""
+    while len(found := cut(timeline, stills, workers, is_watched=is_watched)) > most and workers > 1:
+        workers //= 2
+    return found
+
+
+def _seen(timeline: Timeline, scene: int) -> list[Fraction]:
+    """Return the frames of a scene at which pieces end that are there when those before were seen."""
+    first, frames = timeline.piece(scene)
+    lengths = watched_seconds(float(frames / timeline.rate), float(first / timeline.rate))
     return [Fraction(seconds) * timeline.rate for seconds in accumulate(lengths)]
 
 

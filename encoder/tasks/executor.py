@@ -22,6 +22,7 @@ from encoder.sandbox.sandboxes import Sandbox, SandboxAccess
 from encoder.tasks import capabilities, inputs
 from encoder.tasks.capabilities import Capabilities
 from encoder.tasks.metrics import count_result, counted
+from encoder.tasks.play_order import PlayQueue, PlayTurn
 from encoder.tasks.results import ResultStream
 from encoder.tasks.task_log import TaskFacts, logged
 from encoder.tasks.workspace import TaskFolder, Workspace
@@ -29,6 +30,7 @@ from servicekit import tracing
 from servicekit.errors import FailedPrecondition, InvalidArgument, ResourceExhausted, ServiceError, Unavailable
 from servicekit.process import usable_cores
 from servicekit.tasks import run_to_completion
+from servicekit.tasks import running as going_on
 
 log = structlog.get_logger("encoder")
 
@@ -47,6 +49,7 @@ class Slots:
     busy: int = 0
     stuck: int = 0
     is_closed: bool = False
+    play_queue: PlayQueue = field(default_factory=PlayQueue)
 
     def close(self) -> None:
         """Take no more tasks: the encoder is shutting down."""
@@ -65,7 +68,7 @@ class Slots:
     @property
     def threads(self) -> int:
         """x264 threads for the next task: 1.5 × cores / running tasks (x264's own default is 1.5 × cores)."""
-        return max(1, round(1.5 * usable_cores() / max(self.busy, 1)))
+        return max(1, round(1.5 * usable_cores() / max(self.busy - self.play_queue.waiting, 1)))
 
     @contextlib.contextmanager
     def hold(self) -> Iterator[None]:
@@ -94,11 +97,13 @@ class Slots:
 
 @dataclass(frozen=True)
 class Reservation:
-    """What a task has of the encoder: a folder of its own, and a process that plans it; and what is told of its end."""
+    """What a task has of the encoder: a folder of its own, a process that plans it, its place among those that wait for
+    each other; and what is told of its end."""
 
     folder: TaskFolder
     planner: Planner
     facts: TaskFacts
+    place: PlayTurn
 
 
 @dataclass(frozen=True)
@@ -139,11 +144,11 @@ class TaskExecutor:
         fields = [field for item in task.inputs for field in (item.field, *item.also)]
         if len(set(fields)) != len(fields):
             raise InvalidArgument("The task names a field twice in `inputs`.")
-        with self.slots.hold(), logged(task) as facts:
+        with self.slots.hold(), self.slots.play_queue.hold(task) as place, logged(task) as facts:
             for item in task.inputs:
                 inputs.check_size(item.field, item.size_bytes, self.settings.max_input_bytes)
             async with self.workspace.task_folder() as folder, self._planner(folder) as planner:
-                yield Reservation(folder, planner, facts)
+                yield Reservation(folder, planner, facts, place)
 
     @contextlib.asynccontextmanager
     async def _planner(self, folder: TaskFolder) -> AsyncIterator[Planner]:
@@ -160,6 +165,7 @@ class TaskExecutor:
         """Do the work, and send the results out; they lie in the folder then. Raises ServiceError, also when part of a
         result is out; leaves nothing running when it is cancelled."""
         work.reservation.facts.note_inputs(work.sources.values())
+        work.reservation.place.has_inputs = True
         with counted(work.task):
             summary = await self._run_with_any(work)
         count_result(work.task, summary)
@@ -205,19 +211,15 @@ class TaskExecutor:
         access = SandboxAccess((work.reservation.folder.path, result.parent), ())
         for number, planned in enumerate(plan.runs):
             run = planned or await planner.run(number, choice.codec)
+            await work.reservation.place.turn(to_prepare=number < len(plan.runs) - 1)
             with tracing.span("ffmpeg", run=number + 1, runs=len(plan.runs), codec=plan.codec):
                 async with self.capabilities.ffmpeg.start(run, access, self.slots.take_out) as running:
                     await self._follow(running, number, plan, work)
-        summary = await planner.check() if plan.has_result or plan.reports else encoder_pb2.Summary()
+        work.reservation.place.encoded()
+        summary = await self._check_and_send(plan, work)
         if plan.further:  # of what is to come
             summary.duration_seconds, summary.frames = plan.duration_seconds, plan.frames_total
         planner.end()
-        summary.encode_seconds = time.monotonic() - work.started_at
-        with tracing.span("send results"):
-            if plan.has_result:
-                await stream.pump(result)
-            for file in plan.files:
-                await stream.send_file(file, file.path(result))
         reason = COPIED if plan.codec == COPY else choice.reason
         summary.MergeFrom(
             encoder_pb2.Summary(
@@ -233,6 +235,27 @@ class TaskExecutor:
             )
         )
         return summary
+
+    async def _check_and_send(self, plan: PlannedTask, work: Work) -> encoder_pb2.Summary:
+        """Return what the results are, once they are checked and sent: side by side, where checking leaves them as they
+        are. Who gets them keeps nothing of a task that fails."""
+        planner, summary = work.reservation.planner, encoder_pb2.Summary()
+        if plan.finishes:
+            summary = await planner.check()
+        async with going_on(self._send_results(plan, work)) as sending:
+            if not plan.finishes and (plan.has_result or plan.reports):
+                summary = await planner.check()
+            summary.encode_seconds = time.monotonic() - work.started_at
+            await sending
+        return summary
+
+    async def _send_results(self, plan: PlannedTask, work: Work) -> None:
+        stream, result = work.stream, work.reservation.folder.result
+        with tracing.span("send results"):
+            if plan.has_result:
+                await stream.pump(result)
+            for file in plan.files:
+                await stream.send_file(file, file.path(result))
 
     async def _follow(self, running: FfmpegProcess, number: int, plan: PlannedTask, work: Work) -> None:
         """Tell of the progress of a run until its end, and send what there is of the result."""

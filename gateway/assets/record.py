@@ -34,7 +34,8 @@ class AssetPart:
 @dataclass(frozen=True)
 class StoredAsset:
     """A file in the store: `sha256` is lower-case hexadecimal, times are UTC; `charset` is the encoding of a text that
-    its owner named; `tenant` is whose it is; `parts` are the objects of a file that is not one alone."""
+    its owner named; `tenant` is whose it is; `parts` are the objects of a file that is not one alone;
+    the last `index_bytes` are what a film that is composed of it and others needs to know of it."""
 
     id: str
     filename: str
@@ -48,6 +49,7 @@ class StoredAsset:
     # The media type that a cloud has for the object; "" where that is not known.
     bucket_type: str = field(default="", metadata=codec.SPARSE)
     parts: tuple[AssetPart, ...] = field(default=(), metadata=codec.SPARSE)
+    index_bytes: int = field(default=0, metadata=codec.SPARSE)
 
     @property
     def name(self) -> str:

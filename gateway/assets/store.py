@@ -6,21 +6,20 @@ A file without a record is not an asset but a leftover of a dead upload; `sweep`
 import asyncio
 import contextlib
 import re
-import time
-from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from gateway.assets.account import StorageAccount
 from gateway.assets.bucket import Bucket, missing_object, object_store_errors
+from gateway.assets.known import KnownAssets
 from gateway.assets.parts import part_owner, part_path, read_parts
 from gateway.assets.record import ID, PREFIX, AssetPart, StoredAsset, clean_filename, new_id
 from gateway.assets.record import content_type as media_type
 from gateway.callers import DEFAULT_TENANT
-from servicekit.chunks import Checksum
+from servicekit.chunks import CHUNK_BYTES, Checksum
 from servicekit.codec import to_json
 from servicekit.errors import DataLoss, InvalidArgument, NotFound, ResourceExhausted, ServiceError
 
@@ -31,6 +30,8 @@ __all__ = ["AssetStore", "AssetWriter", "StoredAsset"]
 
 # Of the space that uploads must leave free, what results must.
 RESULT_FLOOR_SHARE = 0.5
+# What is copied within the store is read and written so many bytes at a time.
+COPIED_BYTES = 8 * CHUNK_BYTES
 # No upload stays open for so long; a younger one may be in progress, here or in another gateway.
 ABANDONED_AFTER = timedelta(hours=6)
 # Patterns of the names of staged files, by folder.
@@ -38,9 +39,12 @@ STAGED = {
     PREFIX: re.compile(rf"{ID.pattern}(\.[a-z2-7]{{8}}-[0-9]+)?"),
     "records": re.compile(rf"{ID.pattern}\.json"),
 }
-# Records that were written last need not be read to read their files, for a while.
-MAX_KNOWN = 512
-KNOWN_SECONDS = 60.0
+
+
+class AssetListener(Protocol):
+    """Takes in that a file was stored, or deleted."""
+
+    def __call__(self, asset_id: str, *, is_stored: bool) -> None: ...
 
 
 def record_path(asset_id: str) -> str:
@@ -63,8 +67,9 @@ class AssetStore:
         # Returns the ids of the assets to be of uploads that are not whole yet.
         self.unfinished: Callable[[], Awaitable[Collection[str]]] = _none
         self.account = StorageAccount()
-        # With the time when they were written, of time.monotonic().
-        self._known: OrderedDict[str, tuple[StoredAsset, float]] = OrderedDict()
+        self._known = KnownAssets()
+        # Told of each file that this gateway has stored, or deleted.
+        self.listeners: list[AssetListener] = []
 
     def check_room(self, size_bytes: int, missing_bytes: int, share: float = 1.0) -> None:
         """Raise ResourceExhausted for a file over the limit, or one for whose missing bytes the disk has no room."""
@@ -120,17 +125,8 @@ class AssetStore:
         """Return the record of a tenant's file that is about to be read, as `describe` does; one that was written here
         a moment ago as it is remembered. Records do not change, and that another gateway deleted the file is told by
         `read`."""
-        known, written_at = self._known.get(asset_id, (None, 0.0))
-        if known is None or time.monotonic() - written_at > KNOWN_SECONDS:
-            return await self.describe(asset_id, tenant)
-        return _checked(known, tenant)
-
-    def remember(self, asset: StoredAsset) -> None:
-        """Remember the record of a file, for `find`."""
-        if not asset.parts:  # of which there may be thousands
-            self._known[asset.id] = asset, time.monotonic()
-            if len(self._known) > MAX_KNOWN:
-                self._known.popitem(last=False)
+        known = self._known.get(asset_id)
+        return await self.describe(asset_id, tenant) if known is None else _checked(known, tenant)
 
     async def read(
         self, known: str | StoredAsset, offset: int = 0, length: int | None = None
@@ -158,6 +154,12 @@ class AssetStore:
             async for chunk in chunks:
                 yield chunk
 
+    def windows(self, asset: StoredAsset, start: int, end: int) -> AsyncGenerator[bytes | memoryview, None]:
+        """Return a range of a file in large pieces, for copying within the store; see `read`."""
+        if asset.parts:
+            return self.read(asset, start, end - start)
+        return self.bucket.windows(PREFIX + asset.id, start, end, COPIED_BYTES)
+
     async def signed_url(self, asset_id: str, seconds: float, tenant: str | None = None) -> str | None:
         """Return a link by which the bucket itself serves a tenant's file; None for a bucket that cannot, and for one
         in several parts. Raises NotFound."""
@@ -167,6 +169,13 @@ class AssetStore:
     async def add(self, asset: StoredAsset) -> None:
         """Make a file whose parts are there an asset; again where it is one already."""
         await self.bucket.put(record_path(asset.id), to_json(asset))
+        self._known.add(asset)
+        self.tell(asset.id, is_stored=True)
+
+    def tell(self, asset_id: str, *, is_stored: bool) -> None:
+        """Tell that a file was stored, or deleted."""
+        for listener in self.listeners:
+            listener(asset_id, is_stored=is_stored)
 
     async def delete(self, asset_id: str, tenant: str | None = None) -> None:
         """Delete a tenant's file (None: whoever's). Raises NotFound."""
@@ -177,11 +186,12 @@ class AssetStore:
     async def remove(self, asset_id: str) -> None:
         """Delete what there is of a file, the record first."""
         paths, asset = [PREFIX + asset_id], None
-        self._known.pop(asset_id, None)
+        self._known.forget(asset_id)
         with contextlib.suppress(NotFound, DataLoss):
             asset = await self._record(asset_id)
             paths = object_paths(asset)
         await self.bucket.delete(record_path(asset_id))
+        self.tell(asset_id, is_stored=False)
         if asset is not None:
             await self.account.remove(asset_id, asset.tenant, asset.size_bytes)
         for path in paths:
@@ -295,6 +305,7 @@ class AssetWriter:
     is_result: bool = False
     charset: str = ""
     tenant: str = DEFAULT_TENANT
+    index_bytes: int = 0
     checksum: Checksum = field(default_factory=Checksum)
     # Bytes that are on the tenant's account.
     _accounted_bytes: int = 0
@@ -321,7 +332,7 @@ class AssetWriter:
         self.store.account.add(self.tenant, change_bytes)
         self._accounted_bytes += change_bytes
 
-    async def write(self, data: bytes) -> None:
+    async def write(self, data: bytes | memoryview) -> None:
         """Append bytes. Raises Unavailable, and ResourceExhausted over the limit."""
         if self._file is None:
             raise RuntimeError("write after the end of AssetStore.create")
@@ -363,9 +374,9 @@ class AssetWriter:
             charset=self.charset,
             tenant=self.tenant,
             bucket_type=self._bucket_type,
+            index_bytes=self.index_bytes,
         )
-        await self.store.bucket.put(record_path(self.id), to_json(asset))
-        self.store.remember(asset)
+        await self.store.add(asset)
         return asset
 
     async def discard(self) -> None:

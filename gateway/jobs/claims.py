@@ -81,7 +81,8 @@ def _checked(stored: bytes, key: IdempotencyKey) -> Claim:
     claim = from_json(Claim, stored)
     if claim.digest != key.digest:
         raise AlreadyExists(
-            "This idempotency key came with another request before; give each request its own.",
+            "This idempotency key came with another request before; give each request its own. A link that was signed "
+            "anew makes another request: send the one of before, or upload the file and name its asset.",
             reason="IDEMPOTENCY_KEY_REUSED",
             fields={FIELD: "came with another request"},
             metadata={"job_id": claim.job_id},

@@ -12,6 +12,7 @@ import structlog
 from google.protobuf.message import Message
 
 from apigpu.encoder.v1 import encoder_pb2
+from gateway.assets.record import PREFIX
 from gateway.assets.store import AssetStore
 from gateway.fleet.estimates import EstimateStore
 from gateway.jetstream.records import UnreadableRecord
@@ -141,6 +142,8 @@ class TaskExecutor:
                 async with asyncio.timeout(None) as limit:
                     callbacks = TaskCallbacks(self, attempt, results, limit)
                     outcome = await encoder.run(work, callbacks)
+                    if not outcome.asset_id:
+                        outcome = replace(outcome, summary=await results.compose(outcome.summary, work.inputs))
             except TimeoutError as error:
                 text = f"The task took longer than {self.policy.max_task_seconds:g} s; give it less to do."
                 raise TaskTimedOut(text) from error
@@ -202,8 +205,18 @@ class TaskExecutor:
         task, filename = job.tasks[ref.index], names.result_name(job, ref.index)
         if task.planner is not None:
             part, found = further.part(job, ref.index)
-            inputs = [self._part_input(job, one) for one in found]
-            return EncodeJob(ref.key, None, inputs, filename, part=part, codec=task.needs_codec, tenant=job.tenant)
+            composes = further.composes(job, ref.index) and not task.whole_inputs
+            inputs = [self._part_input(job, one, composes=composes) for one in found]
+            return EncodeJob(
+                ref.key,
+                None,
+                inputs,
+                filename,
+                part=part,
+                codec=task.needs_codec,
+                tenant=job.tenant,
+                play_order=further.play_order(job, ref.index),
+            )
         wanted = graph.task_operation(job, ref.index)
         if not operation.is_known(wanted):
             raise EncoderBusy(f"Job {job.id} is of an operation that only a gateway of a later version knows.")
@@ -243,10 +256,12 @@ class TaskExecutor:
         opened = functools.partial(self.sources.open_outline, source, job.tenant, min_outline_bytes)
         return Input(name, source, opened, tuple(also), is_outline=True, min_outline_bytes=min_outline_bytes)
 
-    def _part_input(self, job: Job, found: further.PartInput) -> Input:
+    def _part_input(self, job: Job, found: further.PartInput, *, composes: bool) -> Input:
         name, *also = found.fields
         if found.ranges is None:
-            return self._input(job, found.source, found.fields, 0)
+            whole = self._input(job, found.source, found.fields, 0)
+            index = functools.partial(self.sources.open_index, found.source, job.tenant)
+            return replace(whole, open_index=index) if composes and found.source.startswith(PREFIX) else whole
         opened = functools.partial(self.sources.open_ranges, found.source, job.tenant, found.ranges)
         return Input(name, found.source, opened, tuple(also), ranges=found.ranges)
 
@@ -297,10 +312,11 @@ class TaskExecutor:
 
     def _learn(self, job: Job, index: int) -> None:
         """Note how long a task took; the frames of one that only planned are made by others, and those that are copied
-        take no time to speak of."""
+        take no time to speak of. Parts of a film are foretold by the frames that they have, copied or not."""
         task = job.tasks[index]
         if task.status is Status.COMPLETED and task.started_at is not None:
-            frames = task.frames - task.frames_copied if task.answer is None else 0
+            made = task.frames - (0 if task.frames_planned else task.frames_copied)
+            frames = made if task.answer is None else 0
             is_rented = bool(task.usage) and (task.usage[-1].ended_at or math.inf) > task.started_at
             self.estimates.task_ended(job.kind(index), time.time() - task.started_at, frames, is_rented=is_rented)
 

@@ -205,6 +205,12 @@ def part(job: Job, index: int) -> tuple[bytes, list[PartInput]]:
     return found.part, [PartInput(source, tuple(names), ranges) for (source, ranges), names in fields.items()]
 
 
+def composes(job: Job, index: int) -> bool:
+    """Return True for a further task whose result may be composed of ranges of its inputs."""
+    planning = job.tasks[_planner(job, index)]
+    return _plan(planning).further[index - planning.first_further].composes
+
+
 def _ranges(entry: encoder_pb2.FurtherInput, version: str = "") -> ByteRanges | None:
     if not entry.ranges:
         return None
@@ -228,12 +234,16 @@ def scenes(job: Job, index: int) -> Sequence[story_pb2.SceneSpan]:
 
 
 def encoded_task(job: Job, index: int) -> Task:
-    """Return the task that tells what made the video of a result: one of its parts, where it is joined of them."""
+    """Return the task that tells what made the video of a result: one of its parts, where it is joined of them, with
+    the frames that all of them copied, or why none was."""
     own = job.tasks[index]
     if own.planner is None:
         return own
-    others = (job.tasks[other] for other in _family(job, index) if job.tasks[other].needs_codec)
-    return next((task for task in others if task.codec), own)
+    others = [job.tasks[other] for other in _family(job, index) if job.tasks[other].needs_codec]
+    copied = sum(task.frames_copied for task in others)
+    reasons = (task.whole_reason for task in (own, *others) if task.whole_reason and not copied)
+    made = next((task for task in others if task.codec), own)
+    return replace(made, frames_copied=copied, whole_reason=next(reasons, ""))
 
 
 def result_warnings(job: Job, index: int) -> list[ResultWarning]:
@@ -275,6 +285,17 @@ def playing(job: Job, index: int) -> Iterator[PlayedTask]:
         for number, found in enumerate(_plan(job.tasks[planner]).further, first):
             if found.plays:
                 yield PlayedTask(number, found.plays, found.target_seconds)
+
+
+def play_order(job: Job, index: int) -> encoder_pb2.PlayOrder | None:
+    """Return when the result of a task plays; None where nobody watches, or it is no part of what plays."""
+    pieces_before = 0
+    for played in playing(job, job.kept[0]) if job.preview else ():
+        is_sound = played.plays == encoder_pb2.PLAYS_SOUND
+        if played.number == index:
+            return encoder_pb2.PlayOrder(film=job.id, pieces_before=pieces_before, is_sound=is_sound)
+        pieces_before += not is_sound
+    return None
 
 
 def _planner(job: Job, index: int) -> int:

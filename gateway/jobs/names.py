@@ -12,6 +12,7 @@ from apigpu.v1 import video_pb2
 from gateway.assets.record import PREFIX, clean_filename, name_for_type
 from gateway.jobs import graph, model, operation
 from gateway.jobs.model import Job, ResultFile, Task
+from servicekit.url_secrets import FILE_NAME, is_token
 
 MAX_STEM_BYTES = 120
 # What some system takes in no name of a file.
@@ -26,7 +27,9 @@ def input_name(source: str, filenames: Mapping[str, str]) -> str:
         path = urlsplit(source).path
     except ValueError:
         return ""
-    return clean_filename(unquote(path.rpartition("/")[2]))
+    last = path.rpartition("/")[2]
+    # A link that opens something to whoever has it may end so; results are named after their inputs.
+    return clean_filename(unquote(last)) if FILE_NAME.fullmatch(last) or not is_token(last) else ""
 
 
 def file_stem(filename: str) -> str:

@@ -1,8 +1,9 @@
 """How the jobs of the last 24 hours fared: how many ended and how, and how long they waited. Pure; times are Unix
 seconds."""
 
+import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import ceil
 from typing import NamedTuple
@@ -10,6 +11,7 @@ from typing import NamedTuple
 from gateway.jobs.model import Job, Status
 
 WINDOW_SECONDS = 24 * 3600.0
+COUNTING_SHARE = 0.01
 FAILED = (Status.FAILED, Status.TIMED_OUT)
 
 
@@ -40,7 +42,10 @@ class JobFigures:
 class RecentJobs:
     """The jobs that began or ended of late. What is older than the window is forgotten when figures are asked for."""
 
+    clock: Callable[[], float] = time.monotonic
     _known: dict[str, JobTimes] = field(default_factory=dict, init=False)
+    _figures: JobFigures | None = field(default=None, init=False)
+    _good_until: float = field(default=0.0, init=False)
 
     def note(self, job_id: str, job: Job | None) -> None:
         """Take in a new state of a job, or that its record is gone (None)."""
@@ -50,7 +55,16 @@ class RecentJobs:
             self._known.pop(job_id, None)
 
     def figures(self, now: float) -> JobFigures:
-        """Return the figures of the window."""
+        """Return the figures of the window: those of a moment ago, so that counting takes a hundredth of the time,
+        however many ask and however many jobs there are."""
+        begun = self.clock()
+        if self._figures is None or begun >= self._good_until:
+            self._figures = self._counted(now)
+            ended = self.clock()
+            self._good_until = ended + (ended - begun) / COUNTING_SHARE
+        return self._figures
+
+    def _counted(self, now: float) -> JobFigures:
         since = now - WINDOW_SECONDS
         self._known = {
             key: one

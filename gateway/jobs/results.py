@@ -3,15 +3,17 @@
 import base64
 import contextlib
 import hashlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Self
 
 from apigpu.encoder.v1 import encoder_pb2
 from gateway.assets.record import PREFIX, clean_filename, name_for_type, parse_name
-from gateway.assets.store import AssetStore, AssetWriter
+from gateway.assets.store import AssetStore, AssetWriter, StoredAsset
 from gateway.jobs import model
-from gateway.workers.base import is_without_result
+from gateway.workers.base import Input, InputFailed, about, is_without_result
+from servicekit.composing import MAX_COMPOSED
 from servicekit.errors import DataLoss, ServiceError
 from servicekit.playback import playback_fault
 from servicekit.tasks import run_to_completion
@@ -57,12 +59,48 @@ class TaskResults:
             raise DataLoss("The encoder sends more results than the operation may have.", reason="TOO_MANY_RESULTS")
         await self._begin(checked_filename(name), content_type)
 
+    async def compose(self, summary: encoder_pb2.Summary, inputs: Sequence[Input]) -> encoder_pb2.Summary:
+        """Append the ranges of inputs that the first result goes on with, and return the summary of the whole. Raises
+        DataLoss for ranges that there are not, InputFailed for an input that cannot be read any more."""
+        if not summary.composed:
+            return summary
+        writer = self._writers[0]
+        _check_ranges(summary, inputs)
+        writer.check_size(summary.size_bytes + sum(found.end - found.start for found in summary.composed))
+        known: dict[int, StoredAsset] = {}
+        for found in summary.composed:
+            entry = inputs[found.input]
+            with _input_errors(entry):
+                if found.input not in known:
+                    known[found.input] = await self.assets.describe(parse_name(entry.source), self.tenant)
+                asset = known[found.input]
+            if found.end > asset.size_bytes:
+                raise _not_composed(f"{entry.field} has {asset.size_bytes} bytes")
+            await self._append(writer, entry, asset, found)
+        whole = encoder_pb2.Summary()
+        whole.CopyFrom(summary)
+        whole.ClearField("composed")
+        whole.size_bytes, whole.sha256 = writer.checksum.size_bytes, writer.checksum.sha256
+        return whole
+
+    async def _append(
+        self, writer: AssetWriter, entry: Input, asset: StoredAsset, found: encoder_pb2.ComposedRange
+    ) -> None:
+        async with aclosing(self.assets.windows(asset, found.start, found.end)) as windows:
+            while True:
+                with _input_errors(entry):
+                    data = await anext(windows, b"")
+                if not data:
+                    return
+                await writer.write(data)
+
     async def commit(self, summary: encoder_pb2.Summary) -> model.Result:
         """Make assets of all results, if there are any beside further tasks or a report. Raises DataLoss when they are
         not what the summary says; none is kept then."""
         if len(summary.files) != len(self._writers) - 1:
             raise DataLoss("The results are not those that the encoder's summary names.", reason="FILES_MISMATCH")
         _check_told(summary)
+        self._writers[0].index_bytes = summary.index_bytes
         if is_without_result(summary) and not self._writers[0].checksum.size_bytes:
             return stored_result(summary, "", ())
         name = name_for_type(self.filename, summary.content_type)
@@ -109,7 +147,34 @@ def stored_result(summary: encoder_pb2.Summary, asset_id: str, file_ids: Sequenc
     )
 
 
+def _check_ranges(summary: encoder_pb2.Summary, inputs: Sequence[Input]) -> None:
+    """Raise DataLoss for ranges that are not of inputs that a result may be composed of."""
+    if len(summary.composed) > MAX_COMPOSED or summary.files:
+        raise _not_composed("it has more of them than one can have")
+    for found in summary.composed:
+        is_known = found.input < len(inputs) and inputs[found.input].open_index is not None
+        if not (is_known and 0 <= found.start < found.end):
+            raise _not_composed(f"there is no range {found.start} to {found.end} of its input {found.input}")
+
+
+def _not_composed(why: str) -> DataLoss:
+    return DataLoss(f"The result cannot be composed of the ranges that the encoder names: {why}.", reason="BAD_RANGES")
+
+
+@contextlib.contextmanager
+def _input_errors(entry: Input) -> Iterator[None]:
+    """Have errors of the block be those of an input."""
+    try:
+        yield
+    except ServiceError as error:
+        raise InputFailed(about(entry.field, error)) from error
+
+
 def _check_told(summary: encoder_pb2.Summary) -> None:
+    if summary.composed:
+        raise _not_composed("it came by another way than results that can be composed")
+    if summary.index_bytes > summary.size_bytes:
+        raise DataLoss("The index of the result is larger than the result.", reason="BAD_INDEX")
     if summary.media.ByteSize() > MAX_REPORT_BYTES:
         raise DataLoss("The encoder's report is larger than one can be.", reason="REPORT_TOO_LARGE")
     fault = playback_fault(summary.playback, summary.size_bytes) if summary.HasField("playback") else ""

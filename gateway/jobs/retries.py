@@ -92,7 +92,7 @@ async def _check_inputs(sources: Sources, ended: Job, wanted: video_pb2.Operatio
     gone = [(path, source, text) for (path, source), text in zip(places, found, strict=True) if text]
     if gone:
         path, source, text = gone[0]
-        name = names.input_name(source, filenames)
+        name = names.input_name(source, filenames) if caller.get().may_read else ""
         about = f"{path} ({brief(name)})" if name else path
         more = f" So are {len(gone) - 1} others." if len(gone) > 1 else ""
         raise FailedPrecondition(

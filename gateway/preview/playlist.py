@@ -1,7 +1,6 @@
 """Playlists of HTTP Live Streaming, of fragmented MP4. Pure. Source: RFC 8216; fragmented MP4: section 3.3."""
 
 from collections.abc import Callable, Iterator
-from itertools import accumulate
 
 from gateway.preview.film import PlayedFilm, PlayedPiece, PlayedTrack
 
@@ -52,8 +51,7 @@ def _segments(track: PlayedTrack, url_of: UrlOf) -> Iterator[str]:
         if playback.header_id != header:
             yield f'#EXT-X-MAP:URI="{url}",BYTERANGE="{playback.header_bytes}@0"'
             header = playback.header_id
-        offsets = accumulate(playback.segment_bytes, initial=playback.header_bytes)
-        for offset, size, length in zip(offsets, playback.segment_bytes, playback.segment_milliseconds, strict=False):
+        for offset, size, length in piece.segments:
             yield f"#EXTINF:{length / 1000:.3f},"
             yield f"#EXT-X-BYTERANGE:{size}@{offset}"
             yield url
@@ -73,9 +71,5 @@ def _stream(picture: PlayedTrack, sound: PlayedTrack | None) -> Iterator[str]:
 
 def _peak_bits(track: PlayedTrack) -> int:
     """Return the most bits a second of any segment so far."""
-    found = (
-        8000 * size // max(length, 1)
-        for piece in track.pieces
-        for size, length in zip(piece.playback.segment_bytes, piece.playback.segment_milliseconds, strict=False)
-    )
+    found = (8000 * size // max(length, 1) for piece in track.pieces for _, size, length in piece.segments)
     return max(found, default=0)

@@ -65,7 +65,7 @@ class SignedPreviews:
 
     def _playlist(self, film: PlayedFilm, track: str | None, query: QueryParams) -> str:
         shown = film.ready_sound if track == "sound" else film.picture
-        if shown is None or not shown.pieces:
+        if shown is None or not shown.pieces or not film.has_begun:
             if film.is_over:
                 raise NotFound("Nothing of this job plays.", reason="PREVIEW_NOT_FOUND")
             text = "Nothing can be played yet; try again in a moment."

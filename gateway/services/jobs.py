@@ -25,6 +25,7 @@ from gateway.webhooks.log import WebhookLog
 from servicekit.echo import brief
 from servicekit.errors import InvalidArgument
 from servicekit.interceptors import Context
+from servicekit.url_secrets import masked_url
 
 # Entries of metadata by which a list may be narrowed.
 MAX_NOTES = 10
@@ -79,12 +80,15 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
 
     async def RetryJob(self, request: pb2.RetryJobRequest, context: Context) -> pb2.RetryJobResponse:
         key = request.idempotency_key or idempotency_key(context)
-        job = await retry(self.jobs, request.id, key)
-        return pb2.RetryJobResponse(job=self._standing(context).told(job))
+        told = self._standing(context).told(await retry(self.jobs, request.id, key))
+        if not caller.get().may_read:  # another key may have asked for the first one
+            for field in ("request", "inputs", "metadata"):
+                told.ClearField(field)
+        return pb2.RetryJobResponse(job=told)
 
     async def ListWebhooks(self, request: pb2.ListWebhooksRequest, context: Context) -> pb2.ListWebhooksResponse:
         job, told = await self.webhooks.read(request.id)
-        url = job.webhook.url if job.webhook else ""
+        url = masked_url(job.webhook.url) if job.webhook else ""
         return pb2.ListWebhooksResponse(webhook_url=url, deliveries=webhook_deliveries(job.id, told))
 
     async def RedeliverWebhooks(

@@ -127,7 +127,7 @@ class Presenter:
             return None
         return jobs_pb2.Preview(
             url=self.base_url + self.links.sign_preview(job.id),
-            seconds=round(playing.picture.seconds, 3),
+            seconds=round(playing.picture.seconds, 3) if playing.has_begun else 0.0,
             sound=playing.is_heard,
             complete=playing.is_over,
         )

@@ -4,15 +4,13 @@ import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit, urlunsplit
 
 from apigpu.v1 import jobs_pb2, video_pb2
 from gateway.jobs import drafts, graph, names, operation
 from gateway.jobs.fairness import NORMAL
 from gateway.jobs.model import Job
+from servicekit.url_secrets import MASK, masked_url
 
-# In place of what follows "?" in a URL: a signature may be in it, under any name.
-MASK = "***"
 # Jobs are asked for again and again while they run.
 RECENT_JOBS = 64
 
@@ -29,19 +27,6 @@ LONGEST = 4
 WHOLE = Extent(1000, 256 * 1024)
 # Where many jobs are told of at once, or to others.
 BRIEF = Extent(10, 4 * 1024)
-
-
-def masked(source: str) -> str:
-    """Return a URL with a mask in place of its query, and without user, password and fragment; anything else as it
-    is."""
-    try:
-        parts = urlsplit(source)
-    except ValueError:
-        return MASK
-    if not parts.scheme or not parts.netloc:
-        return source
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit((parts.scheme, host, parts.path, MASK if parts.query else "", ""))
 
 
 @dataclass(frozen=True)
@@ -76,7 +61,7 @@ def _told(asked: AskedOperation) -> tuple[video_pb2.Operation | None, Sequence[j
     )
     if wanted.ByteSize() > LONGEST * asked.extent.operation_bytes:
         return None, inputs, len(found)  # URLs are many in one so long, and masks take time
-    operation.replace_inputs(message, lambda source: (masked(source),))
+    operation.replace_inputs(message, lambda source: (masked_url(source),))
     return wanted if wanted.ByteSize() <= asked.extent.operation_bytes else None, inputs, len(found)
 
 
@@ -88,9 +73,9 @@ def _options(job: Job) -> jobs_pb2.JobOptions | None:
         "preview": job.preview,
     }
     if job.webhook is not None:
-        said |= {"webhook_url": masked(job.webhook.url), "webhook_events": job.webhook.events}
+        said |= {"webhook_url": masked_url(job.webhook.url), "webhook_events": job.webhook.events}
     if job.output is not None:
-        places = [masked(url) for url in job.output.urls]
+        places = [masked_url(url) for url in job.output.urls]
         one, several = (places[0], []) if len(places) == 1 else ("", places)
         headers = dict.fromkeys((name for name, _ in job.output.headers), MASK)
         said["output"] = jobs_pb2.JobOutput(url=one, urls=several, headers=headers)

@@ -75,6 +75,18 @@ class Sources:
         async with self.open(source, tenant) as whole, contextlib.AsyncExitStack() as stack:
             yield await ranged(whole, ranges, stack)
 
+    @asynccontextmanager
+    async def open_index(self, source: str, tenant: str) -> AsyncIterator[Source]:
+        """Open the index of an asset, the rest left out; all of one that has none. Raises what `open` raises."""
+        asset = await self.assets.describe(parse_name(source), tenant)
+        whole = self._opened(asset)
+        if not 0 < asset.index_bytes < asset.size_bytes:
+            yield whole
+            return
+        index = ByteRanges(asset.size_bytes, ((asset.size_bytes - asset.index_bytes, asset.size_bytes),))
+        async with contextlib.AsyncExitStack() as stack:
+            yield await ranged(whole, index, stack)
+
     def asset_id(self, source: str) -> str | None:
         """Return the id of the asset that the text names or links to; None for what is to be fetched."""
         if source.startswith(PREFIX):
@@ -86,10 +98,11 @@ class Sources:
 
     @asynccontextmanager
     async def _open_asset(self, asset_id: str, tenant: str | None) -> AsyncIterator[Source]:
-        asset = await self.assets.find(asset_id, tenant)
+        yield self._opened(await self.assets.find(asset_id, tenant))
 
+    def _opened(self, asset: StoredAsset) -> Source:
         @asynccontextmanager
         async def part(start: int, end: int) -> AsyncIterator[Chunks]:
             yield lambda: self.assets.read(asset, start, end - start)
 
-        yield Source(asset.filename, asset.size_bytes, lambda: self.assets.read(asset), asset.charset, part=part)
+        return Source(asset.filename, asset.size_bytes, lambda: self.assets.read(asset), asset.charset, part=part)

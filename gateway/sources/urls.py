@@ -6,6 +6,7 @@ from urllib.parse import unquote
 import httpx
 
 from servicekit.errors import FailedPrecondition, InvalidArgument
+from servicekit.url_secrets import masked_path
 
 SCHEMES = {"http": 80, "https": 443}
 MAX_URL_CHARACTERS = 8192
@@ -45,8 +46,9 @@ def resolve_redirect(url: httpx.URL, location: str) -> httpx.URL:
 
 
 def redact(url: httpx.URL) -> str:
-    """Return scheme, host and path of the URL; its query and credentials may be secrets."""
-    text = f"{url.scheme}://{url.netloc.decode('ascii', 'replace')}{url.raw_path.partition(b'?')[0].decode('ascii')}"
+    """Return scheme, host and path of the URL, without secrets in the path; query and credentials may be secrets."""
+    path = masked_path(url.host, url.raw_path.partition(b"?")[0].decode("ascii"))
+    text = f"{url.scheme}://{url.netloc.decode('ascii', 'replace')}{path}"
     return text if len(text) <= MAX_REDACTED_CHARACTERS else text[:MAX_REDACTED_CHARACTERS] + "…"
 
 

@@ -45,7 +45,8 @@ class EncoderRefuses(EncoderBusy):
 class Input:
     """An input of a task: the path of its field, the text that names its source, how to open it when its turn comes,
     the paths of other fields with the same source, whether what is opened may be an outline, and from which size on;
-    and the ranges of the source that it is, where it is not the whole."""
+    the ranges of the source that it is, where it is not the whole; and how to open its index alone, where a result may
+    be composed of it."""
 
     field: str
     source: str
@@ -54,6 +55,7 @@ class Input:
     is_outline: bool = False
     min_outline_bytes: int = MIN_BYTES
     ranges: ByteRanges | None = None
+    open_index: Callable[[], Opened] | None = None
 
     @property
     def has_holes(self) -> bool:
@@ -84,13 +86,25 @@ class EncodeJob:
     traceparent: str = ""
     # Its job's result is watched while it is made.
     is_watched: bool = False
+    # When its own result plays, of a film that is watched.
+    play_order: encoder_pb2.PlayOrder | None = None
     # The versions of its sources, by their texts, as they were when they were opened for it; see sources/versions.py.
     versions: dict[str, str] = field(default_factory=dict)
 
-    def message(self) -> encoder_pb2.Task:
-        """Return the task as encoders are sent it."""
+    @property
+    def composes(self) -> bool:
+        """True where the result may be composed of ranges of the inputs."""
+        return any(entry.open_index is not None for entry in self.inputs)
+
+    def message(self, *, composes: bool = False) -> encoder_pb2.Task:
+        """Return the task as encoders are sent it; where its result `composes`, inputs may be no more than an index."""
         inputs = [
-            encoder_pb2.Input(field=entry.field, also=entry.also, is_outline=entry.has_holes) for entry in self.inputs
+            encoder_pb2.Input(
+                field=entry.field,
+                also=entry.also,
+                is_outline=entry.has_holes or (composes and entry.open_index is not None),
+            )
+            for entry in self.inputs
         ]
         ids = log_context.current()
         return encoder_pb2.Task(
@@ -105,6 +119,8 @@ class EncodeJob:
             request_id=ids.get("request_id", ""),
             traceparent=tracing.traceparent(),
             is_watched=self.is_watched,
+            play_order=self.play_order,
+            composes=composes,
         )
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import grpc
 import structlog
@@ -25,6 +26,7 @@ from gateway.workers.faults import reported
 from gateway.workers.pool import Pool
 from servicekit import log_context, tracing
 from servicekit.chunks import ACCEPTED, MAX_MESSAGE_BYTES, Checksum
+from servicekit.composing import COMPOSES
 from servicekit.errors import DataLoss, ServiceError, from_rpc
 from servicekit.interceptors import REQUEST_ID
 from servicekit.tasks import cancel_and_wait
@@ -107,9 +109,9 @@ class GrpcEncoder:
         is_accepted = False
         try:
             async with asyncio.timeout(ACCEPT_SECONDS):
-                await _start(call, job)
+                composes = await _start(call, job)
             is_accepted = True
-            summary = await _exchange(call, job, events)
+            summary = await _exchange(call, job if composes else _without_indexes(job), events)
             if job.plan_only:  # of which nothing is stored meanwhile
                 await _end(call)
             else:
@@ -159,14 +161,21 @@ def _request_id() -> tuple[tuple[str, str], ...]:
     return ((REQUEST_ID, value),) if value else ()
 
 
-async def _start(call: Stream, job: EncodeJob) -> None:
-    """Send the task and wait until the encoder has taken it. Raises AioRpcError if it refuses."""
+async def _start(call: Stream, job: EncodeJob) -> bool:
+    """Send the task and wait until the encoder has taken it; return True for one that composes results. Raises
+    AioRpcError if it refuses."""
     with contextlib.suppress(asyncio.InvalidStateError):  # refused before it was sent; the status says why
-        await call.write(encoder_pb2.EncodeRequest(task=job.message()))
+        await call.write(encoder_pb2.EncodeRequest(task=job.message(composes=job.composes)))
     metadata = await call.initial_metadata() or grpc.aio.Metadata()
     if ACCEPTED not in dict(metadata):
         trailing = await call.trailing_metadata() or grpc.aio.Metadata()
         raise grpc.aio.AioRpcError(await call.code(), metadata, trailing, await call.details())
+    return COMPOSES in dict(metadata)
+
+
+def _without_indexes(job: EncodeJob) -> EncodeJob:
+    """Return a task whose inputs come whole."""
+    return replace(job, inputs=[replace(entry, open_index=None) for entry in job.inputs])
 
 
 async def _end(call: Stream) -> None:
@@ -220,13 +229,14 @@ async def _input_requests(
 ) -> AsyncIterator[encoder_pb2.EncodeRequest]:
     """Yield the chunks of an input and its end; note the version of its source."""
     checksum = Checksum()
-    async with entry.open() as source:
+    has_holes = entry.has_holes or entry.open_index is not None
+    async with (entry.open_index or entry.open)() as source:
         charset = source.charset
         versions[entry.source] = source.version
         async for offset, data in placed(source):
             checksum.add(data)
             _count_sent(len(data))
-            chunk = encoder_pb2.InputChunk(input=index, data=data, offset=offset if entry.has_holes else 0)
+            chunk = encoder_pb2.InputChunk(input=index, data=data, offset=offset if has_holes else 0)
             yield encoder_pb2.EncodeRequest(chunk=chunk)
     if not checksum.size_bytes:
         raise empty()

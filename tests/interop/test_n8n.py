@@ -187,11 +187,27 @@ def test_a_stopped_workflow_cancels_its_job(workflow, pair: Pair, tmp_path: Path
     still = media.image(tmp_path / "still.png", "320x180")
     images = [{"id": "a", "image_url": "$0.name", "duracao": 300}]
     asked = node("video", "img2vid", images=images, jobOptions={"metadata": '{"stopped": "yes"}'})
-    _, stopped = workflow(node("file", "upload", [binary(still, "image/png")]), {**asked, "stopped": True})
-    assert "stopped" in stopped["error"]["message"]
+    upload = node("file", "upload", [binary(still, "image/png")])
+    for stop_ms in (0, 3000):  # before the first question, and in the midst of one, which would last 50 s
+        _, stopped = workflow(upload, {**asked, "stopMs": stop_ms})
+        assert "stopped" in stopped["error"]["message"]
     with pair.client() as client:
-        (job,) = client.jobs(metadata={"stopped": "yes"})
-        assert job.status == "CANCELLED"
+        assert {job.status for job in client.jobs(metadata={"stopped": "yes"})} == {"CANCELLED"}
+
+
+def test_calls_are_made_again_while_the_gateway_is_away(workflow, pair: Pair, tmp_path: Path) -> None:
+    film = media.video(tmp_path / "again.mp4", 1, "320x180", 25, True)
+    asked = node("video", "probe", url="$0.name", jobOptions={"metadata": '{"again": "yes"}'})
+    uploaded, done, refused = workflow(
+        {**node("file", "upload", [binary(film, "video/mp4")]), "faults": [503, "lost", 502]},
+        {**asked, "faults": [503, "lost", 429, 504]},
+        {**node("job", "get", jobId="1" * 32), "faults": [503]},
+    )
+    assert uploaded["items"][0]["json"]["sizeBytes"] == film.stat().st_size
+    assert done["items"][0]["json"]["status"] == "COMPLETED"
+    assert refused["error"]["httpCode"] == "404"
+    with pair.client() as client:
+        assert len(list(client.jobs(metadata={"again": "yes"}))) == 1
 
 
 def test_the_credential_is_tested_by_a_call(workflow) -> None:

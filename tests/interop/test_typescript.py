@@ -132,6 +132,15 @@ def test_a_wait_with_a_time_ends(user: Path, place: Path) -> None:
     assert (done.stdout, done.stderr) == ("DEADLINE_EXCEEDED\n", "")
 
 
+def test_a_key_of_a_file_is_the_one_that_counts(user: Path, place: Path, tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("of no gateway\n")
+    command = ["node", user / "patience.js", "still.png"]
+    environment = {name: value for name, value in os.environ.items() if name != "X_API_KEY"}
+    environment["X_API_KEY_FILE"] = str(tmp_path / "key")
+    done = subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, timeout=CLIENT_SECONDS)
+    assert "UNAUTHENTICATED" in done.stdout + done.stderr
+
+
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoneGateway]:
     with LoneGateway(tmp_path_factory.mktemp("gateway")) as served:

@@ -61,6 +61,18 @@ def _shifted(stream: str, ending: str = "mp4") -> Make:
     return make
 
 
+def _turned(degrees: str, *mirrored: str, wide_pixels: bool = False) -> Make:
+    """A video with sound as phones store it: turned by its container, and mirrored."""
+
+    def make(folder: Path) -> Path:
+        usual = ["-preset", "veryfast", "-g", "25", *(("-vf", "setsar=4/3") if wide_pixels else ())]
+        plain, path = media.video(folder / "plain.mp4", SECONDS, SIZE, RATE, True, *usual), folder / "odd.mp4"
+        media.run("-display_rotation", degrees, *mirrored, "-i", plain, "-map", "0", "-c", "copy", path)
+        return path
+
+    return make
+
+
 NOT_PLAIN, UNTIMED, ELSEWHERE = "8 bits", "edit list", "MP4, MOV or Matroska"
 
 FEW: Mapping[str, OddVideo] = {
@@ -70,6 +82,7 @@ FEW: Mapping[str, OddVideo] = {
     "uneven-times": OddVideo(_encoded(*UNEVEN, "-enc_time_base", "1:90000")),
     "matroska": OddVideo(_shifted("v", "mkv")),
     "fragmented": OddVideo(_copied("-movflags", "frag_keyframe+empty_moov")),
+    "turned": OddVideo(_turned("-90")),
     "late-picture": OddVideo(_shifted("v")),
     "interlaced": OddVideo(_x264("tff=1"), "interlaced"),
     "ten-bits": OddVideo(_encoded("-pix_fmt", "yuv420p10le"), NOT_PLAIN),
@@ -131,7 +144,14 @@ MORE: Mapping[str, OddVideo] = {
     "cropped": OddVideo(_copied("-bsf:v", "h264_metadata=crop_left=2:crop_top=4"), "cropped"),
     "cropped-right": OddVideo(_copied("-bsf:v", "h264_metadata=crop_right=20"), "cropped"),
     "other-aspect": OddVideo(_copied("-aspect", "4:3"), "shape of pixels"),
-    "turned": OddVideo(_copied(before=("-display_rotation", "90")), "turned"),
+    "turned-left": OddVideo(_turned("90")),
+    "upside-down": OddVideo(_turned("180")),
+    "mirrored": OddVideo(_turned("0", "-display_hflip")),
+    "mirrored-down": OddVideo(_turned("0", "-display_vflip")),
+    "mirrored-right": OddVideo(_turned("-90", "-display_hflip")),
+    "mirrored-left": OddVideo(_turned("90", "-display_hflip")),
+    "turned-with-wide-pixels": OddVideo(_turned("-90", wide_pixels=True)),
+    "turned-a-little": OddVideo(_turned("30"), "quarters of a turn"),
     "transport-stream": OddVideo(_copied(ending="ts"), ELSEWHERE),
     "flash": OddVideo(_copied(ending="flv"), ELSEWHERE),
     "avi": OddVideo(_copied(ending="avi"), ELSEWHERE),

@@ -1,6 +1,6 @@
 """Captioned videos in pieces, carried out as a gateway does: the task that plans, then those that it answers with."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
 from typing import NamedTuple
@@ -9,7 +9,7 @@ import av
 
 from apigpu.encoder.v1 import encoder_pb2
 from apigpu.v1 import video_pb2
-from tests.support import media
+from tests.support import composing, media
 from tests.support.encoder_harness import Client
 
 RATE = 10
@@ -42,9 +42,10 @@ def with_gap(film: Path, path: Path, gap_bytes: int) -> Path:
     return path
 
 
-def subtitles(seconds: int) -> str:
-    """A caption in each second, all of which say the same."""
-    lines = (f"00:00:{at:02d},300 --> 00:00:{at:02d},800\nCAPTION" for at in range(min(seconds, 60)))
+def subtitles(seconds: int, wanted: Iterable[int] | None = None) -> str:
+    """A caption in each second, or in those that are wanted, all of which say the same."""
+    places = range(min(seconds, 60)) if wanted is None else wanted
+    lines = (f"00:00:{at:02d},300 --> 00:00:{at:02d},800\nCAPTION" for at in places)
     return "\n\n".join(f"{number}\n{line}" for number, line in enumerate(lines, 1))
 
 
@@ -62,10 +63,17 @@ def sparse(data: bytes, parts: Sequence[tuple[int, int]]) -> bytes:
 
 
 async def join(
-    clients: Sequence[Client], planned: encoder_pb2.Summary, inputs: Mapping[str, bytes], captions: bytes, path: Path
-) -> None:
-    """Carry out the tasks of a plan, the encoders by turns, into a file."""
+    clients: Sequence[Client],
+    planned: encoder_pb2.Summary,
+    inputs: Mapping[str, bytes],
+    captions: bytes,
+    path: Path,
+    composed: Path | None = None,
+) -> list[encoder_pb2.Summary]:
+    """Carry out the tasks of a plan, the encoders by turns, into a file; and once more as one that is `composed`.
+    Return what the tasks tell."""
     results: list[bytes] = []
+    summaries: list[encoder_pb2.Summary] = []
     for task, client in zip(planned.further, cycle(clients), strict=False):
         given: dict[str, Path | bytes] = {}
         for entry in task.inputs:
@@ -77,8 +85,19 @@ async def join(
                 case _:
                     given[entry.field] = results[entry.task]
         job = encoder_pb2.Task(id=task.item.replace(" ", "-"), part=task.part, codec=task.codec)
-        results.append(bytes((await client.encode(job, given)).data))
+        done = await client.encode(job, given)
+        assert done.summary is not None
+        results.append(bytes(done.data))
+        summaries.append(done.summary)
     path.write_bytes(results[-1])
+    if composed is not None:
+        task = planned.further[-1]
+        assert task.composes
+        pieces = {entry.field: results[entry.task] for entry in task.inputs}
+        told = {entry.field: summaries[entry.task] for entry in task.inputs}
+        summary = await composing.compose(clients[0], task.part, pieces, told, composed)
+        assert composing.same(summary, summaries[-1])
+    return summaries
 
 
 def request(srt: str, **options: object) -> video_pb2.Operation:

@@ -8,6 +8,8 @@ from typing import Any
 
 from apigpu.encoder.v1 import encoder_pb2
 from apigpu.v1 import story_pb2, video_pb2
+from tests.support import composing
+from tests.support.composing import same
 from tests.support.encoder_harness import Client
 
 
@@ -66,10 +68,11 @@ async def film(
     scenes: Sequence[Mapping[str, Any]],
     others: Sequence[Client] = (),
     told: Mapping[str, Any] | None = None,
+    composed: Path | None = None,
     **options: Any,
 ) -> Film:
     """Make a story, its tasks one after the other; where there are `others` its encoders take turns, from the one on
-    that plans. `told` is more of the task that plans."""
+    that plans. `told` is more of the task that plans. The film is put together once more as one that is `composed`."""
     request, files = request_of(scenes, **options)
     task = encoder_pb2.Task(id="plan", operation=video_pb2.Operation(story=request), **(told or {}))
     planned = await client.encode(task, files)
@@ -77,6 +80,7 @@ async def film(
     folder.mkdir(exist_ok=True)
     made = Film(folder / "film.mp4", planned.summary)
     results: list[Path] = []
+    summaries: list[encoder_pb2.Summary] = []
     for number, (task, worker) in enumerate(zip(planned.summary.further, cycle((client, *others)), strict=False)):
         inputs: dict[str, Path | bytes] = {}
         for one in task.inputs:
@@ -91,4 +95,9 @@ async def film(
         summary = await worker.result(path, encoder_pb2.Task(id=task.item, part=task.part, codec=task.codec), inputs)
         results.append(path)
         made.files[task.item], made.summaries[task.item] = path, summary
+        summaries.append(summary)
+        if composed is not None and task.composes:
+            given = {one.field: results[one.task].read_bytes() for one in task.inputs}
+            told_of = {one.field: summaries[one.task] for one in task.inputs}
+            assert same(await composing.compose(worker, task.part, given, told_of, composed), summary)
     return made

@@ -54,7 +54,7 @@ export class Client {
     const certificates = join(dataFolder, 'certs');
     return new Client({
       target: localTarget(dataFolder),
-      key: process.env['X_API_KEY']?.split(',')[0]?.trim() || readText(join(dataFolder, 'key')),
+      key: localKey(dataFolder),
       ca: join(certificates, 'ca.crt'),
       certificate: join(certificates, 'client.crt'),
       privateKey: join(certificates, 'client.key'),
@@ -141,6 +141,13 @@ function localTarget(dataFolder: string): string {
   } catch {
     return 'localhost:50051';
   }
+}
+
+// The one that the environment names, as it names it for the gateway, else that of the data folder.
+function localKey(dataFolder: string): string {
+  const file = process.env['X_API_KEY_FILE'];
+  const keys = process.env['X_API_KEY'] || (file ? readText(file) : '');
+  return keys.split(',')[0]?.trim() || readText(join(dataFolder, 'key'));
 }
 
 function readText(path: string): string {

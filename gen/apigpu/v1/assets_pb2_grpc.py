@@ -107,7 +107,8 @@ class AssetServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListAssets(self, request, context):
-        """Lists files, the newest first, a page at a time.
+        """Lists files, the newest first, a page at a time. What another gateway stores or deletes is seen some seconds later,
+        of many files in a bucket within a minute.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

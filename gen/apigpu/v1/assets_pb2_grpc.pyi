@@ -50,7 +50,9 @@ class AssetServiceStub:
     GetAsset: _grpc.UnaryUnaryMultiCallable[_assets_pb2.GetAssetRequest, _assets_pb2.GetAssetResponse]
     """Describes a file."""
     ListAssets: _grpc.UnaryUnaryMultiCallable[_assets_pb2.ListAssetsRequest, _assets_pb2.ListAssetsResponse]
-    """Lists files, the newest first, a page at a time."""
+    """Lists files, the newest first, a page at a time. What another gateway stores or deletes is seen some seconds later,
+    of many files in a bucket within a minute.
+    """
     SignUpload: _grpc.UnaryUnaryMultiCallable[_assets_pb2.SignUploadRequest, _assets_pb2.SignUploadResponse]
     """Makes a link by which a file is uploaded to the bucket of the assets, past the gateway: by PUT, with `headers`, within
     six hours. CommitUpload makes an asset of it. FAILED_PRECONDITION where the operator has no such links (BUCKET_LINKS).
@@ -84,7 +86,9 @@ class AssetServiceAsyncStub(AssetServiceStub):
     GetAsset: _aio.UnaryUnaryMultiCallable[_assets_pb2.GetAssetRequest, _assets_pb2.GetAssetResponse]  # type: ignore[assignment]
     """Describes a file."""
     ListAssets: _aio.UnaryUnaryMultiCallable[_assets_pb2.ListAssetsRequest, _assets_pb2.ListAssetsResponse]  # type: ignore[assignment]
-    """Lists files, the newest first, a page at a time."""
+    """Lists files, the newest first, a page at a time. What another gateway stores or deletes is seen some seconds later,
+    of many files in a bucket within a minute.
+    """
     SignUpload: _aio.UnaryUnaryMultiCallable[_assets_pb2.SignUploadRequest, _assets_pb2.SignUploadResponse]  # type: ignore[assignment]
     """Makes a link by which a file is uploaded to the bucket of the assets, past the gateway: by PUT, with `headers`, within
     six hours. CommitUpload makes an asset of it. FAILED_PRECONDITION where the operator has no such links (BUCKET_LINKS).
@@ -139,7 +143,9 @@ class AssetServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _assets_pb2.ListAssetsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_assets_pb2.ListAssetsResponse, _abc.Awaitable[_assets_pb2.ListAssetsResponse]]:
-        """Lists files, the newest first, a page at a time."""
+        """Lists files, the newest first, a page at a time. What another gateway stores or deletes is seen some seconds later,
+        of many files in a bucket within a minute.
+        """
 
     @_abc_1.abstractmethod
     def SignUpload(

@@ -301,8 +301,9 @@ Global___JobInput: _TypeAlias = JobInput  # noqa: Y015
 
 @_typing.final
 class JobRequest(_message.Message):
-    """What a job was asked for, with all secrets left out: of URLs "***" stands for what follows "?", and for the values of
-    headers. In JSON it has only what is set.
+    """What a job was asked for, with all secrets left out: of URLs "***" stands for what follows "?", and for what looks like a
+    token in the path, or is one at the host of a known webhook or bot; and for the values of headers. In JSON it has only what
+    is set.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -356,8 +357,8 @@ class Preview(_message.Message):
     seconds: _builtins.float
     """Seconds of the film that can be played now, from its start on; 0 while nothing can."""
     sound: _builtins.bool
-    """True once its sound, if it has any, is there too: a player that began before plays without, until it loads the link
-    again.
+    """True once its sound, if it has any, is there too: with the first picture, unless the loudness of a story is given. A
+    player that began before plays without, until it loads the link again.
     """
     complete: _builtins.bool
     """True once nothing more is to come: the whole film, or what there was when the job ended otherwise."""
@@ -1008,7 +1009,9 @@ class RetryJobResponse(_message.Message):
     JOB_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def job(self) -> Global___Job:
-        """The new job as it was queued."""
+        """The new job as it was queued. To a key without the scope read it tells nothing of what was asked for: no request, no
+        inputs, no metadata.
+        """
 
     def __init__(
         self,
@@ -1054,7 +1057,7 @@ class ListWebhooksResponse(_message.Message):
     WEBHOOK_URL_FIELD_NUMBER: _builtins.int
     DELIVERIES_FIELD_NUMBER: _builtins.int
     webhook_url: _builtins.str
-    """The URL that is called; empty where there is none."""
+    """The URL that is called, with "***" in place of what may be secret; empty where there is none."""
     @_builtins.property
     def deliveries(self) -> _containers.RepeatedCompositeFieldContainer[Global___WebhookDelivery]:
         """What has happened and is to be told, in this order; "job.progress" is not kept."""

@@ -126,6 +126,7 @@ async def test_a_call_that_is_given_up_cancels_its_job(pair, folder, media):
         with pair.client() as jobs:
             (job,) = jobs.jobs(metadata={"given": "up"})
             await until(lambda: job.refresh().status is Status.CANCELLED)
+            await until(lambda: not any(asset.filename == "still.png" for asset in jobs.assets()))
 
 
 async def test_a_job_that_is_not_waited_for_is_asked_for_and_cancelled(pair, folder):
@@ -136,5 +137,9 @@ async def test_a_job_that_is_not_waited_for_is_asked_for_and_cancelled(pair, fol
         assert ended.structured_content["job"]["media"]["video"][0]["width"] == 320
         done = await client.call_tool("cancel_job", {"id": job["id"]})
         assert done.is_error  # it has ended
+        again = (await client.call_tool("retry_job", {"id": job["id"]})).structured_content["job"]
+        assert (again["status"], again["id"] != job["id"]) == ("COMPLETED", True)
+        stored = await client.call_tool("list_assets", {"content_type": "video", "page_size": 100})
+        assert "clip.mp4" in [asset["filename"] for asset in stored.structured_content["assets"]]
         quote = await client.call_tool("caption", {"url_video": "clip.mp4", "url_srt": "clip.srt", "dry_run": True})
         assert quote.structured_content["job"]["quote"]["ok"]

@@ -89,6 +89,15 @@ def test_a_terminal_is_told_the_key(tmp_path: Path) -> None:
     assert header_in(start_message(settings, serving, folder, is_terminal=True)) == "X-API-Key: one"
 
 
+def test_the_shell_finds_the_key_in_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, serving = DataDir(tmp_path), Serving(1, "http://localhost:3000", "localhost:50051")
+    (tmp_path / "a secret").write_text("of-the-file,other")
+    monkeypatch.setenv("X_API_KEY_FILE", str(tmp_path / "a secret"))
+    said = start_message(UpSettings(), serving, folder, is_terminal=False)
+    assert "of-the-file" not in said
+    assert header_in(said) == "X-API-Key: of-the-file"
+
+
 def test_a_second_one_is_refused_and_told_who_runs(own: Pair) -> None:
     second = start(own.data_dir / "second")
     stop(second)

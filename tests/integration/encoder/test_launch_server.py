@@ -4,7 +4,9 @@ import asyncio
 import contextlib
 import os
 import resource
+import shutil
 import sys
+from asyncio.subprocess import DEVNULL
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -14,12 +16,24 @@ import structlog
 
 from encoder.ffmpeg.children import Child
 from encoder.planning.processes import LAUNCH_SERVER, LaunchServerClient
+from encoder.sandbox.sandboxes import Bubblewrap, ProcessLimits, SandboxAccess
 from tests.integration.encoder.test_encoder_life import LONG, alive
 from tests.support import encoder_harness
 from tests.support.launching import launched
 from tests.support.until import until
 
 TOLD = "import os; print(os.getpgid(0) == os.getpid(), sorted(os.listdir('/proc/self/fd')), dict(os.environ))"
+# An encoder that starts a program with a child in its process group, as sandboxes have one during their set-up.
+ENCODER = """
+import asyncio, sys
+from pathlib import Path
+from encoder.planning.processes import LaunchServerClient
+async def main():
+    command = ["/bin/sh", "-c", "sleep 100 & echo $! > child; wait"]
+    await LaunchServerClient().launch(command, Path(sys.argv[1]), (0, 1, 2))
+    await asyncio.sleep(100)
+asyncio.run(main())
+"""
 # A program with a child of its own, which ignores what asks it to end.
 STUBBORN = "trap '' TERM; sleep 100 & echo $! > child; wait"
 
@@ -66,6 +80,37 @@ async def test_a_closed_server_leaves_none_of_them(tmp_path: Path) -> None:
         await client.aclose()
         assert await child.ended == -9
         await until(lambda: not alive(grandchild))
+
+
+async def test_an_encoder_that_is_killed_leaves_none_of_them(tmp_path: Path) -> None:
+    encoder = await asyncio.create_subprocess_exec(sys.executable, "-c", ENCODER, str(tmp_path), stdin=DEVNULL)
+    number = await until(lambda: (tmp_path / "child").exists() and (tmp_path / "child").read_text().strip())
+    child = psutil.Process(int(number))
+    family = [child, *child.parents()[:2]]  # the program and the launch server
+    assert LAUNCH_SERVER in " ".join(family[2].cmdline())
+    encoder.kill()
+    await encoder.wait()
+    await until(lambda: not any(map(alive, family)))
+
+
+@pytest.mark.skipif(shutil.which("bwrap") is None, reason="needs bubblewrap")
+async def test_all_of_a_sandbox_is_in_the_process_group_that_is_killed(tmp_path: Path) -> None:
+    access = SandboxAccess((tmp_path,), ())
+    command = Bubblewrap(ProcessLimits(60, 1 << 30, 1 << 30)).wrap(["/usr/bin/sleep", "100"], access)
+    client = LaunchServerClient()
+    async with contextlib.aclosing(client):
+        child = await client.launch(command, tmp_path, (0, 1, 2))
+
+        def sleeping() -> psutil.Process | None:
+            return next((one for one in psutil.Process().children(recursive=True) if one.name() == "sleep"), None)
+
+        inner = await until(sleeping)
+        chain = [inner, *(one for one in inner.parents() if one.name() == "bwrap")]
+        groups = {os.getpgid(one.pid) for one in chain}
+        assert (len(chain), groups) == (3, {chain[-1].pid})
+        assert os.getsid(inner.pid) == chain[-1].pid != os.getsid(0)
+        child.kill()
+        await until(lambda: not any(map(alive, chain)))
 
 
 async def test_a_server_that_is_lost_takes_its_programs_along_and_is_started_anew(

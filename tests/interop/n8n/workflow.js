@@ -1,7 +1,8 @@
 // Runs nodes of the package as n8n does, one after the other, against a gateway:  node workflow.js PACKAGE < PLAN
 //
 // PLAN is JSON: {"credentials": {…}, "runs": [{"node", "parameters", "items", "continueOnFail"}]}; "hook" in place of "node" waits
-// for one call of a webhook, and gives it to the trigger. "$N" in parameters is the JSON of the first item of run N, by a path.
+// for one call of a webhook, and gives it to the trigger. "faults" are what the first calls of a run meet: a status, or "lost", where
+// the gateway hears the call and its answer gets lost. "stopMs" stops the run after so long. "$N" in parameters is the JSON of the first item of run N, by a path.
 // What each run gave is printed as one line of JSON.
 const http = require('node:http');
 const path = require('node:path');
@@ -12,6 +13,9 @@ const manifest = require(path.join(root, 'package.json'));
 const classes = (files) => files.flatMap((file) => Object.values(require(path.join(root, file)))).map((made) => new made());
 const nodes = Object.fromEntries(classes(manifest.n8n.nodes).map((node) => [node.description.name, node]));
 const [credential] = classes(manifest.n8n.credentials);
+
+// What calls of the run that goes on are to meet.
+let faults = [];
 
 // An expression of a credential: "={{$credentials.apiKey}}".
 const resolve = (text, credentials) => text.replace(/^=/, '').replace(/\{\{\s*\$credentials\.(\w+)\s*\}\}/g, (_, name) => credentials[name]);
@@ -27,7 +31,10 @@ async function request(credentials, options) {
   for (const [name, value] of Object.entries(options.qs ?? {})) url.searchParams.set(name, value);
   const body = isData ? options.body : JSON.stringify(options.body);
   const signal = options.timeout ? AbortSignal.timeout(options.timeout) : undefined;
+  const fault = faults.shift();
+  if (typeof fault === 'number') return { statusCode: fault, headers: {}, body: '{"message":"not now"}' };
   const answer = await fetch(url, { method: options.method ?? 'GET', headers, body, signal, duplex: 'half' });
+  if (fault === 'lost') throw new Error('read ECONNRESET');
   if (!answer.ok && !options.ignoreHttpStatusErrors) throw new Error(`Request failed with status code ${answer.status}`);
   const given = options.encoding === 'stream' ? Readable.fromWeb(answer.body) : await parsed(answer);
   return options.returnFullResponse ? { statusCode: answer.status, headers: Object.fromEntries(answer.headers), body: given } : given;
@@ -60,6 +67,7 @@ function filledIn(description, given) {
 function execution(description, run, credentials) {
   const values = filledIn(description, run.parameters ?? {});
   const items = (run.items ?? [{ json: {} }]).map((item) => structuredClone(item));
+  const stop = run.stopMs === undefined ? new AbortController().signal : AbortSignal.timeout(run.stopMs);
   const stored = new Map(items.flatMap(({ binary = {} }) => Object.values(binary)).map((each) => [each.id, each]));
   return {
     getInputData: () => items,
@@ -70,7 +78,7 @@ function execution(description, run, credentials) {
     getNode: () => ({ id: '1', name: description.displayName, type: description.name, typeVersion: 1, position: [0, 0], parameters: values }),
     getCredentials: async () => credentials,
     continueOnFail: () => run.continueOnFail ?? false,
-    getExecutionCancelSignal: () => (run.stopped ? AbortSignal.abort() : new AbortController().signal),
+    getExecutionCancelSignal: () => stop,
     helpers: {
       httpRequestWithAuthentication: function (name, options) {
         if (name !== credential.name || this.getNode === undefined) throw new Error('called without its node and credential');
@@ -151,6 +159,7 @@ async function outcome(run, credentials, waiting) {
     return { items: [], status: (await request({ ...credentials, ...run.test }, options)).statusCode };
   }
   const node = nodes[run.node];
+  faults = [...(run.faults ?? [])];
   try {
     const [items] = await node.execute.call(execution(node.description, run, credentials));
     return { items };

@@ -126,3 +126,15 @@ def test_jobs_are_listed_as_they_are_asked_for(call: ToolCall) -> None:
         (Status.COMPLETED, {"operation": "caption", "metadata": {"order": "7"}}),
         (None, {"operation": "", "metadata": {}}),
     ]
+
+
+@pytest.mark.parametrize("source", [".env", ".api-gpu/key", "films/.hidden/talk.mp4"])
+def test_hidden_files_are_not_uploaded(folder: Path, source: str) -> None:
+    file = folder / source
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("X_API_KEY=secret")
+    (folder / "talk.mp4").symlink_to(file)
+    files = Files(folder, is_fetching=True)
+    for name in (source, "talk.mp4"):
+        with pytest.raises(PermissionDenied, match="begins with a dot"):
+            files.readable(name, "url_video")

@@ -1,12 +1,21 @@
 """How a captioned video is cut, and the ranges that its pieces come with."""
 
 from fractions import Fraction
+from itertools import accumulate, pairwise
 
 import numpy as np
 import pytest
 
 from encoder.media.packet_index import MAX_RANGES, FilmIndex, StreamIndex, ranges_of
-from encoder.story.piece_lengths import FIRST_SECONDS, MAX_SECONDS, MIN_SECONDS, MIN_SHARE_SECONDS, piece_seconds
+from encoder.story.piece_lengths import (
+    FIRST_SECONDS,
+    LAST_SECONDS,
+    MAX_SECONDS,
+    MIN_SECONDS,
+    MIN_SHARE_SECONDS,
+    piece_seconds,
+    watched_seconds,
+)
 
 MOST = 500
 
@@ -28,16 +37,21 @@ def test_encoders_of_any_speed_end_nearly_together(seconds: float, workers: int)
     if seconds < MIN_SHARE_SECONDS * workers:
         assert len(lengths) == min(workers, seconds // MIN_SECONDS)
         return
-    assert MIN_SECONDS / 2 < min(lengths) <= max(lengths) <= MAX_SECONDS
+    assert LAST_SECONDS / 2 < min(lengths) <= max(lengths) <= MAX_SECONDS
     speeds = [1.0 + number / workers for number in range(workers)]
     assert end_seconds(lengths, speeds) < seconds / sum(speeds) + 1.5 * MIN_SECONDS
 
 
 def test_a_film_that_is_watched_begins_with_short_pieces_and_none_has_too_many() -> None:
     lengths = piece_seconds(600, 2, MOST, is_watched=True)
-    assert lengths[:6] == [FIRST_SECONDS, 2, 4, 8, 16, 32]
-    assert lengths[6:] == piece_seconds(600 - 64, 2, MOST, is_watched=False)
-    assert sum(piece_seconds(61, 1, MOST, is_watched=True)) == pytest.approx(61)
+    short = watched_seconds(300)
+    assert short[:5] == [FIRST_SECONDS, 1.5, 1.75, 2.625, 3.9375]
+    assert lengths == [*short, *piece_seconds(600 - sum(short), 2, MOST, is_watched=False)]
+    assert [sum(piece_seconds(61, workers, MOST, is_watched=True)) for workers in (1, 2)] == pytest.approx([61, 61])
+    # From the first one on, each is there when those before it were seen, where 1.9 seconds are made in one.
+    for film in (61, 100, 600):
+        ends = accumulate(piece_seconds(film, 1, MOST, is_watched=True))
+        assert all((later - FIRST_SECONDS) / 1.9 <= before for before, later in pairwise(ends))
     for is_watched in (False, True):
         assert len(piece_seconds(1e9, 2, MOST, is_watched=is_watched)) <= MOST
 

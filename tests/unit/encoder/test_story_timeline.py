@@ -108,9 +108,21 @@ def test_a_long_still_is_cut_for_several_encoders_and_a_video_is_not() -> None:
     assert [(piece.first, piece.frames) for piece in alone] == list(made.pieces())
 
 
+def test_a_film_has_no_more_pieces_than_its_plan_may_have() -> None:
+    made = film(*[600] * 20)
+    stills = [True] * 20
+    assert len(pieces.cut(made, stills, 64, is_watched=False)) > 350
+    for most in (400, 100, 20):
+        cut = pieces.cut_at_most(made, stills, 64, is_watched=False, most=most)
+        assert 20 <= len(cut) <= most
+        assert sum(piece.frames for piece in cut) == made.frames
+
+
 def test_a_film_that_is_watched_begins_with_short_pieces() -> None:
     made = film(12, 5, transitions=[5 / 2])
-    assert shares(made, pieces.cut(made, [True, True], 1, is_watched=True), 0) == [2, 2, 4, 4]
+    assert shares(made, pieces.cut(made, [True, True], 1, is_watched=True), 0) == [2, 1.5, 1.75, 2.625, 4.125]
     assert shares(made, pieces.cut(made, [False, True], 1, is_watched=True), 0) == [2, 10]
+    later = film(6, 20, transitions=[0])
+    assert shares(later, pieces.cut(later, [True, True], 1, is_watched=True), 1) == [3, 4.5, 12.5]
     short = film(2.5, 5, transitions=[1])
     assert shares(short, pieces.cut(short, [True, True], 1, is_watched=True), 0) == [2.5]

@@ -5,7 +5,9 @@ import {
   type IN8nHttpFullResponse,
   type INodeExecutionData,
   NodeApiError,
+  sleepWithAbort,
 } from 'n8n-workflow';
+import { randomUUID } from 'node:crypto';
 
 const CREDENTIAL = 'apiGpuApi';
 // Seconds that one question waits for the end of a job; the answer has to come before any proxy gives up.
@@ -13,6 +15,12 @@ const WAIT_SECONDS = 50;
 const CALL_MS = 120_000;
 const CHUNK_BYTES = 256 * 1024;
 const UNDER_WAY = ['IN_QUEUE', 'IN_PROGRESS'];
+// What a gateway, or a proxy before it, answers while it starts anew or has too much to do.
+const PASSING = [429, 502, 503, 504];
+// How long a call is tried again that meets such answers, or no gateway.
+const RETRY_SECONDS = 60;
+const FIRST_PAUSE_SECONDS = 0.5;
+const MAX_PAUSE_SECONDS = 10;
 
 type Content = Parameters<IExecuteFunctions['helpers']['prepareBinaryData']>[0];
 
@@ -21,8 +29,13 @@ interface Job extends IDataObject {
   status: string;
 }
 
-/** The calls of one item of a workflow. */
+type Call = Omit<IHttpRequestOptions, 'body'> & { body?: () => Promise<IHttpRequestOptions['body']> };
+
+/** The calls of one item of a workflow. Each is made again while the gateway is away. */
 export class Calls {
+  // By which the gateway knows a job that it is asked for again, as its answer was lost.
+  private readonly once = { 'Idempotency-Key': randomUUID() };
+
   constructor(
     private readonly node: IExecuteFunctions,
     private readonly item: number,
@@ -30,7 +43,7 @@ export class Calls {
 
   /** Queue an operation; the answer is the queued job. */
   async submit(body: IDataObject): Promise<Job> {
-    return (await this.call({ method: 'POST', url: '/jobs', body, json: true })) as Job;
+    return (await this.call({ method: 'POST', url: '/jobs', headers: this.once, body: async () => body, json: true })) as Job;
   }
 
   async job(id: string, waitSeconds = 0): Promise<Job> {
@@ -39,22 +52,25 @@ export class Calls {
   }
 
   async retry(id: string): Promise<Job> {
-    return (await this.call({ method: 'POST', url: `/job/${encodeURIComponent(id)}/retry`, json: true })) as Job;
+    const url = `/job/${encodeURIComponent(id)}/retry`;
+    return (await this.call({ method: 'POST', url, headers: this.once, json: true })) as Job;
   }
 
   async cancel(id: string): Promise<IDataObject> {
-    return await this.call({ method: 'POST', url: `/job/${encodeURIComponent(id)}/cancel`, json: true });
+    const call: Call = { method: 'POST', url: `/job/${encodeURIComponent(id)}/cancel`, json: true };
+    return await this.call(call, null); // also where the workflow was stopped
   }
 
   /** Wait for the end of a job; throws what it failed with. A workflow that is stopped cancels it. */
   async ended(queued: Job): Promise<Job> {
     let job = queued;
     while (UNDER_WAY.includes(job.status)) {
-      if (this.node.getExecutionCancelSignal()?.aborted) {
+      const told = await unlessStopped(this.stopped, this.job(job.id, WAIT_SECONDS));
+      if (told === undefined) {
         await this.cancel(job.id);
         throw this.error('The workflow was stopped, and its job with it', job);
       }
-      job = await this.job(job.id, WAIT_SECONDS);
+      job = told;
     }
     if (job.status === 'COMPLETED') return job;
     const failure = (job.error ?? {}) as IDataObject;
@@ -63,9 +79,11 @@ export class Calls {
 
   async upload(property: string): Promise<IDataObject> {
     const binary = this.node.helpers.assertBinaryData(this.item, property);
-    const body = binary.id
-      ? await this.node.helpers.getBinaryStream(binary.id, CHUNK_BYTES)
-      : Buffer.from(binary.data, 'base64');
+    // Opened for each try, as what is left of a stream that was cut is not the file. Of a lost answer a second file stays, until it expires.
+    const body = async () =>
+      binary.id
+        ? await this.node.helpers.getBinaryStream(binary.id, CHUNK_BYTES)
+        : Buffer.from(binary.data, 'base64');
     const url = `/assets/${encodeURIComponent(binary.fileName ?? 'file')}`;
     return await this.call({ method: 'PUT', url, body, headers: { 'Content-Type': binary.mimeType } });
   }
@@ -78,26 +96,44 @@ export class Calls {
     return { json: described, binary: { [property]: binary }, pairedItem: { item: this.item } };
   }
 
-  private async call(options: IHttpRequestOptions): Promise<IDataObject> {
-    const { body } = await this.answer(options);
+  private get stopped(): AbortSignal | null {
+    return this.node.getExecutionCancelSignal() ?? null;
+  }
+
+  private async call(call: Call, stopped = this.stopped): Promise<IDataObject> {
+    const { body } = await this.answer(call, stopped);
     return (typeof body === 'string' ? JSON.parse(body) : body) as IDataObject;
   }
 
-  private async answer(options: IHttpRequestOptions): Promise<IN8nHttpFullResponse> {
+  /** Make a call until the gateway has answered it, or has been away for too long. */
+  private async answer(call: Call, stopped = this.stopped): Promise<IN8nHttpFullResponse> {
+    const until = Date.now() + RETRY_SECONDS * 1000;
+    for (let failures = 0; ; failures++) {
+      const answer = await this.tried(call).catch((error: Error) => error);
+      if (!(answer instanceof Error) && answer.statusCode < 400) return answer;
+      const pauseMs = 1000 * pauseSeconds(failures, answer);
+      const isPassing = answer instanceof Error || PASSING.includes(answer.statusCode);
+      if (!isPassing || stopped?.aborted || Date.now() + pauseMs > until) throw this.refused(answer);
+      await sleepWithAbort(pauseMs, stopped ?? undefined).catch(() => undefined);
+    }
+  }
+
+  private async tried({ body, ...options }: Call): Promise<IN8nHttpFullResponse> {
     const { url } = await this.node.getCredentials(CREDENTIAL);
-    const answer = (await this.node.helpers.httpRequestWithAuthentication.call(this.node, CREDENTIAL, {
+    return (await this.node.helpers.httpRequestWithAuthentication.call(this.node, CREDENTIAL, {
       timeout: CALL_MS,
       ...options,
+      ...(body ? { body: await body() } : {}),
       baseURL: String(url).replace(/\/+$/, ''),
       returnFullResponse: true,
       ignoreHttpStatusErrors: true,
     })) as IN8nHttpFullResponse;
-    if (answer.statusCode < 400) return answer;
-    throw this.refused(answer);
   }
 
   /** The error of a call, of which the service says what is wrong and what to do. */
-  private refused({ statusCode, body }: IN8nHttpFullResponse): NodeApiError {
+  private refused(answer: IN8nHttpFullResponse | Error): NodeApiError {
+    if (answer instanceof Error) return this.error(`The gateway does not answer: ${answer.message}`, {});
+    const { statusCode, body } = answer;
     const told = typeof body === 'string' ? safelyParsed(body) : (body as IDataObject);
     return this.error(String(told.message ?? `The gateway answered with ${statusCode}`), told, String(statusCode));
   }
@@ -119,4 +155,24 @@ function safelyParsed(text: string): IDataObject {
   } catch {
     return { message: text.slice(0, 500) };
   }
+}
+
+/** What a promise gives; undefined as soon as the workflow is stopped. */
+async function unlessStopped<T>(signal: AbortSignal | null, wanted: Promise<T>): Promise<T | undefined> {
+  if (!signal) return await wanted;
+  wanted.catch(() => undefined); // where it fails after the stop, nobody asks
+  if (signal.aborted) return undefined;
+  let stop: () => void = () => undefined;
+  const stopped = new Promise<undefined>((resolve) => {
+    stop = () => resolve(undefined);
+    signal.addEventListener('abort', stop);
+  });
+  return await Promise.race([wanted, stopped]).finally(() => signal.removeEventListener('abort', stop));
+}
+
+/** How long to wait after so many failures: what the gateway says, else twice as long each time. */
+function pauseSeconds(failures: number, answer: IN8nHttpFullResponse | Error): number {
+  const told = answer instanceof Error ? Number.NaN : Number(answer.headers['retry-after']);
+  const pause = told > 0 ? told : Math.min(FIRST_PAUSE_SECONDS * 2 ** failures, MAX_PAUSE_SECONDS);
+  return pause * (1 + Math.random() / 4);
 }

@@ -27,7 +27,7 @@ from apigpu.v1 import story_pb2 as apigpu_dot_v1_dot_story__pb2
 from apigpu.v1 import video_pb2 as apigpu_dot_v1_dot_video__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x61pigpu/encoder/v1/encoder.proto\x12\x11\x61pigpu.encoder.v1\x1a\x15\x61pigpu/v1/probe.proto\x1a\x15\x61pigpu/v1/story.proto\x1a\x15\x61pigpu/v1/video.proto\"\xa2\x01\n\rEncodeRequest\x12\'\n\x04task\x18\x01 \x01(\x0b\x32\x17.apigpu.encoder.v1.TaskH\x00\x12.\n\x05\x63hunk\x18\x02 \x01(\x0b\x32\x1d.apigpu.encoder.v1.InputChunkH\x00\x12\x30\n\tinput_end\x18\x03 \x01(\x0b\x32\x1b.apigpu.encoder.v1.InputEndH\x00\x42\x06\n\x04part\"\xf4\x01\n\x04Task\x12\n\n\x02id\x18\x01 \x01(\t\x12\'\n\toperation\x18\x02 \x01(\x0b\x32\x14.apigpu.v1.Operation\x12(\n\x06inputs\x18\x03 \x03(\x0b\x32\x18.apigpu.encoder.v1.Input\x12\x0c\n\x04part\x18\x04 \x01(\x0c\x12\r\n\x05\x63odec\x18\x05 \x01(\t\x12\x11\n\tplan_only\x18\x06 \x01(\x08\x12\x0f\n\x07workers\x18( \x01(\r\x12\x0f\n\x07\x61ttempt\x18U \x01(\t\x12\x12\n\nrequest_id\x18V \x01(\t\x12\x13\n\x0btraceparent\x18W \x01(\t\x12\x12\n\nis_watched\x18Z \x01(\x08\"`\n\x05Input\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x17\n\nsize_bytes\x18\x02 \x01(\x03H\x00\x88\x01\x01\x12\x0c\n\x04\x61lso\x18\x03 \x03(\t\x12\x12\n\nis_outline\x18\x04 \x01(\x08\x42\r\n\x0b_size_bytes\"9\n\nInputChunk\x12\r\n\x05input\x18\x01 \x01(\r\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x12\x0e\n\x06offset\x18\x03 \x01(\x03\"N\n\x08InputEnd\x12\r\n\x05input\x18\x01 \x01(\r\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12\x0f\n\x07\x63harset\x18\x04 \x01(\t\"\xbe\x01\n\x0e\x45ncodeResponse\x12\x35\n\x08progress\x18\x01 \x01(\x0b\x32!.apigpu.encoder.v1.EncodeProgressH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x12-\n\x07summary\x18\x03 \x01(\x0b\x32\x1a.apigpu.encoder.v1.SummaryH\x00\x12-\n\x04\x66ile\x18\x04 \x01(\x0b\x32\x1d.apigpu.encoder.v1.ResultFileH\x00\x42\x06\n\x04part\"T\n\nResultFile\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0c\x63ontent_type\x18\x02 \x01(\t\x12\x12\n\nsize_bytes\x18\x03 \x01(\x03\x12\x0e\n\x06sha256\x18\x04 \x01(\t\"t\n\x0e\x45ncodeProgress\x12\x13\n\x0b\x66rames_done\x18\x01 \x01(\x03\x12\x14\n\x0c\x66rames_total\x18\x02 \x01(\x03\x12\x0b\n\x03\x66ps\x18\x03 \x01(\x01\x12\x19\n\x0cseconds_left\x18\x04 \x01(\x01H\x00\x88\x01\x01\x42\x0f\n\r_seconds_left\"\x98\x04\n\x07Summary\x12\x12\n\nsize_bytes\x18\x01 \x01(\x03\x12\x0e\n\x06sha256\x18\x02 \x01(\t\x12\x14\n\x0c\x63ontent_type\x18\x03 \x01(\t\x12\r\n\x05\x63odec\x18\x04 \x01(\t\x12\x0e\n\x06\x66rames\x18\x05 \x01(\x03\x12\x18\n\x10\x64uration_seconds\x18\x06 \x01(\x01\x12\r\n\x05width\x18\x07 \x01(\r\x12\x0e\n\x06height\x18\x08 \x01(\r\x12\x16\n\x0e\x65ncode_seconds\x18\t \x01(\x01\x12$\n\x08warnings\x18\n \x03(\x0b\x32\x12.apigpu.v1.Warning\x12\x14\n\x0c\x63odec_reason\x18\x0b \x01(\t\x12,\n\x05\x66iles\x18\x0c \x03(\x0b\x32\x1d.apigpu.encoder.v1.ResultFile\x12/\n\x07\x66urther\x18\r \x03(\x0b\x32\x1e.apigpu.encoder.v1.FurtherTask\x12$\n\x06scenes\x18\x0e \x03(\x0b\x32\x14.apigpu.v1.SceneSpan\x12*\n\x05media\x18\x0f \x01(\x0b\x32\x16.apigpu.v1.MediaReportH\x00\x88\x01\x01\x12\x32\n\x08playback\x18\x32 \x01(\x0b\x32\x1b.apigpu.encoder.v1.PlaybackH\x01\x88\x01\x01\x12\x15\n\rframes_copied\x18< \x01(\x03\x12\x14\n\x0cwhole_reason\x18= \x01(\tB\x08\n\x06_mediaB\x0b\n\t_playback\"\x96\x01\n\x08Playback\x12\x14\n\x0cheader_bytes\x18\x01 \x01(\r\x12\x11\n\theader_id\x18\x02 \x01(\x06\x12\x15\n\rsegment_bytes\x18\x03 \x03(\r\x12\x1c\n\x14segment_milliseconds\x18\x04 \x03(\r\x12\r\n\x05\x63odec\x18\x05 \x01(\t\x12\r\n\x05width\x18\x06 \x01(\r\x12\x0e\n\x06height\x18\x07 \x01(\r\"\xdb\x01\n\x0b\x46urtherTask\x12\x0c\n\x04part\x18\x01 \x01(\x0c\x12/\n\x06inputs\x18\x02 \x03(\x0b\x32\x1f.apigpu.encoder.v1.FurtherInput\x12\x11\n\tis_result\x18\x03 \x01(\x08\x12\x0c\n\x04item\x18\x04 \x01(\t\x12\x0c\n\x04kind\x18\x05 \x01(\t\x12\r\n\x05\x63odec\x18\x06 \x01(\t\x12\x0e\n\x06\x66rames\x18\x07 \x01(\x03\x12\'\n\x05plays\x18\x32 \x01(\x0e\x32\x18.apigpu.encoder.v1.Plays\x12\x16\n\x0etarget_seconds\x18\x33 \x01(\r\"\xa7\x01\n\x0c\x46urtherInput\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x17\n\rrequest_field\x18\x02 \x01(\tH\x00\x12\x0e\n\x04task\x18\x03 \x01(\rH\x00\x12\x11\n\x07planned\x18\x04 \x01(\x08H\x00\x12,\n\x06ranges\x18( \x03(\x0b\x32\x1c.apigpu.encoder.v1.ByteRange\x12\x14\n\x0csource_bytes\x18) \x01(\x03\x42\x08\n\x06source\"\'\n\tByteRange\x12\r\n\x05start\x18\x01 \x01(\x03\x12\x0b\n\x03\x65nd\x18\x02 \x01(\x03\"n\n\nRemoteTask\x12%\n\x04task\x18\x01 \x01(\x0b\x32\x17.apigpu.encoder.v1.Task\x12\x12\n\ninput_urls\x18\x02 \x03(\t\x12\x12\n\nresult_url\x18\x03 \x01(\t\x12\x11\n\tfile_urls\x18\x04 \x03(\t\";\n\x0cRemoteResult\x12+\n\x07summary\x18\x01 \x01(\x0b\x32\x1a.apigpu.encoder.v1.Summary\"\xa7\x01\n\x0bRemoteFault\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12:\n\x06\x66ields\x18\x04 \x03(\x0b\x32*.apigpu.encoder.v1.RemoteFault.FieldsEntry\x1a-\n\x0b\x46ieldsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x18\n\x16GetCapabilitiesRequest\"\x90\x03\n\x17GetCapabilitiesResponse\x12\r\n\x05slots\x18\x01 \x01(\r\x12\x0c\n\x04\x62usy\x18\x02 \x01(\r\x12\x12\n\noperations\x18\x03 \x03(\t\x12(\n\x06\x63odecs\x18\x04 \x03(\x0b\x32\x18.apigpu.encoder.v1.Codec\x12\x0f\n\x07version\x18\x05 \x01(\t\x12\x16\n\x0e\x66\x66mpeg_version\x18\x06 \x01(\t\x12\x17\n\x0fmax_input_bytes\x18\x07 \x01(\x03\x12\x1c\n\x14max_duration_seconds\x18\x08 \x01(\x01\x12\x18\n\x10max_task_seconds\x18\t \x01(\x01\x12\x0f\n\x07sandbox\x18\n \x01(\t\x12\x31\n\x0funusable_codecs\x18\x0b \x03(\x0b\x32\x18.apigpu.encoder.v1.Codec\x12&\n\x05\x63\x61rds\x18\x0c \x03(\x0b\x32\x17.apigpu.encoder.v1.Card\x12\x0e\n\x06\x64river\x18\r \x01(\t\x12\x13\n\x0bstuck_slots\x18\x0e \x01(\r\x12\x0f\n\x07\x62oot_id\x18\x0f \x01(\t\"4\n\x05\x43odec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x66ormat\x18\x02 \x01(\t\x12\r\n\x05\x66\x61ult\x18\x03 \x01(\t\"m\n\x04\x43\x61rd\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x66ormats\x18\x02 \x03(\t\x12\r\n\x05\x66\x61ult\x18\x03 \x01(\t\x12\x10\n\x08sessions\x18\x04 \x01(\r\x12\x0f\n\x07\x64\x65\x63odes\x18\x05 \x01(\x08\x12\x14\n\x0c\x64\x65\x63ode_fault\x18\x06 \x01(\t*B\n\x05Plays\x12\x15\n\x11PLAYS_UNSPECIFIED\x10\x00\x12\x11\n\rPLAYS_PICTURE\x10\x01\x12\x0f\n\x0bPLAYS_SOUND\x10\x02\x32\xcd\x01\n\x0e\x45ncoderService\x12Q\n\x06\x45ncode\x12 .apigpu.encoder.v1.EncodeRequest\x1a!.apigpu.encoder.v1.EncodeResponse(\x01\x30\x01\x12h\n\x0fGetCapabilities\x12).apigpu.encoder.v1.GetCapabilitiesRequest\x1a*.apigpu.encoder.v1.GetCapabilitiesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x61pigpu/encoder/v1/encoder.proto\x12\x11\x61pigpu.encoder.v1\x1a\x15\x61pigpu/v1/probe.proto\x1a\x15\x61pigpu/v1/story.proto\x1a\x15\x61pigpu/v1/video.proto\"\xa2\x01\n\rEncodeRequest\x12\'\n\x04task\x18\x01 \x01(\x0b\x32\x17.apigpu.encoder.v1.TaskH\x00\x12.\n\x05\x63hunk\x18\x02 \x01(\x0b\x32\x1d.apigpu.encoder.v1.InputChunkH\x00\x12\x30\n\tinput_end\x18\x03 \x01(\x0b\x32\x1b.apigpu.encoder.v1.InputEndH\x00\x42\x06\n\x04part\"\xb8\x02\n\x04Task\x12\n\n\x02id\x18\x01 \x01(\t\x12\'\n\toperation\x18\x02 \x01(\x0b\x32\x14.apigpu.v1.Operation\x12(\n\x06inputs\x18\x03 \x03(\x0b\x32\x18.apigpu.encoder.v1.Input\x12\x0c\n\x04part\x18\x04 \x01(\x0c\x12\r\n\x05\x63odec\x18\x05 \x01(\t\x12\x11\n\tplan_only\x18\x06 \x01(\x08\x12\x0f\n\x07workers\x18( \x01(\r\x12\x0f\n\x07\x61ttempt\x18U \x01(\t\x12\x12\n\nrequest_id\x18V \x01(\t\x12\x13\n\x0btraceparent\x18W \x01(\t\x12\x12\n\nis_watched\x18Z \x01(\x08\x12\x10\n\x08\x63omposes\x18[ \x01(\x08\x12\x30\n\nplay_order\x18^ \x01(\x0b\x32\x1c.apigpu.encoder.v1.PlayOrder\"B\n\tPlayOrder\x12\x0c\n\x04\x66ilm\x18\x01 \x01(\t\x12\x15\n\rpieces_before\x18\x02 \x01(\r\x12\x10\n\x08is_sound\x18\x03 \x01(\x08\"`\n\x05Input\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x17\n\nsize_bytes\x18\x02 \x01(\x03H\x00\x88\x01\x01\x12\x0c\n\x04\x61lso\x18\x03 \x03(\t\x12\x12\n\nis_outline\x18\x04 \x01(\x08\x42\r\n\x0b_size_bytes\"9\n\nInputChunk\x12\r\n\x05input\x18\x01 \x01(\r\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x12\x0e\n\x06offset\x18\x03 \x01(\x03\"N\n\x08InputEnd\x12\r\n\x05input\x18\x01 \x01(\r\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12\x0f\n\x07\x63harset\x18\x04 \x01(\t\"\xbe\x01\n\x0e\x45ncodeResponse\x12\x35\n\x08progress\x18\x01 \x01(\x0b\x32!.apigpu.encoder.v1.EncodeProgressH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x12-\n\x07summary\x18\x03 \x01(\x0b\x32\x1a.apigpu.encoder.v1.SummaryH\x00\x12-\n\x04\x66ile\x18\x04 \x01(\x0b\x32\x1d.apigpu.encoder.v1.ResultFileH\x00\x42\x06\n\x04part\"T\n\nResultFile\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0c\x63ontent_type\x18\x02 \x01(\t\x12\x12\n\nsize_bytes\x18\x03 \x01(\x03\x12\x0e\n\x06sha256\x18\x04 \x01(\t\"t\n\x0e\x45ncodeProgress\x12\x13\n\x0b\x66rames_done\x18\x01 \x01(\x03\x12\x14\n\x0c\x66rames_total\x18\x02 \x01(\x03\x12\x0b\n\x03\x66ps\x18\x03 \x01(\x01\x12\x19\n\x0cseconds_left\x18\x04 \x01(\x01H\x00\x88\x01\x01\x42\x0f\n\r_seconds_left\"\xe1\x04\n\x07Summary\x12\x12\n\nsize_bytes\x18\x01 \x01(\x03\x12\x0e\n\x06sha256\x18\x02 \x01(\t\x12\x14\n\x0c\x63ontent_type\x18\x03 \x01(\t\x12\r\n\x05\x63odec\x18\x04 \x01(\t\x12\x0e\n\x06\x66rames\x18\x05 \x01(\x03\x12\x18\n\x10\x64uration_seconds\x18\x06 \x01(\x01\x12\r\n\x05width\x18\x07 \x01(\r\x12\x0e\n\x06height\x18\x08 \x01(\r\x12\x16\n\x0e\x65ncode_seconds\x18\t \x01(\x01\x12$\n\x08warnings\x18\n \x03(\x0b\x32\x12.apigpu.v1.Warning\x12\x14\n\x0c\x63odec_reason\x18\x0b \x01(\t\x12,\n\x05\x66iles\x18\x0c \x03(\x0b\x32\x1d.apigpu.encoder.v1.ResultFile\x12/\n\x07\x66urther\x18\r \x03(\x0b\x32\x1e.apigpu.encoder.v1.FurtherTask\x12$\n\x06scenes\x18\x0e \x03(\x0b\x32\x14.apigpu.v1.SceneSpan\x12*\n\x05media\x18\x0f \x01(\x0b\x32\x16.apigpu.v1.MediaReportH\x00\x88\x01\x01\x12\x32\n\x08playback\x18\x32 \x01(\x0b\x32\x1b.apigpu.encoder.v1.PlaybackH\x01\x88\x01\x01\x12\x15\n\rframes_copied\x18< \x01(\x03\x12\x14\n\x0cwhole_reason\x18= \x01(\t\x12\x13\n\x0bindex_bytes\x18> \x01(\r\x12\x32\n\x08\x63omposed\x18? \x03(\x0b\x32 .apigpu.encoder.v1.ComposedRangeB\x08\n\x06_mediaB\x0b\n\t_playback\":\n\rComposedRange\x12\r\n\x05input\x18\x01 \x01(\r\x12\r\n\x05start\x18\x02 \x01(\x03\x12\x0b\n\x03\x65nd\x18\x03 \x01(\x03\"\x96\x01\n\x08Playback\x12\x14\n\x0cheader_bytes\x18\x01 \x01(\r\x12\x11\n\theader_id\x18\x02 \x01(\x06\x12\x15\n\rsegment_bytes\x18\x03 \x03(\r\x12\x1c\n\x14segment_milliseconds\x18\x04 \x03(\r\x12\r\n\x05\x63odec\x18\x05 \x01(\t\x12\r\n\x05width\x18\x06 \x01(\r\x12\x0e\n\x06height\x18\x07 \x01(\r\"\xed\x01\n\x0b\x46urtherTask\x12\x0c\n\x04part\x18\x01 \x01(\x0c\x12/\n\x06inputs\x18\x02 \x03(\x0b\x32\x1f.apigpu.encoder.v1.FurtherInput\x12\x11\n\tis_result\x18\x03 \x01(\x08\x12\x0c\n\x04item\x18\x04 \x01(\t\x12\x0c\n\x04kind\x18\x05 \x01(\t\x12\r\n\x05\x63odec\x18\x06 \x01(\t\x12\x0e\n\x06\x66rames\x18\x07 \x01(\x03\x12\'\n\x05plays\x18\x32 \x01(\x0e\x32\x18.apigpu.encoder.v1.Plays\x12\x16\n\x0etarget_seconds\x18\x33 \x01(\r\x12\x10\n\x08\x63omposes\x18\x34 \x01(\x08\"\xa7\x01\n\x0c\x46urtherInput\x12\r\n\x05\x66ield\x18\x01 \x01(\t\x12\x17\n\rrequest_field\x18\x02 \x01(\tH\x00\x12\x0e\n\x04task\x18\x03 \x01(\rH\x00\x12\x11\n\x07planned\x18\x04 \x01(\x08H\x00\x12,\n\x06ranges\x18( \x03(\x0b\x32\x1c.apigpu.encoder.v1.ByteRange\x12\x14\n\x0csource_bytes\x18) \x01(\x03\x42\x08\n\x06source\"\'\n\tByteRange\x12\r\n\x05start\x18\x01 \x01(\x03\x12\x0b\n\x03\x65nd\x18\x02 \x01(\x03\"n\n\nRemoteTask\x12%\n\x04task\x18\x01 \x01(\x0b\x32\x17.apigpu.encoder.v1.Task\x12\x12\n\ninput_urls\x18\x02 \x03(\t\x12\x12\n\nresult_url\x18\x03 \x01(\t\x12\x11\n\tfile_urls\x18\x04 \x03(\t\";\n\x0cRemoteResult\x12+\n\x07summary\x18\x01 \x01(\x0b\x32\x1a.apigpu.encoder.v1.Summary\"\xa7\x01\n\x0bRemoteFault\x12\x0c\n\x04\x63ode\x18\x01 \x01(\x05\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12:\n\x06\x66ields\x18\x04 \x03(\x0b\x32*.apigpu.encoder.v1.RemoteFault.FieldsEntry\x1a-\n\x0b\x46ieldsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x18\n\x16GetCapabilitiesRequest\"\x90\x03\n\x17GetCapabilitiesResponse\x12\r\n\x05slots\x18\x01 \x01(\r\x12\x0c\n\x04\x62usy\x18\x02 \x01(\r\x12\x12\n\noperations\x18\x03 \x03(\t\x12(\n\x06\x63odecs\x18\x04 \x03(\x0b\x32\x18.apigpu.encoder.v1.Codec\x12\x0f\n\x07version\x18\x05 \x01(\t\x12\x16\n\x0e\x66\x66mpeg_version\x18\x06 \x01(\t\x12\x17\n\x0fmax_input_bytes\x18\x07 \x01(\x03\x12\x1c\n\x14max_duration_seconds\x18\x08 \x01(\x01\x12\x18\n\x10max_task_seconds\x18\t \x01(\x01\x12\x0f\n\x07sandbox\x18\n \x01(\t\x12\x31\n\x0funusable_codecs\x18\x0b \x03(\x0b\x32\x18.apigpu.encoder.v1.Codec\x12&\n\x05\x63\x61rds\x18\x0c \x03(\x0b\x32\x17.apigpu.encoder.v1.Card\x12\x0e\n\x06\x64river\x18\r \x01(\t\x12\x13\n\x0bstuck_slots\x18\x0e \x01(\r\x12\x0f\n\x07\x62oot_id\x18\x0f \x01(\t\"4\n\x05\x43odec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x66ormat\x18\x02 \x01(\t\x12\r\n\x05\x66\x61ult\x18\x03 \x01(\t\"m\n\x04\x43\x61rd\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x66ormats\x18\x02 \x03(\t\x12\r\n\x05\x66\x61ult\x18\x03 \x01(\t\x12\x10\n\x08sessions\x18\x04 \x01(\r\x12\x0f\n\x07\x64\x65\x63odes\x18\x05 \x01(\x08\x12\x14\n\x0c\x64\x65\x63ode_fault\x18\x06 \x01(\t*B\n\x05Plays\x12\x15\n\x11PLAYS_UNSPECIFIED\x10\x00\x12\x11\n\rPLAYS_PICTURE\x10\x01\x12\x0f\n\x0bPLAYS_SOUND\x10\x02\x32\xcd\x01\n\x0e\x45ncoderService\x12Q\n\x06\x45ncode\x12 .apigpu.encoder.v1.EncodeRequest\x1a!.apigpu.encoder.v1.EncodeResponse(\x01\x30\x01\x12h\n\x0fGetCapabilities\x12).apigpu.encoder.v1.GetCapabilitiesRequest\x1a*.apigpu.encoder.v1.GetCapabilitiesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,50 +36,54 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_REMOTEFAULT_FIELDSENTRY']._loaded_options = None
   _globals['_REMOTEFAULT_FIELDSENTRY']._serialized_options = b'8\001'
-  _globals['_PLAYS']._serialized_start=3231
-  _globals['_PLAYS']._serialized_end=3297
+  _globals['_PLAYS']._serialized_start=3518
+  _globals['_PLAYS']._serialized_end=3584
   _globals['_ENCODEREQUEST']._serialized_start=124
   _globals['_ENCODEREQUEST']._serialized_end=286
   _globals['_TASK']._serialized_start=289
-  _globals['_TASK']._serialized_end=533
-  _globals['_INPUT']._serialized_start=535
-  _globals['_INPUT']._serialized_end=631
-  _globals['_INPUTCHUNK']._serialized_start=633
-  _globals['_INPUTCHUNK']._serialized_end=690
-  _globals['_INPUTEND']._serialized_start=692
-  _globals['_INPUTEND']._serialized_end=770
-  _globals['_ENCODERESPONSE']._serialized_start=773
-  _globals['_ENCODERESPONSE']._serialized_end=963
-  _globals['_RESULTFILE']._serialized_start=965
-  _globals['_RESULTFILE']._serialized_end=1049
-  _globals['_ENCODEPROGRESS']._serialized_start=1051
-  _globals['_ENCODEPROGRESS']._serialized_end=1167
-  _globals['_SUMMARY']._serialized_start=1170
-  _globals['_SUMMARY']._serialized_end=1706
-  _globals['_PLAYBACK']._serialized_start=1709
-  _globals['_PLAYBACK']._serialized_end=1859
-  _globals['_FURTHERTASK']._serialized_start=1862
-  _globals['_FURTHERTASK']._serialized_end=2081
-  _globals['_FURTHERINPUT']._serialized_start=2084
-  _globals['_FURTHERINPUT']._serialized_end=2251
-  _globals['_BYTERANGE']._serialized_start=2253
-  _globals['_BYTERANGE']._serialized_end=2292
-  _globals['_REMOTETASK']._serialized_start=2294
-  _globals['_REMOTETASK']._serialized_end=2404
-  _globals['_REMOTERESULT']._serialized_start=2406
-  _globals['_REMOTERESULT']._serialized_end=2465
-  _globals['_REMOTEFAULT']._serialized_start=2468
-  _globals['_REMOTEFAULT']._serialized_end=2635
-  _globals['_REMOTEFAULT_FIELDSENTRY']._serialized_start=2590
-  _globals['_REMOTEFAULT_FIELDSENTRY']._serialized_end=2635
-  _globals['_GETCAPABILITIESREQUEST']._serialized_start=2637
-  _globals['_GETCAPABILITIESREQUEST']._serialized_end=2661
-  _globals['_GETCAPABILITIESRESPONSE']._serialized_start=2664
-  _globals['_GETCAPABILITIESRESPONSE']._serialized_end=3064
-  _globals['_CODEC']._serialized_start=3066
-  _globals['_CODEC']._serialized_end=3118
-  _globals['_CARD']._serialized_start=3120
-  _globals['_CARD']._serialized_end=3229
-  _globals['_ENCODERSERVICE']._serialized_start=3300
-  _globals['_ENCODERSERVICE']._serialized_end=3505
+  _globals['_TASK']._serialized_end=601
+  _globals['_PLAYORDER']._serialized_start=603
+  _globals['_PLAYORDER']._serialized_end=669
+  _globals['_INPUT']._serialized_start=671
+  _globals['_INPUT']._serialized_end=767
+  _globals['_INPUTCHUNK']._serialized_start=769
+  _globals['_INPUTCHUNK']._serialized_end=826
+  _globals['_INPUTEND']._serialized_start=828
+  _globals['_INPUTEND']._serialized_end=906
+  _globals['_ENCODERESPONSE']._serialized_start=909
+  _globals['_ENCODERESPONSE']._serialized_end=1099
+  _globals['_RESULTFILE']._serialized_start=1101
+  _globals['_RESULTFILE']._serialized_end=1185
+  _globals['_ENCODEPROGRESS']._serialized_start=1187
+  _globals['_ENCODEPROGRESS']._serialized_end=1303
+  _globals['_SUMMARY']._serialized_start=1306
+  _globals['_SUMMARY']._serialized_end=1915
+  _globals['_COMPOSEDRANGE']._serialized_start=1917
+  _globals['_COMPOSEDRANGE']._serialized_end=1975
+  _globals['_PLAYBACK']._serialized_start=1978
+  _globals['_PLAYBACK']._serialized_end=2128
+  _globals['_FURTHERTASK']._serialized_start=2131
+  _globals['_FURTHERTASK']._serialized_end=2368
+  _globals['_FURTHERINPUT']._serialized_start=2371
+  _globals['_FURTHERINPUT']._serialized_end=2538
+  _globals['_BYTERANGE']._serialized_start=2540
+  _globals['_BYTERANGE']._serialized_end=2579
+  _globals['_REMOTETASK']._serialized_start=2581
+  _globals['_REMOTETASK']._serialized_end=2691
+  _globals['_REMOTERESULT']._serialized_start=2693
+  _globals['_REMOTERESULT']._serialized_end=2752
+  _globals['_REMOTEFAULT']._serialized_start=2755
+  _globals['_REMOTEFAULT']._serialized_end=2922
+  _globals['_REMOTEFAULT_FIELDSENTRY']._serialized_start=2877
+  _globals['_REMOTEFAULT_FIELDSENTRY']._serialized_end=2922
+  _globals['_GETCAPABILITIESREQUEST']._serialized_start=2924
+  _globals['_GETCAPABILITIESREQUEST']._serialized_end=2948
+  _globals['_GETCAPABILITIESRESPONSE']._serialized_start=2951
+  _globals['_GETCAPABILITIESRESPONSE']._serialized_end=3351
+  _globals['_CODEC']._serialized_start=3353
+  _globals['_CODEC']._serialized_end=3405
+  _globals['_CARD']._serialized_start=3407
+  _globals['_CARD']._serialized_end=3516
+  _globals['_ENCODERSERVICE']._serialized_start=3587
+  _globals['_ENCODERSERVICE']._serialized_end=3792
 # @@protoc_insertion_point(module_scope)

@@ -33,7 +33,9 @@ class _PlaysEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Plays.ValueType
     PLAYS_PICTURE: _Plays.ValueType  # 1
     """The next piece of the picture, in the order of the tasks."""
     PLAYS_SOUND: _Plays.ValueType  # 2
-    """The sound of the film."""
+    """The sound of the film from its start on. Of several each goes on where the one before, with whose segments it begins,
+    ends; the last one is whole.
+    """
 
 class Plays(_Plays, metaclass=_PlaysEnumTypeWrapper):
     """What a result is of a film that can be played while it is made."""
@@ -43,7 +45,9 @@ PLAYS_UNSPECIFIED: Plays.ValueType  # 0
 PLAYS_PICTURE: Plays.ValueType  # 1
 """The next piece of the picture, in the order of the tasks."""
 PLAYS_SOUND: Plays.ValueType  # 2
-"""The sound of the film."""
+"""The sound of the film from its start on. Of several each goes on where the one before, with whose segments it begins,
+ends; the last one is whole.
+"""
 Global___Plays: _TypeAlias = Plays  # noqa: Y015
 
 @_typing.final
@@ -101,6 +105,8 @@ class Task(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     TRACEPARENT_FIELD_NUMBER: _builtins.int
     IS_WATCHED_FIELD_NUMBER: _builtins.int
+    COMPOSES_FIELD_NUMBER: _builtins.int
+    PLAY_ORDER_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Identity, for logs and work folders."""
     part: _builtins.bytes
@@ -127,6 +133,10 @@ class Task(_message.Message):
     """Its place in a trace, as W3C has it (`traceparent`); empty where it is part of none."""
     is_watched: _builtins.bool
     """The result is watched while it is made: where the task plans further ones, the first picture is to be there soon."""
+    composes: _builtins.bool
+    """The result may be composed of ranges of the inputs (`Summary.composed`). Of those that are outlines no more has come
+    than their index.
+    """
     @_builtins.property
     def operation(self) -> _video_pb2.Operation:
         """What to do."""
@@ -134,6 +144,10 @@ class Task(_message.Message):
     @_builtins.property
     def inputs(self) -> _containers.RepeatedCompositeFieldContainer[Global___Input]:
         """The inputs, in the order in which they are sent."""
+
+    @_builtins.property
+    def play_order(self) -> Global___PlayOrder:
+        """When its result plays of a film that is watched while it is made; absent of any other task."""
 
     def __init__(
         self,
@@ -149,14 +163,46 @@ class Task(_message.Message):
         request_id: _builtins.str = ...,
         traceparent: _builtins.str = ...,
         is_watched: _builtins.bool = ...,
+        composes: _builtins.bool = ...,
+        play_order: Global___PlayOrder | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["operation", b"operation"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["operation", b"operation", "play_order", b"play_order"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "codec", b"codec", "id", b"id", "inputs", b"inputs", "is_watched", b"is_watched", "operation", b"operation", "part", b"part", "plan_only", b"plan_only", "request_id", b"request_id", "traceparent", b"traceparent", "workers", b"workers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "codec", b"codec", "composes", b"composes", "id", b"id", "inputs", b"inputs", "is_watched", b"is_watched", "operation", b"operation", "part", b"part", "plan_only", b"plan_only", "play_order", b"play_order", "request_id", b"request_id", "traceparent", b"traceparent", "workers", b"workers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Task: _TypeAlias = Task  # noqa: Y015
+
+@_typing.final
+class PlayOrder(_message.Message):
+    """When the result of a task plays: an encoder that has several tasks of a film makes first what is seen first."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FILM_FIELD_NUMBER: _builtins.int
+    PIECES_BEFORE_FIELD_NUMBER: _builtins.int
+    IS_SOUND_FIELD_NUMBER: _builtins.int
+    film: _builtins.str
+    """Which film: the same of all its tasks."""
+    pieces_before: _builtins.int
+    """Pieces of its picture that play before."""
+    is_sound: _builtins.bool
+    """True of sound, for which no piece of the picture waits."""
+    def __init__(
+        self,
+        *,
+        film: _builtins.str = ...,
+        pieces_before: _builtins.int = ...,
+        is_sound: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["film", b"film", "is_sound", b"is_sound", "pieces_before", b"pieces_before"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PlayOrder: _TypeAlias = PlayOrder  # noqa: Y015
 
 @_typing.final
 class Input(_message.Message):
@@ -406,6 +452,8 @@ class Summary(_message.Message):
     PLAYBACK_FIELD_NUMBER: _builtins.int
     FRAMES_COPIED_FIELD_NUMBER: _builtins.int
     WHOLE_REASON_FIELD_NUMBER: _builtins.int
+    INDEX_BYTES_FIELD_NUMBER: _builtins.int
+    COMPOSED_FIELD_NUMBER: _builtins.int
     size_bytes: _builtins.int
     """Bytes of the result."""
     sha256: _builtins.str
@@ -430,6 +478,10 @@ class Summary(_message.Message):
     """Frames that were copied from the source; 0 where all were encoded, or the operation copies no part of a film."""
     whole_reason: _builtins.str
     """Why all frames were encoded, where only some of them need be; empty else."""
+    index_bytes: _builtins.int
+    """Bytes at the end of the result that are its index: whoever composes a film of it needs no more of it. 0 where it has
+    none.
+    """
     @_builtins.property
     def warnings(self) -> _containers.RepeatedCompositeFieldContainer[_video_pb2.Warning]:
         """What the caller should know of the result."""
@@ -456,6 +508,12 @@ class Summary(_message.Message):
     def playback(self) -> Global___Playback:
         """How the result plays piece by piece; absent where it does not."""
 
+    @_builtins.property
+    def composed(self) -> _containers.RepeatedCompositeFieldContainer[Global___ComposedRange]:
+        """What the result goes on with, behind the bytes that were sent: these ranges of inputs, one after the other. Size and
+        digest are those of what was sent alone.
+        """
+
     def __init__(
         self,
         *,
@@ -477,10 +535,12 @@ class Summary(_message.Message):
         playback: Global___Playback | None = ...,
         frames_copied: _builtins.int = ...,
         whole_reason: _builtins.str = ...,
+        index_bytes: _builtins.int = ...,
+        composed: _abc.Iterable[Global___ComposedRange] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_media", b"_media", "_playback", b"_playback", "media", b"media", "playback", b"playback"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_media", b"_media", "_playback", b"_playback", "codec", b"codec", "codec_reason", b"codec_reason", "content_type", b"content_type", "duration_seconds", b"duration_seconds", "encode_seconds", b"encode_seconds", "files", b"files", "frames", b"frames", "frames_copied", b"frames_copied", "further", b"further", "height", b"height", "media", b"media", "playback", b"playback", "scenes", b"scenes", "sha256", b"sha256", "size_bytes", b"size_bytes", "warnings", b"warnings", "whole_reason", b"whole_reason", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_media", b"_media", "_playback", b"_playback", "codec", b"codec", "codec_reason", b"codec_reason", "composed", b"composed", "content_type", b"content_type", "duration_seconds", b"duration_seconds", "encode_seconds", b"encode_seconds", "files", b"files", "frames", b"frames", "frames_copied", b"frames_copied", "further", b"further", "height", b"height", "index_bytes", b"index_bytes", "media", b"media", "playback", b"playback", "scenes", b"scenes", "sha256", b"sha256", "size_bytes", b"size_bytes", "warnings", b"warnings", "whole_reason", b"whole_reason", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__media: _TypeAlias = _typing.Literal["media"]  # noqa: Y015
     _WhichOneofArgType__media: _TypeAlias = _typing.Literal["_media", b"_media"]  # noqa: Y015
@@ -492,6 +552,36 @@ class Summary(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__playback) -> _WhichOneofReturnType__playback | None: ...
 
 Global___Summary: _TypeAlias = Summary  # noqa: Y015
+
+@_typing.final
+class ComposedRange(_message.Message):
+    """A range of an input that a result is composed of."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INPUT_FIELD_NUMBER: _builtins.int
+    START_FIELD_NUMBER: _builtins.int
+    END_FIELD_NUMBER: _builtins.int
+    input: _builtins.int
+    """Index into Task.inputs."""
+    start: _builtins.int
+    """Its first byte."""
+    end: _builtins.int
+    """The byte behind its last."""
+    def __init__(
+        self,
+        *,
+        input: _builtins.int = ...,
+        start: _builtins.int = ...,
+        end: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end", b"end", "input", b"input", "start", b"start"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ComposedRange: _TypeAlias = ComposedRange  # noqa: Y015
 
 @_typing.final
 class Playback(_message.Message):
@@ -560,6 +650,7 @@ class FurtherTask(_message.Message):
     FRAMES_FIELD_NUMBER: _builtins.int
     PLAYS_FIELD_NUMBER: _builtins.int
     TARGET_SECONDS_FIELD_NUMBER: _builtins.int
+    COMPOSES_FIELD_NUMBER: _builtins.int
     part: _builtins.bytes
     """What it is; becomes `Task.part`."""
     is_result: _builtins.bool
@@ -576,6 +667,10 @@ class FurtherTask(_message.Message):
     """What its result is of that which can be played while the rest is made."""
     target_seconds: _builtins.int
     """No segment of it that plays is longer, seconds."""
+    composes: _builtins.bool
+    """It can compose its result of ranges of its inputs, given their index; becomes `Task.composes` where the gateway and
+    the way to the encoder allow for it.
+    """
     @_builtins.property
     def inputs(self) -> _containers.RepeatedCompositeFieldContainer[Global___FurtherInput]:
         """Its inputs."""
@@ -592,10 +687,11 @@ class FurtherTask(_message.Message):
         frames: _builtins.int = ...,
         plays: Global___Plays.ValueType = ...,
         target_seconds: _builtins.int = ...,
+        composes: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["codec", b"codec", "frames", b"frames", "inputs", b"inputs", "is_result", b"is_result", "item", b"item", "kind", b"kind", "part", b"part", "plays", b"plays", "target_seconds", b"target_seconds"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["codec", b"codec", "composes", b"composes", "frames", b"frames", "inputs", b"inputs", "is_result", b"is_result", "item", b"item", "kind", b"kind", "part", b"part", "plays", b"plays", "target_seconds", b"target_seconds"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -301,6 +301,7 @@ class SoundPart(_message.Message):
     SOUNDTRACK_FIELD_NUMBER: _builtins.int
     SOUNDS_FIELD_NUMBER: _builtins.int
     ALLOW_PARTIAL_FIELD_NUMBER: _builtins.int
+    HEAD_FRAMES_FIELD_NUMBER: _builtins.int
     narration: _builtins.str
     """Input of the narration of the whole film; empty where there is none."""
     music: _builtins.str
@@ -309,6 +310,8 @@ class SoundPart(_message.Message):
     """Gain of every narration, dB."""
     allow_partial: _builtins.bool
     """Inputs that are cut off are taken as they are."""
+    head_frames: _builtins.int
+    """Frames of the film, from its start on, whose sound is made: a head, for who watches it while it is made. 0 for all."""
     @_builtins.property
     def film(self) -> Global___Film:
         """The film that it is the sound of."""
@@ -331,10 +334,11 @@ class SoundPart(_message.Message):
         soundtrack: _soundtrack_pb2.Soundtrack | None = ...,
         sounds: _abc.Iterable[Global___SceneSound] | None = ...,
         allow_partial: _builtins.bool = ...,
+        head_frames: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["film", b"film", "soundtrack", b"soundtrack"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_partial", b"allow_partial", "film", b"film", "music", b"music", "narration", b"narration", "narration_gain", b"narration_gain", "sounds", b"sounds", "soundtrack", b"soundtrack"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_partial", b"allow_partial", "film", b"film", "head_frames", b"head_frames", "music", b"music", "narration", b"narration", "narration_gain", b"narration_gain", "sounds", b"sounds", "soundtrack", b"soundtrack"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -450,6 +454,7 @@ class CaptionPiece(_message.Message):
     X264_CRF_FIELD_NUMBER: _builtins.int
     THREADS_FIELD_NUMBER: _builtins.int
     NVENC_FIELD_NUMBER: _builtins.int
+    SPLICE_FIELD_NUMBER: _builtins.int
     width: _builtins.int
     """Pixels across of the whole video, as they are stored."""
     height: _builtins.int
@@ -476,6 +481,10 @@ class CaptionPiece(_message.Message):
     def nvenc(self) -> Global___NvencSettings:
         """How all pieces are made by NVENC, where that is the codec."""
 
+    @_builtins.property
+    def splice(self) -> Global___SpliceFit:
+        """What frames are encoded to where the others are copied; absent where all are encoded."""
+
     def __init__(
         self,
         *,
@@ -489,14 +498,53 @@ class CaptionPiece(_message.Message):
         x264_crf: _builtins.int = ...,
         threads: _builtins.int = ...,
         nvenc: Global___NvencSettings | None = ...,
+        splice: Global___SpliceFit | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["nvenc", b"nvenc", "picture", b"picture"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["nvenc", b"nvenc", "picture", b"picture", "splice", b"splice"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["height", b"height", "nvenc", b"nvenc", "picture", b"picture", "rate_frames", b"rate_frames", "rate_seconds", b"rate_seconds", "sound", b"sound", "threads", b"threads", "width", b"width", "x264_crf", b"x264_crf", "x264_preset", b"x264_preset"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["height", b"height", "nvenc", b"nvenc", "picture", b"picture", "rate_frames", b"rate_frames", "rate_seconds", b"rate_seconds", "sound", b"sound", "splice", b"splice", "threads", b"threads", "width", b"width", "x264_crf", b"x264_crf", "x264_preset", b"x264_preset"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CaptionPiece: _TypeAlias = CaptionPiece  # noqa: Y015
+
+@_typing.final
+class SpliceFit(_message.Message):
+    """What encoded H.264 keeps to in all pieces, so that it stands in one track with the packets that are copied."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: _builtins.int
+    PROFILE_FIELD_NUMBER: _builtins.int
+    LEVEL_FIELD_NUMBER: _builtins.int
+    REFERENCES_FIELD_NUMBER: _builtins.int
+    REORDERED_FIELD_NUMBER: _builtins.int
+    number: _builtins.int
+    """Number of its parameter sets, which those of the source do not have."""
+    profile: _builtins.str
+    """Profile: "baseline", "main" or "high"."""
+    level: _builtins.int
+    """Ten times its level, 9 for 1b."""
+    references: _builtins.int
+    """The most pictures that are kept to predict from."""
+    reordered: _builtins.int
+    """The most pictures that are decoded before one that is shown earlier."""
+    def __init__(
+        self,
+        *,
+        number: _builtins.int = ...,
+        profile: _builtins.str = ...,
+        level: _builtins.int = ...,
+        references: _builtins.int = ...,
+        reordered: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["level", b"level", "number", b"number", "profile", b"profile", "references", b"references", "reordered", b"reordered"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SpliceFit: _TypeAlias = SpliceFit  # noqa: Y015
 
 @_typing.final
 class PacketRun(_message.Message):

@@ -8,7 +8,7 @@ import pytest
 
 from apigpu.encoder.v1 import encoder_pb2, story_pb2
 from apigpu.v1 import video_pb2
-from tests.support import media, split_films
+from tests.support import composing, media, split_films
 from tests.support.encoder_harness import Client
 
 SECONDS = 61
@@ -25,11 +25,12 @@ async def planned(
     workers: int = 3,
     captioned: int = SECONDS,
     is_watched: bool = False,
+    srt: str = "",
     **options: object,
 ) -> tuple[encoder_pb2.Summary, bytes]:
     """What the planning answers, and its result."""
     options = {"encode_all": True, **options}
-    srt = split_films.subtitles(captioned)
+    srt = srt or split_films.subtitles(captioned)
     operation = split_films.request(srt, **options)
     task = encoder_pb2.Task(id="plan", operation=operation, workers=workers, is_watched=is_watched)
     inputs: dict[str, Path | bytes] = {"url_video": source, "srt_text": srt.encode()}
@@ -73,12 +74,20 @@ async def test_pieces_are_the_whole(client: Client, film: Path, tmp_path: Path, 
     assert languages(joined) == languages(whole) == ["und", "por"]
 
 
+async def test_the_whole_is_composed_of_pieces_that_are_not_sent(client: Client, film: Path, tmp_path: Path) -> None:
+    plan, captions = await planned(client, film)
+    joined, composed = tmp_path / "joined.mp4", tmp_path / "composed.mp4"
+    await split_films.join([client], plan, {"url_video": film.read_bytes()}, captions, joined, composed)
+    assert composing.tables(composed) == composing.tables(joined)
+    assert composing.packets(composed) == composing.packets(joined)
+
+
 async def test_what_is_watched_begins_with_short_pieces_and_is_cut_for_one_encoder_too(
     client: Client, film: Path
 ) -> None:
     plan, _ = await planned(client, film, workers=1, encode_all=False, is_watched=True)
     frames = [task.frames for task in plan.further[:-1]]
-    assert (frames[:4], sum(frames)) == ([20, 20, 40, 80], SECONDS * split_films.RATE)
+    assert (frames[:4], sum(frames)) == ([20, 20, 20, 20], SECONDS * split_films.RATE)
 
 
 async def test_each_byte_is_sent_about_once(client: Client, film: Path) -> None:
@@ -134,11 +143,90 @@ async def test_a_piece_that_begins_with_no_keyframe_is_refused(client: Client, f
         await client.encode(task, {"url_video": film, "captions": captions})
 
 
-@pytest.mark.parametrize(("workers", "tasks"), [(16, 7), (2, 0)])
-async def test_what_one_encoder_that_copies_most_does_as_soon_is_not_cut(
-    client: Client, film: Path, workers: int, tasks: int
+@pytest.mark.parametrize(("captioned", "tasks"), [(15, 0), (25, 3), (50, 5)])
+async def test_pieces_are_as_many_as_what_is_encoded_is_worth(
+    client: Client, film: Path, captioned: int, tasks: int
 ) -> None:
-    plan, _ = await planned(client, film, workers=workers, captioned=15, encode_all=False)
-    assert len(plan.further) == tasks
-    if tasks:
-        assert "in pieces" in join_of(plan).whole_reason
+    plan, _ = await planned(client, film, workers=16, captioned=captioned, encode_all=False)
+    assert [task.kind for task in plan.further] == (
+        ["caption.splice"] * (tasks - 1) + ["caption.join"] if tasks else []
+    )
+
+
+async def test_pieces_of_a_video_full_of_captions_copy_nothing(client: Client, film: Path) -> None:
+    full = "1\n00:00:00,500 --> 00:00:59,000\nCAPTION"
+    plan, _ = await planned(client, film, srt=full, encode_all=False)
+    assert [task.kind for task in plan.further] == ["caption.piece"] * 3 + ["caption.join"]
+    assert "in pieces" in join_of(plan).whole_reason
+
+
+LITTLE = split_films.subtitles(60, wanted=[*range(9), *range(25, 28), *range(44, 52), 59])
+
+
+@pytest.mark.parametrize(
+    ("options", "turned"),
+    [((), ()), (("-bf", "0"), ("-display_rotation", "-90")), (("-x264-params", "bframes=3:ref=4:keyint=15"), ())],
+    ids=["b-frames", "turned", "pyramid"],
+)
+async def test_pieces_copy_what_no_caption_touches(
+    client: Client, tmp_path: Path, options: tuple[str, ...], turned: tuple[str, ...]
+) -> None:
+    made = split_films.write_film(tmp_path / "made.mp4", SECONDS, *options)
+    source = tmp_path / "source.mp4"
+    media.run(*turned, "-i", made, "-map", "0", "-c", "copy", source)
+    plan, captions = await planned(client, source, workers=4, srt=LITTLE, encode_all=False, is_watched=True)
+    assert {task.kind for task in plan.further[:-1]} == {"caption.splice"}
+    assert (len(plan.further) > 6, join_of(plan).whole_reason) == (True, "")
+    joined = tmp_path / "joined.mp4"
+    composed = tmp_path / "composed.mp4"
+    summaries = await split_films.join([client], plan, {"url_video": source.read_bytes()}, captions, joined, composed)
+    assert split_films.tracks(joined) == split_films.tracks(composed) == split_films.tracks(source)
+    assert video_packets(composed) == video_packets(joined)
+    before, after = video_packets(source), video_packets(joined)
+    same = [one == other for one, other in zip(before, after, strict=True)]
+    assert sum(summary.frames_copied for summary in summaries) == sum(same)
+    assert sum(same) > SECONDS * split_films.RATE // 3
+    for summary, task in zip(summaries[:-1], plan.further, strict=False):
+        assert summary.playback.segment_milliseconds
+        assert max(summary.playback.segment_milliseconds) <= task.target_seconds * 1000
+        assert summary.playback.codec == summaries[0].playback.codec
+    alone, whole = await planned(client, source, workers=1, srt=LITTLE, encode_all=False)
+    (tmp_path / "whole.mp4").write_bytes(whole)
+    assert sum(same) > alone.frames_copied - 40  # where pieces end, a run may
+    with av.open(str(source)) as opened:
+        times = [packet.pts for packet in opened.demux(video=0) if packet.pts is not None]
+    shown = zip(
+        np.argsort(times, kind="stable"),
+        pictures(joined),
+        pictures(source),
+        pictures(tmp_path / "whole.mp4"),
+        strict=True,
+    )
+    for place, ours, theirs, alike in shown:
+        if same[place]:
+            assert np.array_equal(ours, theirs), place
+        assert abs(ours - alike).mean() < 3, place
+
+
+async def test_a_piece_that_cannot_copy_is_encoded_so_that_it_fits_the_others(client: Client, tmp_path: Path) -> None:
+    # Two films one after the other, with their parameters in the packets: the header has those of the first.
+    halves = [tmp_path / f"{references}.ts" for references in (1, 3)]
+    for half in halves:
+        split_films.write_film(half, 31, "-x264-params", f"ref={half.stem}:b-pyramid=none")
+    source, joined = tmp_path / "film.mp4", tmp_path / "joined.mp4"
+    media.run("-i", "concat:" + "|".join(map(str, halves)), "-map", "0", "-c", "copy", source)
+    plan, captions = await planned(client, source, workers=4, srt=LITTLE, encode_all=False, is_watched=True)
+    assert {task.kind for task in plan.further[:-1]} == {"caption.splice"}
+    first, *_, last, _ = await split_films.join([client], plan, {"url_video": source.read_bytes()}, captions, joined)
+    assert (first.whole_reason, last.frames_copied, "parameters change" in last.whole_reason) == ("", 0, True)
+    assert split_films.tracks(joined) == split_films.tracks(source)
+    _, whole = await planned(client, source, workers=1, srt=LITTLE)
+    (tmp_path / "whole.mp4").write_bytes(whole)
+    compared = zip(pictures(joined), pictures(tmp_path / "whole.mp4"), strict=True)
+    assert max(abs(one - other).mean() for one, other in compared) < 3
+
+
+def video_packets(path: Path) -> list[bytes]:
+    """The packets of the picture, in the order of decoding."""
+    with av.open(str(path)) as opened:
+        return [bytes(packet) for packet in opened.demux(video=0) if packet.size]

@@ -9,6 +9,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from av.sidedata.sidedata import Type as SideDataType
 
 from apigpu.encoder.v1 import encoder_pb2
 from apigpu.v1 import video_pb2
@@ -28,6 +29,7 @@ class Packets:
     data: list[bytes]
     shown: list[float]
     decoded: list[float]
+    matrix: tuple[int, ...]
 
 
 def read(path: Path) -> Packets:
@@ -37,7 +39,14 @@ def read(path: Path) -> Packets:
         base = float(container.streams.video[0].time_base or 0)
         shown = [(packet.pts or 0) * base - begin for packet in found]
         decoded = [packet.dts * base - begin for packet in found if packet.dts is not None]
-        return Packets([bytes(packet) for packet in found], shown, decoded)
+        return Packets([bytes(packet) for packet in found], shown, decoded, matrix_of(path))
+
+
+def matrix_of(path: Path) -> tuple[int, ...]:
+    """How pictures are turned for who plays them."""
+    with av.open(str(path)) as container:
+        told = next(container.decode(video=0)).side_data.get(SideDataType.DISPLAYMATRIX)
+        return tuple(np.frombuffer(bytes(told), np.int32).tolist()) if told is not None else ()
 
 
 def sound(path: Path) -> tuple[list[float], list[bytes]]:
@@ -64,6 +73,7 @@ async def captioned(
 def check_spliced(source: Path, out: Path, summary: encoder_pb2.Summary) -> None:
     """All is as it was, but for the run of frames around the cue."""
     before, after = read(source), read(out)
+    assert after.matrix == before.matrix
     assert len(before.data) == len(after.data)
     same = [one == other for one, other in zip(before.data, after.data, strict=True)]
     assert summary.frames_copied == sum(same) >= 50
@@ -113,6 +123,21 @@ async def test_a_video_is_spliced_or_encoded_whole(client: Client, tmp_path: Pat
 @pytest.mark.parametrize("odd", parameters(odd_videos.MORE))
 async def test_a_video_of_rare_structure_too(client: Client, tmp_path: Path, odd: OddVideo) -> None:
     await check(client, tmp_path, odd)
+
+
+async def test_captions_stand_upright_in_a_film_that_its_container_turns(client: Client, tmp_path: Path) -> None:
+    grey = media.grey_video(tmp_path / "grey.mp4", 5, "320x180", 25, "-g", "25")
+    source = tmp_path / "phone.mp4"
+    media.run("-display_rotation", "-90", "-i", grey, "-c", "copy", source)
+    out, summary = await captioned(client, tmp_path, source)
+    assert (summary.frames_copied > 50, summary.width, summary.height) == (True, 180, 320)
+    shown = tmp_path / "shown.png"
+    media.run("-ss", "2.7", "-i", out, "-frames:v", "1", shown)
+    lit = np.argwhere(judge.pictures(shown, "gray")[0] > 200)
+    (top, left), (bottom, right) = lit.min(axis=0), lit.max(axis=0)
+    # A line of letters near the lower edge of a picture that is higher than it is wide.
+    assert 220 < top < bottom < 320
+    assert right - left > 2 * (bottom - top)
 
 
 async def test_a_film_that_was_spliced_is_spliced_again(client: Client, tmp_path: Path) -> None:

@@ -48,14 +48,15 @@ QUICK = {"cost_check_seconds": 0.05, "store_seconds": 0.0}
 @dataclass
 class ScriptedEncoder(encoder_pb2_grpc.EncoderServiceServicer):
     """Reads a task with all its inputs, then does what its line of the script says; by default it succeeds. What can
-    be called is awaited first. A summary is answered as it is, after a result where it has one. Bytes are the
-    result."""
+    be called is awaited first, also before what it comes in a pair with. A summary is answered as it is, after a result
+    where it has one. Bytes are the result."""
 
     slots: int = 2
     script: list[object] = field(default_factory=list)
     inputs: list[bytes] = field(default_factory=list)
     codecs: list[str] = field(default_factory=list)
     boot_id: str = "first"
+    composes: bool = True
     # The tasks that it was given, and of each chunk its offset and size.
     given: list[encoder_pb2.Task] = field(default_factory=list)
     chunks: list[tuple[int, int]] = field(default_factory=list)
@@ -79,7 +80,7 @@ class ScriptedEncoder(encoder_pb2_grpc.EncoderServiceServicer):
         if self.refusals:
             self.refusals -= 1
             raise Unavailable("shutting down", reason="DRAINING")
-        await context.send_initial_metadata((("x-accepted", "1"),))
+        await context.send_initial_metadata((("x-accepted", "1"), *((("x-composes", "1"),) if self.composes else ())))
         self.running, self.tasks = self.running + 1, self.tasks + 1
         self.most = max(self.most, self.running)
         step = self.script.pop(0) if self.script else None
@@ -122,6 +123,9 @@ class ScriptedEncoder(encoder_pb2_grpc.EncoderServiceServicer):
             raise step
         if isinstance(step, float):
             await asyncio.sleep(step)
+        if isinstance(step, tuple):
+            await step[0]()
+            step = step[1]
         if callable(step):
             await step()
         is_given = isinstance(step, encoder_pb2.Summary)
@@ -135,6 +139,8 @@ class ScriptedEncoder(encoder_pb2_grpc.EncoderServiceServicer):
         summary = encoder_pb2.Summary(size_bytes=len(result), sha256=digest, frames=2, codec="x264")
         if is_given:
             summary.further.extend(step.further)
+            summary.composed.extend(step.composed)
+            summary.index_bytes = step.index_bytes
         yield encoder_pb2.EncodeResponse(summary=summary)
 
 

@@ -263,6 +263,18 @@ def test_what_made_a_result_is_what_made_its_parts() -> None:
     assert (further.encoded_task(job, 5).codec, further.encoded_task(job, 0).codec) == ("x264", "")
 
 
+def test_frames_that_parts_copied_are_those_of_the_result() -> None:
+    job = done(planned(submitted(story())), 1, 2, codec="x264", frames_copied=10)
+    job = done(job, 3, codec="x264", whole_reason="it was all captions")
+    job = done(job, 4, 5, codec="copy")
+    found = further.encoded_task(job, 5)
+    assert (found.codec, found.frames_copied, found.whole_reason) == ("x264", 20, "")
+    job = done(planned(submitted(story())), 1, 2, 3, codec="x264")
+    job = done(job, 4, 5, codec="copy", whole_reason="in pieces")
+    found = further.encoded_task(job, 5)
+    assert (found.frames_copied, found.whole_reason) == (0, "in pieces")
+
+
 def test_progress_counts_the_frames_of_all_tasks_from_the_first_on() -> None:
     job = planned(submitted(story()))
     told = total_progress(job, {})

@@ -37,3 +37,20 @@ def test_a_share_of_the_waits_is_that_long_at_most(count: int, half: float | Non
         recent.note(str(number), job(Status.IN_PROGRESS, NOW - 200, NOW - 200 + number))
     found = recent.figures(NOW)
     assert (found.wait_seconds(0.5), found.wait_seconds(0.95)) == (half, most)
+
+
+def test_counting_takes_a_hundredth_of_the_time() -> None:
+    now = 0.0
+
+    def clock() -> float:
+        nonlocal now
+        now += 0.05  # at each look: what counting took
+        return now
+
+    recent = RecentJobs(clock)
+    recent.note("1", job(Status.COMPLETED, NOW - 100, NOW - 90, NOW - 80))
+    found = [recent.figures(NOW) for _ in range(50)]
+    recent.note("2", job(Status.COMPLETED, NOW - 100, NOW - 90, NOW - 80))
+    assert all(figures is found[0] for figures in (*found, recent.figures(NOW)))
+    now += 5
+    assert recent.figures(NOW).ended == 2

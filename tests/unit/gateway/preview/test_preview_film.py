@@ -1,5 +1,6 @@
 """What of a film plays while it is made, and its playlists, as a library reads them that players use."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +19,8 @@ from gateway.preview.film import PlayedFilm, PlayedPiece, film_of
 from gateway.preview.playlist import master_playlist, media_playlist
 from servicekit.codec import from_json, to_json
 
+KINDS = (encoder_pb2.PLAYS_PICTURE, encoder_pb2.PLAYS_SOUND, *[encoder_pb2.PLAYS_PICTURE] * 2)
+HEADED = (encoder_pb2.PLAYS_SOUND, encoder_pb2.PLAYS_PICTURE, encoder_pb2.PLAYS_SOUND, encoder_pb2.PLAYS_PICTURE)
 PLANNING, FIRST, SOUND, SECOND, THIRD, JOIN = range(6)
 GONE = Failure(1, "gone", "STEP_FAILED")
 
@@ -38,11 +41,10 @@ PIECES = {
 }
 
 
-def story(*, preview: bool = True, plays: bool = True) -> Job:
+def story(*, preview: bool = True, plays: bool = True, kinds: Sequence[int] = KINDS) -> Job:
     """A story of three scenes with sound, planned."""
     scenes = [{"image_url": f"https://example.com/{number}", "duracao": 1} for number in range(3)]
     wanted = json_format.ParseDict({"story": {"scenes": scenes}}, Operation())
-    kinds = [encoder_pb2.PLAYS_PICTURE, encoder_pb2.PLAYS_SOUND, *[encoder_pb2.PLAYS_PICTURE] * 2]
     tasks = [FurtherTask(kind="story.scene", plays=kind if plays else None, target_seconds=6) for kind in kinds]
     pieces = [FurtherInput(field=f"pieces[{number}]", task=number) for number in range(4)]
     plan = Summary(further=[*tasks, FurtherTask(inputs=pieces, is_result=True)])
@@ -95,6 +97,52 @@ def test_sound_is_told_of_as_far_as_there_are_pictures_to_it() -> None:
     assert playlist(made(story(), FIRST, SOUND, SECOND, THIRD), "sound").is_endlist
     # A first piece that is shorter than the first segment of the sound.
     assert shown(made(story(), FIRST, SOUND, pieces={**PIECES, FIRST: played(1.5)})).ready_sound is None
+
+
+HEADS = {1: played(2, 2), 2: played(4), 3: played(2, 2, 2, 0.3), 4: played(2.3)}
+
+
+def test_sound_plays_from_its_head_and_goes_on_from_the_whole() -> None:
+    job = story(kinds=HEADED)
+    first, more = (playlist(made(job, *tasks, pieces=HEADS), "sound") for tasks in ((1, 2), (1, 2, 3, 4)))
+    assert [(one.uri[-13], one.byterange) for one in first.segments] == [("1", "200@100"), ("1", "200@300")]
+    assert [one.byterange for one in more.segments[2:]] == ["200@500", "30@700"]
+    assert [one.uri[-13] for one in more.segments] == ["1", "1", "3", "3"]
+    texts = [found.dumps().splitlines() for found in (first, more)]
+    assert texts[1][: len(texts[0])] == texts[0]
+    assert (first.is_endlist, more.is_endlist, len(more.segment_map)) == (False, True, 1)
+    track = shown(made(job, 1, 2, 3, 4, pieces=HEADS)).ready_sound
+    assert track is not None
+    assert (track.seconds, track.is_whole) == (pytest.approx(6.3), True)
+    # As far as there are pictures to it: the whole has nothing to add yet.
+    heard = shown(made(job, 1, 2, 3, pieces=HEADS)).ready_sound
+    assert heard is not None
+    assert (heard.seconds, len(heard.pieces)) == (4, 1)
+
+
+@pytest.mark.parametrize("whole", [played(2, 2, 2, 0.3, header=8), played(2, 1.9, 2, 0.4), played(2)])
+def test_sound_that_does_not_begin_as_its_head_did_ends_with_it(whole: bytes) -> None:
+    job = made(story(kinds=HEADED), 1, 2, 3, 4, JOIN, pieces={**HEADS, 3: whole, JOIN: b""})
+    assert [one.uri[-13] for one in playlist(job, "sound").segments] == ["1", "1"]
+    warning = film.warning_of(job)
+    assert warning is not None
+    assert warning.message == film.CUT_SHORT
+
+
+def test_a_film_whose_sound_is_made_first_begins_with_it() -> None:
+    assert [shown(made(story(), *tasks)).has_begun for tasks in ((), (SOUND,), (FIRST,))] == [False, False, True]
+    states = [made(story(kinds=HEADED), *tasks, pieces=HEADS) for tasks in ((), (1,), (2,), (1, 2), (2, 3))]
+    assert [shown(job).has_begun for job in states] == [False, False, False, True, False]
+    assert shown(model.cancel(states[2], GONE, 6.0)).has_begun
+
+
+def test_encoders_are_told_when_a_result_plays() -> None:
+    job = story(kinds=HEADED)
+    order = [further.play_order(job, index) for index in range(1, 6)]
+    told = [(one.film, one.pieces_before, one.is_sound) for one in order[:4] if one is not None]
+    assert told == [(job.id, 0, True), (job.id, 0, False), (job.id, 1, True), (job.id, 1, False)]
+    assert order[4] is None
+    assert further.play_order(story(preview=False), 1) is None
 
 
 def test_the_playlist_grows_and_ends() -> None:

@@ -13,7 +13,8 @@ from gateway.jobs.hooks import Webhook
 from gateway.jobs.model import Job
 from gateway.jobs.outputs import OutputTarget
 from gateway.rest.protojson.encode import to_json
-from gateway.services.requests import BRIEF, WHOLE, Extent, masked, told_request
+from gateway.services.requests import BRIEF, WHOLE, Extent, told_request
+from servicekit.url_secrets import masked_url
 
 ASSET, TEXT = f"assets/{'a' * 26}", f"assets/{'b' * 26}"
 SECRET = "https://bucket.example.com/talk.mp4?X-Amz-Signature=s3cr3t"
@@ -52,12 +53,12 @@ def told(found: Job, extent: Extent = WHOLE) -> tuple[dict[str, Any], list[tuple
     ],
 )
 def test_what_opens_something_is_masked(source, shown):
-    assert masked(source) == shown
+    assert masked_url(source) == shown
 
 
 def test_only_what_was_given_is_told_and_no_secret():
     caption = {"url_video": SECRET, "srt_text": TEXT, "style": {"preset": "PRESET_BOLD", "size": 7.5}}
-    webhook = Webhook("https://me.example.com/hook?key=s3cr3t", ("job.ended",), "")
+    webhook = Webhook("https://hooks.slack.com/services/T0/B0/s3cr3t?key=s3cr3t", ("job.ended",), "")
     output = OutputTarget((SECRET,), (("x-token", "s3cr3t"),))
     found = job({"caption": caption}, webhook=webhook, output=output, deadline=61.0, retry_of="b" * 32)
     request, inputs = told(found)
@@ -70,7 +71,7 @@ def test_only_what_was_given_is_told_and_no_secret():
             }
         },
         "options": {
-            "webhook_url": "https://me.example.com/hook?***",
+            "webhook_url": "https://hooks.slack.com/services/***?***",
             "webhook_events": ["job.ended"],
             "output": {"url": "https://bucket.example.com/talk.mp4?***", "headers": {"x-token": "***"}},
             "deadline_seconds": 60.0,
