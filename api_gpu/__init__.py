@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from api_gpu.aio import AsyncClient, AsyncJob
     from api_gpu.assets import Asset
+    from api_gpu.attempts import JobAttempt, JobLog
     from api_gpu.client import Client, Health
     from api_gpu.fleet import DayCosts, Fleet, Machine
     from api_gpu.jobs import Event, Job
@@ -33,7 +34,9 @@ __all__ = [
     "Fleet",
     "Health",
     "Job",
+    "JobAttempt",
     "JobInput",
+    "JobLog",
     "Machine",
     "Motion",
     "Preview",
@@ -56,6 +59,7 @@ __all__ = [
 # Loaded when they are asked for, as the command line's help needs none of them, and gRPC takes a while to load.
 MODULES = {
     "api_gpu.assets": ("Asset",),
+    "api_gpu.attempts": ("JobAttempt", "JobLog"),
     "api_gpu.client": ("Client", "Health"),
     "api_gpu.fleet": ("DayCosts", "Fleet", "Machine"),
     "api_gpu.aio": ("AsyncClient", "AsyncJob"),

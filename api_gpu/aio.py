@@ -23,6 +23,7 @@ from typing import Any, Self, TypeVar, Unpack
 import grpc
 
 from api_gpu.assets import PAGE_ASSETS, Asset, Transfers
+from api_gpu.attempts import JobLog
 from api_gpu.client import Health
 from api_gpu.connection import OPTIONS, Connection, Endpoint, Metadata, Retries
 from api_gpu.inline import inlined
@@ -173,6 +174,12 @@ class AsyncJobs:
         request = retrial(job_id, idempotency_key)
         return self._job((await self._connection.call_until_answered(self._stub.RetryJob, request)).job)
 
+    async def logs(self, job_id: str) -> tuple[JobLog, ...]:
+        """Return what FFmpeg said of a job. Raises NotFound."""
+        request = jobs_pb2.GetJobLogRequest(id=job_id)
+        answer = await self._connection.call_until_answered(self._stub.GetJobLog, request)
+        return tuple(JobLog.from_message(found) for found in answer.logs)
+
     async def list(self, wanted: jobs_pb2.ListJobsRequest) -> AsyncIterator[AsyncJob]:
         """Yield the jobs that are wanted, the newest first; fetched in pages, as they are needed."""
         async for page in pages(self._connection, self._stub.ListJobs, wanted, PAGE_JOBS):
@@ -290,6 +297,10 @@ class AsyncClient(Operations[Coroutine[Any, Any, AsyncJob]]):
         """Queue a job anew that has ended. Raises NotFound, and FailedPrecondition when it has not ended or an input is
         gone."""
         return await self._jobs.retry(job_id)
+
+    async def logs(self, job_id: str) -> tuple[JobLog, ...]:
+        """Return the end of what FFmpeg said in attempts at a job's tasks, as Client.logs does."""
+        return await self._jobs.logs(job_id)
 
     async def upload(self, path: Path | str, on_bytes: OnBytes | None = None) -> Asset:
         """Upload a local file, as Client.upload does; `on_bytes` is called on another thread."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from io import FileIO
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from api_gpu.connection import Connection, Retries
 from api_gpu.requests import ASSETS, from_message, local_file, to_datetime
@@ -24,7 +24,8 @@ from api_gpu.uploads import (
 from apigpu.options import Source
 from apigpu.v1 import assets_pb2
 from apigpu.v1.assets_pb2_grpc import AssetServiceStub
-from servicekit.chunks import ChecksumBeside
+from servicekit.chunk_messages import ChunkMessage, Received
+from servicekit.chunks import ChecksumBeside, Data
 from servicekit.errors import DataLoss, ServiceError, Unavailable, Unimplemented
 
 
@@ -48,6 +49,7 @@ class Asset:
         return from_message(cls, message, **times)
 
 
+DOWNLOAD = ChunkMessage(assets_pb2.DownloadAssetResponse, "chunk")
 UPLOADS_AT_ONCE = 4
 PAGE_ASSETS = 100
 # Of the name of a target: a file's own has 255 bytes at most.
@@ -145,12 +147,17 @@ class Transfers:
                 raise
         return target
 
-    def messages(self, name: str, offset: int) -> Iterator[assets_pb2.DownloadAssetResponse]:
+    def messages(self, name: str, offset: int) -> Iterator[Received[assets_pb2.DownloadAssetResponse]]:
         """Yield what an asset is, then its bytes from `offset` on, until the stream ends, at the end of the asset or
         before."""
         request = assets_pb2.DownloadAssetRequest(name=name, offset=offset)
+        method: Any = self._connection.channel.unary_stream(
+            "/apigpu.v1.AssetService/DownloadAsset",
+            request_serializer=assets_pb2.DownloadAssetRequest.SerializeToString,
+            response_deserializer=DOWNLOAD.read,
+        )
         with self._connection.errors():
-            call = self._stub.DownloadAsset(request, metadata=self._connection.metadata)
+            call = method(request, metadata=self._connection.metadata)
             try:
                 yield from call
             finally:
@@ -192,16 +199,16 @@ class Download:
             self.checksum.add(data)
 
     def _receive(self) -> Asset:
-        for message in self.transfers.messages(self.name, self.checksum.size_bytes):
+        for message, data in self.transfers.messages(self.name, self.checksum.size_bytes):
             if message.HasField("asset"):
                 self.asset = self.asset or Asset.from_message(message.asset)
             elif self.asset is not None:
-                self._add(message.chunk, self.asset)
+                self._add(data, self.asset)
         if self.asset is None or self.checksum.size_bytes < self.asset.size_bytes:
             raise Unavailable(f"{self.name}: the download ended before the file did.", reason="CUT_OFF")
         return self.asset
 
-    def _add(self, chunk: bytes, asset: Asset) -> None:
+    def _add(self, chunk: Data, asset: Asset) -> None:
         self.checksum.add(chunk)
         if self.checksum.size_bytes > asset.size_bytes:
             raise DataLoss(f"{self.name}: received more bytes than it has; download it again.")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Self, Unpack
 
 from api_gpu.assets import Asset, Transfers
+from api_gpu.attempts import JobLog
 from api_gpu.connection import Connection
 from api_gpu.destinations import Destinations
 from api_gpu.fleet import DayCosts, Fleet
@@ -141,6 +142,10 @@ class Client(Operations[Job]):
         """Queue a job anew that has ended, as a new one. Raises NotFound, and FailedPrecondition when it has not ended
         or an input is gone."""
         return self._jobs.retry(job_id)
+
+    def logs(self, job_id: str) -> tuple[JobLog, ...]:
+        """Return the end of what FFmpeg said in attempts at a job's tasks, where it said something. Raises NotFound."""
+        return self._jobs.logs(job_id)
 
     def upload(self, path: Path | str, on_bytes: OnBytes | None = None) -> Asset:
         """Upload a local file. It goes on where it was cut, also when the gateway was away for up to a minute. Of an

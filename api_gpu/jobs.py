@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from api_gpu.attempts import JobLog
 from api_gpu.connection import Connection, Retries
 from api_gpu.outcomes import Clip, Finished, JobRecord, Progress, Queued, WaitTimeout, event_of
 from apigpu.v1 import jobs_pb2, video_pb2
@@ -131,6 +132,12 @@ class Jobs:
         same."""
         request = retrial(job_id, idempotency_key)
         return self._job(self._connection.call_until_answered(self._stub.RetryJob, request).job)
+
+    def logs(self, job_id: str) -> tuple[JobLog, ...]:
+        """Return what FFmpeg said of a job. Raises NotFound."""
+        request = jobs_pb2.GetJobLogRequest(id=job_id)
+        answer = self._connection.call_until_answered(self._stub.GetJobLog, request)
+        return tuple(JobLog.from_message(found) for found in answer.logs)
 
     def list(self, wanted: jobs_pb2.ListJobsRequest) -> Iterator[Job]:
         """Yield the jobs that are wanted, the newest first; fetched in pages, as they are needed."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, Self, TypeVar
 
+from api_gpu.attempts import JobAttempt
 from api_gpu.destinations import ResultDelivery
 from api_gpu.requests import from_message, to_datetime
 from apigpu.options import Status
@@ -106,16 +107,19 @@ def preview_of(message: jobs_pb2.Job | jobs_pb2.Progress) -> Preview | None:
 @dataclass(frozen=True)
 class Queued:
     """The job waits; 1 is next. `phase` is "COLD_START" while an encoder is on its way, else "WAITING_FOR_WORKER";
-    `reason` says why none is, "" where that is not known."""
+    `reason` says why none is, "" where that is not known; `starts_in_seconds` is when it is expected to begin, None
+    where that is not known."""
 
     place: int
     phase: str = "WAITING_FOR_WORKER"
     reason: str = ""
+    starts_in_seconds: float | None = None
 
     @classmethod
     def from_message(cls, message: jobs_pb2.Queued) -> Queued:
         """Return the place that the gateway describes."""
-        return cls(message.place, jobs_pb2.Phase.Name(message.phase), message.reason)
+        starts_in = message.starts_in_seconds if message.HasField("starts_in_seconds") else None
+        return cls(message.place, jobs_pb2.Phase.Name(message.phase), message.reason, starts_in)
 
 
 @dataclass(frozen=True)
@@ -160,7 +164,7 @@ class JobRecord:
     `cost_usd` is what it cost so far, None where nothing was rented for it; `metadata` what was noted on it,
     `deliveries` where its results are put, `preview` where its film plays, where that was asked for. `inputs` have the
     names of its files; `request` is what was asked for, without secrets: apigpu.v1.JobRequest. `queued` and `progress`
-    say how far one is that has not ended. Times are UTC."""
+    say how far one is that has not ended; `attempts` what encoders tried, not in lists. Times are UTC."""
 
     id: str
     status: Status
@@ -195,6 +199,7 @@ class JobRecord:
     request: jobs_pb2.JobRequest
     queued: Queued | None
     progress: Progress | None
+    attempts: tuple[JobAttempt, ...]
 
     @classmethod
     def from_message(cls, message: jobs_pb2.Job, service: object) -> Self:
@@ -231,6 +236,7 @@ class JobRecord:
             inputs=tuple(from_message(JobInput, found) for found in message.inputs),
             queued=Queued.from_message(message.queued) if message.HasField("queued") else None,
             progress=Progress.from_message(message.progress) if message.HasField("progress") else None,
+            attempts=tuple(JobAttempt.from_message(found) for found in message.attempts),
             service=service,
         )
 

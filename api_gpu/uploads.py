@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-from google.bytestream.bytestream_pb2 import WriteRequest
-from google.bytestream.bytestream_pb2_grpc import ByteStreamStub
+from google.bytestream.bytestream_pb2 import WriteRequest, WriteResponse
 
 from api_gpu.connection import Connection, Retries
 from api_gpu.requests import sendable
 from apigpu.v1 import assets_pb2, uploads_pb2
 from apigpu.v1.assets_pb2_grpc import AssetServiceStub
 from apigpu.v1.uploads_pb2_grpc import UploadServiceStub
+from servicekit.chunk_messages import ChunkMessage, Outgoing, encoder
 from servicekit.chunks import ACCEPTED, Checksum, ChecksumBeside
 from servicekit.errors import Aborted, DataLoss, FailedPrecondition, NotFound, ServiceError, Unavailable
 
@@ -30,6 +30,10 @@ RESUMABLE_BYTES = 8 * CHUNK_BYTES
 PASSING = ("BUSY", "EVICTED", "UPLOAD_IDLE")
 END_SECONDS = 2.0
 
+UPLOAD = ChunkMessage(assets_pb2.UploadAssetRequest, "chunk")
+WRITE = ChunkMessage(WriteRequest, "data")
+
+UploadMessage = assets_pb2.UploadAssetRequest | Outgoing[assets_pb2.UploadAssetRequest]
 OnBytes = Callable[[int, int | None], None]
 """Called with the bytes passed so far and those of the whole file, None where that is not known."""
 
@@ -91,9 +95,13 @@ class SingleUpload:
         return self.call.result().asset if self.call.code() is grpc.StatusCode.OK else None
 
     def _send(self) -> None:
-        stub = AssetServiceStub(self.connection.channel)
+        method: Any = self.connection.channel.stream_unary(
+            "/apigpu.v1.AssetService/UploadAsset",
+            request_serializer=encoder(assets_pb2.UploadAssetRequest.SerializeToString),
+            response_deserializer=assets_pb2.UploadAssetResponse.FromString,
+        )
         try:
-            self.call = stub.UploadAsset.future(self.messages, metadata=self.connection.metadata)
+            self.call = method.future(self.messages, metadata=self.connection.metadata)
         except BaseException:  # the connection was closed meanwhile
             self.messages.close()
             raise
@@ -108,7 +116,7 @@ class SingleUpload:
             self.messages.close()
 
 
-class UploadMessages(Iterator[assets_pb2.UploadAssetRequest]):
+class UploadMessages(Iterator[UploadMessage]):
     """Header, chunks and finish of one file, read and digested on a thread of gRPC as it asks for them."""
 
     def __init__(self, path: Path, on_bytes: OnBytes | None, told_bytes: int = 0) -> None:
@@ -126,7 +134,7 @@ class UploadMessages(Iterator[assets_pb2.UploadAssetRequest]):
         self._is_closing = False
         self._lock = threading.Lock()
 
-    def __next__(self) -> assets_pb2.UploadAssetRequest:
+    def __next__(self) -> UploadMessage:
         with self._lock:
             try:
                 return next(self._messages)
@@ -160,12 +168,12 @@ class UploadMessages(Iterator[assets_pb2.UploadAssetRequest]):
         self._messages.close()
         self._file.close()
 
-    def _generate(self) -> Generator[assets_pb2.UploadAssetRequest, None, None]:
+    def _generate(self) -> Generator[UploadMessage, None, None]:
         header = assets_pb2.UploadHeader(filename=sendable(self._path.name), size_bytes=self._size_bytes)
         yield assets_pb2.UploadAssetRequest(header=header)
         while data := self._file.read(CHUNK_BYTES):
             self._checksum.add(data)
-            yield assets_pb2.UploadAssetRequest(chunk=data)
+            yield UPLOAD.outgoing(data)
             if self._on_bytes and self._checksum.size_bytes > self._told_bytes:
                 self._told_bytes = self._checksum.size_bytes
                 self._on_bytes(self._told_bytes, self._size_bytes)
@@ -306,10 +314,14 @@ class ResumableUpload:
         return upload.committed_size, upload.asset if upload.HasField("asset") else None
 
     def _send(self, offset: int) -> None:
-        stub = ByteStreamStub(self.connection.channel)
-        self.call = stub.Write.future(self._messages(offset), metadata=self.connection.metadata)
+        method: Any = self.connection.channel.stream_unary(
+            "/google.bytestream.ByteStream/Write",
+            request_serializer=encoder(WriteRequest.SerializeToString),
+            response_deserializer=WriteResponse.FromString,
+        )
+        self.call = method.future(self._messages(offset), metadata=self.connection.metadata)
 
-    def _messages(self, offset: int) -> Iterator[WriteRequest]:
+    def _messages(self, offset: int) -> Iterator[WriteRequest | Outgoing[WriteRequest]]:
         name, end, size_bytes = self.name, offset, self.version.size_bytes
         try:
             with self.path.open("rb", buffering=0) as file:
@@ -319,7 +331,7 @@ class ResumableUpload:
                     offset, end = end, end + len(data)
                     is_last = end >= size_bytes
                     self._digest(data, offset)
-                    yield WriteRequest(resource_name=name, write_offset=offset, data=data, finish_write=is_last)
+                    yield WRITE.outgoing(data, resource_name=name, write_offset=offset, finish_write=is_last)
                     self._tell(end)
                     if is_last:
                         return

@@ -28,6 +28,7 @@ from gateway.components import Components, followed
 from gateway.config import GatewaySettings
 from gateway.fleet.providers.base import EndpointConfig, ServerlessProvider
 from gateway.jobs.quote import Quoter
+from gateway.jobs.start_times import StartTimes
 from gateway.metrics import ENCODER
 from gateway.monitor import GatewayMonitor
 from gateway.ratelimit import KeyRateLimit
@@ -175,6 +176,8 @@ def _grpc_service(components: Components, keys: ApiKeys, tls: ServerTls) -> tupl
         fleet,
         components.webhooks,
         Quoter(jobs, components.pool, fleet, components.dispatcher.preparation.prefetcher),
+        components.logs,
+        StartTimes(jobs.store.index, components.pool, jobs.progress, fleet),
     )
     tenants = TenantService(components.tenancy.tenants, components.sources.fetcher.guard, PageTokens(components.links))
     usage = UsageService(components.tenancy)

@@ -21,6 +21,7 @@ from gateway.jetstream.connection import JetStream
 from gateway.jetstream.guard import StoreGuard, make_room
 from gateway.jobs.claims import Claims
 from gateway.jobs.dispatcher import Dispatcher
+from gateway.jobs.ffmpeg_log import FfmpegLogs
 from gateway.jobs.hooks import Occurrence
 from gateway.jobs.manager import JobManager
 from gateway.jobs.model import Job
@@ -79,6 +80,7 @@ class Components:
     pool: Pool
     fleet: Fleet
     jobs: JobManager
+    logs: FfmpegLogs
     dispatcher: Dispatcher
     presenter: Presenter
     webhooks: WebhookLog
@@ -113,6 +115,7 @@ class Components:
         fleet.controller.start()
         stack.push_async_callback(fleet.controller.close)
         prefetcher = Prefetcher(sources, settings.data_dir / "prefetch", guard.floor)
+        logs = FfmpegLogs.of(store, await jetstream.key_value("logs"))
         jobs, dispatcher = start_jobs(
             store,
             queue,
@@ -126,6 +129,7 @@ class Components:
             _resumable(providers),
             functools.partial(_check_room, guard, assets),
             prefetcher,
+            logs,
         )
         transfers = TransferSlots(settings.max_transfers)
         presenter = Presenter(links, fleet.registry.cost, settings.public_url or f"http://localhost:{settings.port}")
@@ -156,6 +160,7 @@ class Components:
             pool,
             fleet,
             jobs,
+            logs,
             dispatcher,
             presenter,
             webhooks,

@@ -19,7 +19,10 @@ ACCEPTED = "x-accepted"
 BESIDE_FURTHER = "application/vnd.api-gpu.beside-further"
 # Header of a response to a worker: the body leaves these stretches of the file out.
 HOLE = "x-hole"
-CHUNK_BYTES = 512 * 1024
+# Each chunk costs some turns of Python, whatever its size; more than this delays what else the event loop does.
+CHUNK_BYTES = 1024 * 1024
+# Bytes of a chunk: a part of a message that came is not copied out of it.
+Data = bytes | memoryview
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 
 
@@ -30,7 +33,7 @@ class Checksum:
         self.size_bytes = 0
         self._digest = hashlib.sha256()
 
-    def add(self, data: bytes | memoryview) -> None:
+    def add(self, data: Data) -> None:
         """Count and digest the next bytes."""
         self.size_bytes += len(data)
         self._digest.update(data)
@@ -51,16 +54,20 @@ class Checksum:
 
         Raises DataLoss, whose text begins with `what`, when they differ.
         """
-        if size_bytes is not None and size_bytes != self.size_bytes:
-            raise DataLoss(
-                f"{what}: {size_bytes} bytes were announced and {self.size_bytes} came; send it again.",
-                reason="SIZE_MISMATCH",
-            )
+        if size_bytes is not None:
+            check_size(what, self.size_bytes, size_bytes)
         if sha256 and sha256.lower() != self.sha256:
             raise DataLoss(
                 f"{what}: the SHA-256 announced is {sha256.lower()}, that of the bytes {self.sha256}; send it again.",
                 reason="DIGEST_MISMATCH",
             )
+
+
+def check_size(what: str, came_bytes: int, announced_bytes: int) -> None:
+    """Raise DataLoss, whose text begins with `what`, when they differ."""
+    if came_bytes != announced_bytes:
+        text = f"{what}: {announced_bytes} bytes were announced and {came_bytes} came; send it again."
+        raise DataLoss(text, reason="SIZE_MISMATCH")
 
 
 class ChecksumBeside:
@@ -73,7 +80,7 @@ class ChecksumBeside:
         self._thread = ThreadPoolExecutor(1, "digest")
         self._last: Future[None] | None = None
 
-    def add(self, data: bytes) -> None:
+    def add(self, data: Data) -> None:
         """Count the next bytes and begin to digest them, once those before are: no more than these are held."""
         self.size_bytes += len(data)
         self._wait()

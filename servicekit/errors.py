@@ -40,7 +40,8 @@ class ServiceError(Exception):
 
     `message` tells people what to do. For programs: `reason` (UPPER_SNAKE; the name of the code where the error has no
     word of its own), `fields`, which maps fields of the request to what is wrong with them, `metadata`, and
-    `retry_seconds`, after which the same call may succeed; None where waiting does not help.
+    `retry_seconds`, after which the same call may succeed; None where waiting does not help. `log` is the end of what a
+    program said that failed, for who looks for the cause.
     """
 
     code: ClassVar[grpc.StatusCode] = grpc.StatusCode.UNKNOWN
@@ -58,7 +59,9 @@ class ServiceError(Exception):
         fields: Mapping[str, str] | None = None,
         metadata: Mapping[str, str] | None = None,
         retry_seconds: float | None = None,
+        log: str = "",
     ) -> None:
+        self.log = log
         self.message = shorten(message)
         super().__init__(self.message)
         self.reason = reason or self.default_reason
@@ -72,7 +75,7 @@ class ServiceError(Exception):
         return int(self.code.value[0])
 
     def to_status(self) -> status_pb2.Status:
-        """Return the error as google.rpc.Status, with ErrorInfo, BadRequest and RetryInfo as its details."""
+        """Return the error as google.rpc.Status, with ErrorInfo, BadRequest, RetryInfo and DebugInfo as its details."""
         status = status_pb2.Status(code=self.number, message=self.message)
         # Callers read the first detail: it is the one that says more.
         is_first = self.reason in (self.default_reason, *FIELD_REASONS)
@@ -80,6 +83,8 @@ class ServiceError(Exception):
         _add_info(status, self.reason, self.metadata, self.retry_seconds)
         _add_fields(status, {} if is_first else self.fields)
         _add_retry(status, self.retry_seconds)
+        if self.log:
+            status.details.add().Pack(error_details_pb2.DebugInfo(detail=self.log))
         return status
 
 
@@ -208,6 +213,7 @@ def from_status(status: status_pb2.Status) -> ServiceError:
     info = detail(status, error_details_pb2.ErrorInfo) or error_details_pb2.ErrorInfo()
     bad_request = detail(status, error_details_pb2.BadRequest) or error_details_pb2.BadRequest()
     retry = detail(status, error_details_pb2.RetryInfo)
+    debug = detail(status, error_details_pb2.DebugInfo) or error_details_pb2.DebugInfo()
     return from_code(
         status.code,
         status.message,
@@ -215,6 +221,7 @@ def from_status(status: status_pb2.Status) -> ServiceError:
         fields={violation.field: violation.description for violation in bad_request.field_violations},
         metadata=dict(info.metadata),
         retry_seconds=retry.retry_delay.ToMilliseconds() / 1000 if retry else None,
+        log=debug.detail,
     )
 
 

@@ -16,7 +16,7 @@ import grpc
 import structlog
 from google.protobuf.message import DecodeError
 
-from servicekit import log_context, tracing
+from servicekit import chunk_messages, log_context, tracing
 from servicekit.errors import (
     DETAILS_KEY,
     DeadlineExceeded,
@@ -75,8 +75,9 @@ def _wrap(handler: Any, around: Callable[[Context], Any]) -> Any:
     key, slots and deadline. On the wire both are the same. Messages are parsed in here too: gRPC itself would answer
     one that cannot be parsed as if the service had failed.
     """
-    behavior, parse = _streaming(handler), handler.request_deserializer
+    behavior, parse = _streaming(handler), chunk_messages.reader(handler)
     read = functools.partial(ParsedRequests, parse) if parse else _as_it_is
+    serialize = handler.response_serializer
 
     async def unary(requests: Any, context: Context) -> Any:
         async with around(context) as paced:
@@ -90,20 +91,12 @@ def _wrap(handler: Any, around: Callable[[Context], Any]) -> Any:
     return getattr(grpc, f"{kind}_rpc_method_handler")(
         stream if handler.response_streaming else unary,
         request_deserializer=None,
-        response_serializer=handler.response_serializer,
+        response_serializer=serialize and chunk_messages.encoder(serialize),
     )
 
 
 def _as_it_is(request: Any) -> Any:
     return request
-
-
-def _parse(parse: Callable[[bytes], Any], data: Any) -> Any:
-    try:
-        return parse(data) if isinstance(data, bytes) else data  # a call of this process brings the message itself
-    except DecodeError as error:
-        text = "The message is no message of this method; generate the client from this version's protos."
-        raise InvalidArgument(text, reason="BAD_MESSAGE") from error
 
 
 class ParsedRequests:
@@ -112,7 +105,7 @@ class ParsedRequests:
     No generator: one that is left after the only message of a call would cost a task to end it.
     """
 
-    def __init__(self, parse: Callable[[bytes], Any], requests: Any) -> None:
+    def __init__(self, parse: Callable[[Any], Any], requests: Any) -> None:
         self._parse = parse
         self._requests = requests
         self._messages: Any = None
@@ -124,7 +117,12 @@ class ParsedRequests:
         """Return the next message. Raises InvalidArgument."""
         if self._messages is None:  # gRPC's own is a generator, which must not be left without a start
             self._messages = aiter(self._requests)
-        return _parse(self._parse, await anext(self._messages))
+        received = await anext(self._messages)
+        try:
+            return self._parse(received)
+        except DecodeError as error:
+            text = "The message is no message of this method; generate the client from this version's protos."
+            raise InvalidArgument(text, reason="BAD_MESSAGE") from error
 
 
 def _streaming(handler: Any) -> Callable[[Any, Context], Any]:

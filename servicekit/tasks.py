@@ -53,7 +53,7 @@ async def cancel_and_wait(*tasks: "asyncio.Future[Any]") -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def run_to_completion(work: Coroutine[Any, Any, T]) -> T:
+async def run_to_completion(work: Awaitable[T]) -> T:
     """Return the result of work that must not stop half-way; a cancellation is re-raised once the work has ended."""
     task, is_cancelled = asyncio.ensure_future(work), False
     while not task.done():

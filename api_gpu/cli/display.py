@@ -155,8 +155,11 @@ def describe(event: Event) -> str:
     match event:
         case Queued(_, "COLD_START"):
             return STARTING
-        case Queued(place, _, reason):
-            return ("next in the queue" if place <= 1 else f"number {place} in the queue") + (reason and f": {reason}")
+        case Queued(place, _, reason, starts_in):
+            words = "next in the queue" if place <= 1 else f"number {place} in the queue"
+            if reason:
+                return f"{words}: {reason}"
+            return f"{words} · starts in about {starts_in:.0f} s" if starts_in else words
         case Clip():
             return f"{event.id}: {event.error.message if event.error else 'done'}"
         case Finished(job):

@@ -80,6 +80,15 @@ def open_result(context: typer.Context, job: str) -> None:
         typer.launch(link)
 
 
+def log(context: typer.Context, job: str) -> None:
+    """Print what encoders tried of a job, and the end of what FFmpeg said."""
+    from api_gpu.cli.tables import print_attempts
+
+    with context.obj.client() as client:
+        found, logs = client.get(job), client.logs(job)
+    context.obj.show({"attempts": found.attempts, "logs": logs}, lambda _: print_attempts(found.attempts, logs))
+
+
 def cancel(context: typer.Context, job: str) -> None:
     """Cancel a job."""
     with context.obj.client() as client:

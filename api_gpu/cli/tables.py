@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from api_gpu.assets import Asset
+from api_gpu.attempts import JobAttempt, JobLog
 from api_gpu.fleet import DayCosts, Fleet, Machine
 from api_gpu.jobs import Job
 from api_gpu.keys import Key
@@ -77,6 +78,24 @@ def _shortened(name: str) -> str:
     """Return a name without its middle where it is long."""
     half = NAME_LETTERS // 2
     return name if len(name) <= NAME_LETTERS else f"{name[: half - 1]}…{name[-half:]}"
+
+
+ATTEMPTS = ("began", "task", "encoder", "codec", "seconds", "outcome", "why")
+
+
+def print_attempts(attempts: Iterable[JobAttempt], logs: Iterable[JobLog]) -> None:
+    """Print a row for each attempt, then what FFmpeg said of tasks."""
+    print_rows(ATTEMPTS, (_attempt(attempt) for attempt in attempts))
+    for log in logs:
+        print(f"\n{log.item or 'task'} on {log.encoder}, {_time(log.time)}: FFmpeg said")
+        print(log.text)
+
+
+def _attempt(attempt: JobAttempt) -> tuple[str, ...]:
+    seconds = (attempt.ended - attempt.started).total_seconds() if attempt.started and attempt.ended else None
+    took = "" if seconds is None else f"{seconds:.1f}"
+    why = attempt.message or attempt.reason
+    return (_time(attempt.started), attempt.item, attempt.encoder, attempt.codec, took, attempt.outcome, why)
 
 
 ASSETS = ("asset", "name", "type", "bytes", "stored", "until")

@@ -80,7 +80,14 @@ COMMON_WORDS = re.compile(
 )
 SPEAKER = re.compile(r"^(\[[^\]]*\]\s*)+")
 PATH = re.compile(r"(?:file:)?/[^\s:'\"]+|\b0x[0-9a-fA-F]+")
+# Of those that speak "in#0/mov" is no path.
+WHOLE_PATH = re.compile(r"(?<!\w)(?:file:)?/[^\s:'\"]+|\b0x[0-9a-fA-F]+")
 MAX_QUOTED_CHARS = 160
+# Of the log that goes with a task's end: with an error it travels in headers, of which clients take 8 KiB.
+MAX_LOG_BYTES = 3 * 1024
+MAX_LOG_LINE_CHARS = 500
+# Said of each run with captions: there is no Fontconfig on purpose, as all fonts are given.
+USUAL = re.compile(r"^Fontconfig error: Cannot load default config file|Failed to load fontconfig fonts!$")
 
 SIGNALLED = 128
 # FFmpeg's own code for a signal that it heeds: no other is sent than the one of used up processor time.
@@ -137,8 +144,26 @@ def _last_words(messages: Sequence[str], pattern: str = "") -> str:
 
 def _plain(message: str) -> str:
     """Return a message without the part of FFmpeg that speaks, paths and addresses."""
-    words = PATH.sub("…", SPEAKER.sub("", message))
+    return _printable(SPEAKER.sub("", message), PATH)
+
+
+def _printable(message: str, paths: re.Pattern[str] = WHOLE_PATH) -> str:
+    """Return a message on one line, without paths and addresses of the encoder."""
+    words = paths.sub("…", message)
     return " ".join("".join(letter if letter.isprintable() else " " for letter in words).split())
+
+
+def log_end(messages: Sequence[str]) -> str:
+    """Return the end of what FFmpeg said as callers may read it: a message a line, MAX_LOG_BYTES at most."""
+    lines: list[str] = []
+    free_bytes = MAX_LOG_BYTES
+    for message in reversed([message for message in messages if not USUAL.search(message)]):
+        line = _printable(message)[:MAX_LOG_LINE_CHARS]
+        free_bytes -= len(line.encode(errors="replace")) + 1
+        if free_bytes < 0:
+            break
+        lines += [line] if line else []
+    return "\n".join(reversed(lines))
 
 
 def cut_off(messages: Sequence[str], signs: str, fields: Sequence[str]) -> ServiceError | None:

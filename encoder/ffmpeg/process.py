@@ -85,6 +85,11 @@ class FfmpegProcess:
             log.warning("ffmpeg failed", return_code=code, messages=messages[-20:], arguments=run.arguments)
             raise error
 
+    @property
+    def messages(self) -> Sequence[str]:
+        """What it said last, so far."""
+        return tuple(self._messages)
+
     async def kill(self, on_stuck: OnStuck = lambda _: None) -> None:
         """Kill it, if it has not ended."""
         ended = self._child.ended

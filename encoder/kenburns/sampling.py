@@ -164,7 +164,7 @@ def frames(
     for number in numbers:
         if number == numbers[0] or not is_still(motion):
             seen = window(motion, number, count)
-            chosen, part = _choose_level(levels, clip, seen)
+            chosen, part = _choose_size([level.size for level in levels], clip, seen)
             _sample(stills[chosen], levels[chosen], planes(frame, clip), clip, seen)
             if part:
                 _sample(stills[chosen + 1], levels[chosen + 1], planes(other, clip), clip, seen)
@@ -220,15 +220,21 @@ def _read(level: StillLevel) -> Plane:
         raise NoPicture("there is no file") from error
 
 
-def _choose_level(levels: Sequence[StillLevel], clip: Size, shown: Window) -> tuple[int, float]:
-    """Return which still to sample, and the part of the next smaller one: none where the still has a pixel for a
+def needed_sizes(sizes: Sequence[Size], clip: Size, shown: Window) -> Sequence[Size]:
+    """Return the sizes of a still, of these, the largest first, that one picture is sampled from."""
+    chosen, part = _choose_size(sizes, clip, shown)
+    return sizes[chosen : chosen + 2] if part else sizes[chosen : chosen + 1]
+
+
+def _choose_size(sizes: Sequence[Size], clip: Size, shown: Window) -> tuple[int, float]:
+    """Return which size to sample, and the part of the next smaller one: none where the still has a pixel for a
     pixel."""
     wanted = clip.width * shown.zoom
-    for number in range(len(levels) - 1):
-        large, small = levels[number].size.width, levels[number + 1].size.width
+    for number in range(len(sizes) - 1):
+        large, small = sizes[number].width, sizes[number + 1].width
         if wanted > small:
             return number, min(max(math.log(large / wanted) / math.log(large / small), 0.0), 1.0)
-    return len(levels) - 1, 0.0
+    return len(sizes) - 1, 0.0
 
 
 def _sample(source: Planes, level: StillLevel, target: Planes, clip: Size, shown: Window) -> None:

@@ -30,6 +30,7 @@ OPERATIONS: dict[str, Operation] = {
 
 STORY_PARTS: dict[str, Operation] = {
     "scene": story_scene.plan,
+    "reel": story_scene.plan,
     "sound": story_sound.plan,
     "join": story_join.plan,
     "caption_piece": caption_piece.plan,

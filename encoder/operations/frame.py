@@ -13,6 +13,7 @@ from encoder.captions import changes
 from encoder.ffmpeg import filters
 from encoder.ffmpeg.command import FfmpegRun
 from encoder.ffmpeg.process import PipedFrames
+from encoder.kenburns import sampling
 from encoder.kenburns.sampling import StillFrames
 from encoder.media import packets
 from encoder.media.info import Size
@@ -121,8 +122,9 @@ def _plan_img2vid(request: video_pb2.FrameRequest, context: PlanContext) -> Plan
     size = _fitted((view.clip.width, view.clip.height), request.width)
     # Of a smaller picture less need be made of the still.
     clip = view.clip if size[0] >= view.clip.width else Size(*(math.ceil(side / 2) * 2 for side in size))
-    prepared = still_levels.prepare(source, context.folder, replace(view, clip=clip))
     number = min(math.floor(at * rate + 1e-6), count - 1)
+    shown = sampling.window(view.motion, number, count)
+    prepared = still_levels.prepare(source, context.folder, replace(view, clip=clip), shown=shown)
     frames = StillFrames(prepared.levels, clip, view.motion, 1, source.field, number, count)
     raw = ffmpeg.input("pipe:0", f="rawvideo", pix_fmt="yuv420p", s=f"{clip.width}x{clip.height}", r="1")
     image = pictures.hd_as_image(filters.tag_hd(raw), *size)

@@ -71,6 +71,8 @@ class PlanContext:
     fonts: FontLibrary
     # How many machines could work side by side, 0 where that is not known.
     workers: int = 0
+    # How many tasks this one works on side by side.
+    lanes: int = 1
     # True where the result is watched while it is made.
     is_watched: bool = False
     # True where nothing but the plan is wanted.

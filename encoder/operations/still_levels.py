@@ -13,7 +13,7 @@ from encoder.ffmpeg import filters
 from encoder.ffmpeg.command import FfmpegRun, compile_arguments
 from encoder.ffmpeg.errors import IMAGE_DAMAGE
 from encoder.kenburns import sampling
-from encoder.kenburns.sampling import StillLevel
+from encoder.kenburns.sampling import StillLevel, Window
 from encoder.media import stills
 from encoder.media.info import Size, Source, VideoStream
 from encoder.media.stills import Still
@@ -38,12 +38,18 @@ class PreparedStill:
     run: FfmpegRun
 
 
-def prepare(source: Source, folder: Path, view: StillView, mark: str = "") -> PreparedStill:
-    """Return a still whose files lie in `folder`, their names beginning with `mark`. Raises InvalidArgument."""
+def prepare(
+    source: Source, folder: Path, view: StillView, mark: str = "", shown: Window | None = None
+) -> PreparedStill:
+    """Return a still whose files lie in `folder`, their names beginning with `mark`. For one picture alone, of what is
+    `shown`, there are only the sizes that it needs. Raises InvalidArgument."""
     still = stills.prepare(source, folder, mark)
     scales = sampling.level_scales(view.motion, _source_scale(still.video, view.clip, view.fit))
     sizes = [view.clip.scaled(scale) for scale in scales]
     grid = sampling.grid(sizes[0])
+    if shown is not None:
+        # Cubic sampling takes longer for each picture than a fine grid does, which one picture does not make up for.
+        sizes, grid = list(sampling.needed_sizes(sizes, view.clip, shown)), 1
     levels = [StillLevel(folder / f"{mark}still{number}.yuv", size, grid) for number, size in enumerate(sizes)]
     picture = _open_still(still)
     if still.video.transparent:

@@ -61,6 +61,8 @@ def plan(request: video_pb2.StoryRequest, context: PlanContext) -> Plan:
     )
     stills = [not scene.is_video for scene in reading.scenes]
     cut = pieces.cut_at_most(timeline, stills, context.workers, is_watched=context.is_watched)
+    if context.workers and not context.is_watched:
+        cut = pieces.group(timeline, cut, stills, context.workers * context.lanes)
     given = (request, reading, transitions, timeline, film, background, captions is not None, context.codec, cut)
     return Plan(
         runs=(),

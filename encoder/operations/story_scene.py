@@ -1,5 +1,5 @@
-"""The piece of a story that one scene makes: its frames up to the end of the transition after it, with captions, as
-video that is to be joined with the others by copying."""
+"""The piece of a story that a scene makes, or several do whose stills lead into each other: its frames up to the end of
+the transition after it, with captions, as video that is to be joined with the others by copying."""
 
 import math
 from collections.abc import Sequence
@@ -14,8 +14,8 @@ from encoder.ffmpeg import filters
 from encoder.ffmpeg.command import SQUARE, FfmpegRun, FilteredFrames
 from encoder.ffmpeg.process import Generate, PipedFrames
 from encoder.kenburns import sampling
+from encoder.kenburns.reels import Meeting, StillReel
 from encoder.kenburns.sampling import StillFrames
-from encoder.kenburns.turns import StillTurns
 from encoder.media import packets, probe
 from encoder.media.fragments import PIECE, SEGMENT_SECONDS
 from encoder.media.info import HD, Size, bad_input
@@ -24,11 +24,11 @@ from encoder.operations.deviations import cut_off_notes, gather, loss_notes, vid
 from encoder.operations.plan import Plan, PlanContext
 from encoder.operations.still_levels import StillView, prepare
 from encoder.story import fitting, transitions
+from encoder.story.blends import StillBlend
 from encoder.story.fitting import Cut, Target
 from encoder.story.transitions import Passage
 from servicekit.errors import InvalidArgument
 
-NEXT = "next-"
 # Times of MP4 in steps of less than a tenth of a millisecond.
 MIN_TIMESCALE = 10_000
 
@@ -45,14 +45,11 @@ class Frames:
 
 
 def plan(part: story_pb2.ScenePart, context: PlanContext) -> Plan:
-    """Plan a scene's piece. All pieces of a film are made alike, to the parameter sets of the codec, so that they can
+    """Plan a piece. All pieces of a film are made alike, to the parameter sets of the codec, so that they can
     stand in one track."""
     rate = film_rate(part.film)
-    body = part.frames - part.transition_frames
-    own = _open(part, part.picture, part.frames, context)
-    following = _open(part, part.next, part.transition_frames, context, NEXT) if part.transition_frames else None
-    passage = Passage(part.transition, body, part.transition_frames, rate)
-    stream, generate = _blended(part, own, following, passage)
+    scenes = _open_all(part, context)
+    stream, generate = _reel(part, scenes) if part.following else _blended(part, *scenes)
     if part.has_captions:
         numbers = range(part.first_frame, part.first_frame + part.frames)
         stream = story_captions.draw(stream, context.source(story_captions.FIELD), context.folder, numbers, rate)
@@ -65,7 +62,7 @@ def plan(part: story_pb2.ScenePart, context: PlanContext) -> Plan:
         rate,
         stdin=PipedFrames(generate) if generate is not None else None,
         constant=True,
-        steady=own.still is not None and (following is None or following.still is not None),
+        steady=all(scene.still is not None for scene in scenes),
         weighted=not part.only_stills,
         key_frames=key_frames(part.frames, rate),
     )
@@ -73,12 +70,13 @@ def plan(part: story_pb2.ScenePart, context: PlanContext) -> Plan:
     begins = f"{float(part.first_frame / rate):.6f}"
     output = context.output((), {**PIECE, "video_track_timescale": timescale(rate), "output_ts_offset": begins})
     return Plan(
-        runs=(*own.runs, *(following.runs if following else ()), codec.make_run(frames, output)),
+        runs=(*(run for scene in scenes for run in scene.runs), codec.make_run(frames, output)),
         field=part.picture.field,
         codec=codec.name,
         duration_seconds=float(part.frames / rate),
         frames_total=part.frames,
-        warnings=tuple(own.warnings),
+        # Of the next scene its own piece tells.
+        warnings=tuple(warning for scene in scenes[: len(part.following) + 1] for warning in scene.warnings),
         plays=True,
     )
 
@@ -99,6 +97,19 @@ def film_rate(film: story_pb2.Film) -> Fraction:
 def timescale(rate: Fraction) -> str:
     """Return the clock of an MP4 in which every frame has its exact time, Hz."""
     return str(rate.numerator * -(-MIN_TIMESCALE // rate.numerator))
+
+
+def _open_all(part: story_pb2.ScenePart, context: PlanContext) -> list[Frames]:
+    """Return the frames of all scenes of a piece, those of a transition in both. Raises InvalidArgument."""
+    own = part.frames - sum(still.frames - still.transition_frames for still in part.following)
+    scenes = [_open(part, part.picture, own, context)]
+    scenes += [
+        _open(part, still.picture, still.frames, context, f"{number}-")
+        for number, still in enumerate(part.following, 1)
+    ]
+    if part.transition_frames:
+        scenes.append(_open(part, part.next, part.transition_frames, context, "next-"))
+    return scenes
 
 
 def _open(
@@ -138,23 +149,32 @@ def _open_video(
     return Frames(fitting.by_film_clock(fitted, info, cut, shown, rate), warnings=warnings)
 
 
-def _blended(
-    part: story_pb2.ScenePart, own: Frames, following: Frames | None, passage: Passage
-) -> tuple[Any, Generate | None]:
+def _blended(part: story_pb2.ScenePart, own: Frames, following: Frames | None = None) -> tuple[Any, Generate | None]:
     """Return the frames of the piece, and what generates those that come by its standard input; None where none do."""
-    size = Size(part.film.width, part.film.height)
     if following is None:
-        return own.stream or _piped(size, passage.rate), own.still
+        return own.stream or _piped(part), own.still
     if own.still is not None and following.still is not None:
-        generate: Generate = StillTurns(own.still, following.still, passage.before)
-        one, other = transitions.take_turns(_piped(size, passage.rate), passage)
-        return transitions.blend(one, other, passage), generate
-    one = own.stream or _piped(size, passage.rate)
-    other = following.stream or _piped(size, passage.rate)
-    one, other = (transitions.at_rate(each, passage.rate) for each in (one, other))
+        return _reel(part, (own, following))
+    rate = film_rate(part.film)
+    passage = Passage(part.transition, part.frames - part.transition_frames, part.transition_frames, rate)
+    one, other = (transitions.at_rate(each.stream or _piped(part), rate) for each in (own, following))
     return transitions.blend(one, other, passage), own.still or following.still
 
 
-def _piped(size: Size, rate: Fraction) -> Any:
-    options = {"pix_fmt": "yuv420p", "s": f"{size.width}x{size.height}", "r": str(rate)}
+def _reel(part: story_pb2.ScenePart, scenes: Sequence[Frames]) -> tuple[Any, Generate]:
+    """Return the frames of stills that lead into each other, and what generates them. Raises InvalidArgument for a part
+    of a story that has a video among them."""
+    stills = [scene.still for scene in scenes if scene.still is not None]
+    if len(stills) < len(scenes):
+        raise InvalidArgument("The part of the story has a video among its stills.", reason="BAD_PART")
+    size = stills[0].clip
+    led = [*((still.transition_frames, still.transition) for still in part.following)]
+    led += [(part.transition_frames, part.transition)] if part.transition_frames else []
+    meetings = [Meeting(frames, StillBlend(transition, size)) for frames, transition in led]
+    return _piped(part), StillReel(tuple(stills), tuple(meetings))
+
+
+def _piped(part: story_pb2.ScenePart) -> Any:
+    film = part.film
+    options = {"pix_fmt": "yuv420p", "s": f"{film.width}x{film.height}", "r": str(film_rate(film))}
     return filters.tag_hd(ffmpeg.input("pipe:0", f="rawvideo", **options))

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 from apigpu.encoder.v1 import encoder_pb2
 from apigpu.encoder.v1 import story_pb2 as parts_pb2
@@ -55,7 +56,7 @@ class TaskWriter:
         """Return how many pieces come before each of the tasks of the sound."""
         if not self.is_watched:
             return [1]
-        ends = [float((piece.first + piece.frames) / self.timeline.rate) for piece in self.pieces]
+        ends = [float((piece.first + piece.frames_total) / self.timeline.rate) for piece in self.pieces]
         return heads.places(self.heads, ends)
 
     @cached_property
@@ -106,14 +107,16 @@ class TaskWriter:
 
     def _scene_task(self, piece: ScenePiece) -> encoder_pb2.FurtherTask:
         scene = self._scene_part(piece)
-        fields = [scene.picture.field, *([scene.next.field] if scene.transition_frames else [])]
+        fields = [scene.picture.field, *(still.picture.field for still in scene.following)]
+        fields += [scene.next.field] if scene.transition_frames else []
+        part = parts_pb2.StoryPart(reel=scene) if piece.following else parts_pb2.StoryPart(scene=scene)
         inputs = [_source_input(name) for name in fields]
         if self.has_captions:
             inputs.append(encoder_pb2.FurtherInput(field=story_captions.FIELD, planned=True))
         return encoder_pb2.FurtherTask(
-            part=parts_pb2.StoryPart(scene=scene).SerializeToString(),
+            part=part.SerializeToString(),
             inputs=inputs,
-            item=f"scene {self.names[piece.scene]}" + (f", part {piece.number + 1}" if piece.number else ""),
+            item=self._item(piece),
             kind="story.scene",
             codec=self.codec.name,
             frames=scene.frames,
@@ -121,23 +124,37 @@ class TaskWriter:
             target_seconds=max(SEGMENT_SECONDS, math.ceil(1 / self.timeline.rate)),
         )
 
+    def _item(self, piece: ScenePiece) -> str:
+        """Return what people know a piece by."""
+        if piece.following:
+            return f"scenes {self.names[piece.scene]} to {self.names[piece.following[-1].scene]}"
+        return f"scene {self.names[piece.scene]}" + (f", part {piece.number + 1}" if piece.number else "")
+
     def _scene_part(self, piece: ScenePiece) -> parts_pb2.ScenePart:
-        number = piece.scene
+        number, last = piece.scene, piece.shots[-1]
         part = parts_pb2.ScenePart(
             film=self.film,
             first_frame=piece.first,
-            frames=piece.frames,
+            frames=piece.frames_total,
             picture=self._picture(number, piece.first - self.timeline.places[number].begin),
             has_captions=self.has_captions,
             allow_partial=self.request.allow_partial,
             only_stills=self.only_stills,
         )
         story_codec.write(self.codec, part)
-        transition_frames = self.timeline.transition_frames(number)
-        if piece.is_last and transition_frames:
-            part.transition.CopyFrom(self.transitions[number])
+        for before, shot in pairwise(piece.shots):
+            led = self.timeline.transition_frames(before.scene)
+            part.following.add(
+                picture=self._picture(shot.scene, 0),
+                frames=led + shot.frames,
+                transition=self.transitions[before.scene],
+                transition_frames=led,
+            )
+        transition_frames = self.timeline.transition_frames(last.scene)
+        if last.is_last and transition_frames:
+            part.transition.CopyFrom(self.transitions[last.scene])
             part.transition_frames = transition_frames
-            part.next.CopyFrom(self._picture(number + 1, 0))
+            part.next.CopyFrom(self._picture(last.scene + 1, 0))
         return part
 
     def _picture(self, number: int, first: int) -> parts_pb2.ScenePicture:
@@ -198,7 +215,7 @@ class TaskWriter:
     def _join_task(self, pieces: Sequence[int], sound: int | None) -> encoder_pb2.FurtherTask:
         """Return the task that joins the results of others, by their numbers."""
         part = parts_pb2.JoinPart(film=self.film, has_sound=sound is not None, container=self.request.container)
-        part.pieces.extend(piece.frames for piece in self.pieces)
+        part.pieces.extend(piece.frames_total for piece in self.pieces)
         inputs = [
             encoder_pb2.FurtherInput(field=f"{PIECES}[{number}]", task=task) for number, task in enumerate(pieces)
         ]

@@ -123,9 +123,11 @@ class Planner:
     fields: tuple[str, ...] = ()
     reading: str = ""
     cpu_seconds: int = 0
+    # Processor time that the process has used, as it tells.
+    used_seconds: float = 0.0
 
     async def plan(
-        self, task: encoder_pb2.Task, sources: Mapping[str, Source], codec: Codec, threads: int
+        self, task: encoder_pb2.Task, sources: Mapping[str, Source], codec: Codec, threads: int, lanes: int = 1
     ) -> PlannedTask:
         """Return the plan of a task, an operation or a part of one, whose inputs lie in the folder. It can be planned
         again, for another codec."""
@@ -142,6 +144,7 @@ class Planner:
             charsets={field: source.charset for field, source in sources.items() if source.charset},
             part=task.part,
             workers=task.workers,
+            lanes=lanes,
             is_watched=task.is_watched,
             plan_only=task.plan_only,
             composes=task.composes,
@@ -210,6 +213,7 @@ class Planner:
                 self.reading = reply.reading
         except (OSError, EOFError) as error:
             raise await self._lost() from error
+        self.used_seconds = reply.cpu_seconds
         if reply.out_of_memory:
             raise self._blame(TOO_LARGE.format(self.limits.memory_bytes >> 20), TOO_COMPLEX)
         if reply.status is not None:

@@ -39,8 +39,9 @@ class PlanRequest:
     """A task: a serialized apigpu.v1.Operation, or in its place a serialized StoryPart; its inputs, by field the name
     of the file in `folder`; the path that the result is to be written to; the name of the codec; the seconds of
     processor time that planning may take; by field what is said of its encoding; the fields of inputs that have
-    holes; how many machines could work side by side, 0 where that is not known; whether its result is watched while it
-    is made; whether it is planned alone; whether its result may be composed of ranges of inputs."""
+    holes; how many machines could work side by side, 0 where that is not known, and how many tasks this one does;
+    whether its result is watched while it is made; whether it is planned alone; whether its result may be composed of
+    ranges of inputs."""
 
     operation: bytes
     inputs: dict[str, str]
@@ -53,6 +54,7 @@ class PlanRequest:
     part: bytes = b""
     outlines: tuple[str, ...] = ()
     workers: int = 0
+    lanes: int = 1
     is_watched: bool = False
     plan_only: bool = False
     composes: bool = False
@@ -69,7 +71,8 @@ class PlannerRequest:
 
 @dataclass(frozen=True)
 class FramesData:
-    """StillFrames: files in the task's folder, by their name, width, height and grid; with an `other`, StillTurns."""
+    """StillFrames: files in the task's folder, by their name, width, height and grid; with `following` ones, a
+    StillReel."""
 
     levels: tuple[tuple[str, int, int, int], ...]
     width: int
@@ -79,8 +82,16 @@ class FramesData:
     field: str
     first: int = 0
     whole: int = 0
-    other: "FramesData | None" = None
-    alone: int = 0
+    following: tuple["MeetingData", ...] = ()
+
+
+@dataclass(frozen=True)
+class MeetingData:
+    """A still that another one leads to: frames of the transition, the message that says which, and the still."""
+
+    frames: int
+    transition: bytes
+    still: FramesData
 
 
 @dataclass(frozen=True)
@@ -143,7 +154,8 @@ class PlanData:
 @dataclass(frozen=True)
 class PlannerReply:
     """What comes back of a request, after any number of notes of which input is `reading`: the answer, or an error as a
-    serialized google.rpc.Status, or the traceback of one that nobody foresaw. `summary` is a serialized Summary."""
+    serialized google.rpc.Status, or the traceback of one that nobody foresaw. `summary` is a serialized Summary.
+    `cpu_seconds` is the processor time that the process has used so far."""
 
     reading: str | None = None
     plan: PlanData | None = None
@@ -153,6 +165,7 @@ class PlannerReply:
     traceback: str | None = None
     out_of_memory: bool = False
     is_disk_full: bool = False
+    cpu_seconds: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -6,16 +6,19 @@ from dataclasses import replace
 from pathlib import Path
 
 from apigpu.v1.motion_pb2 import Motion
+from apigpu.v1.story_pb2 import Transition
 from encoder.codecs.base import Codec
 from encoder.codecs.nvenc.codec import Nvenc, SessionFrames
 from encoder.codecs.nvenc.request import EncodeRequest, RawVideo
 from encoder.ffmpeg.command import FfmpegRun
 from encoder.ffmpeg.errors import CUT_OFF, IMAGE_DAMAGE
 from encoder.ffmpeg.process import PipedFrames
+from encoder.kenburns.reels import Meeting, StillReel
 from encoder.kenburns.sampling import MAX_STORED_PIXELS, MAX_STORED_SIDE, StillFrames, StillLevel
-from encoder.kenburns.turns import StillTurns
 from encoder.media.info import Size
-from encoder.planning.protocol import FramesData, RunData, SourceRun
+from encoder.planning.protocol import FramesData, MeetingData, RunData, SourceRun
+from encoder.story.blends import StillBlend
+from encoder.story.pieces import MAX_STILLS
 
 MAX_FRAME_PIXELS = 3840 * 2160
 # Sides are rounded.
@@ -90,26 +93,42 @@ def _checked(arguments: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _frames_to_data(generate: object) -> FramesData:
-    if isinstance(generate, StillTurns):
-        one, other = _frames_to_data(generate.one), _frames_to_data(generate.other)
-        return replace(one, other=other, alone=generate.alone)
+    if isinstance(generate, StillReel):
+        first, *others = map(_still_to_data, generate.stills)
+        met = zip(generate.meetings, others, strict=True)
+        return replace(first, following=tuple(_meeting_to_data(meeting, still) for meeting, still in met))
     if not isinstance(generate, StillFrames):
         raise TypeError(f"{generate} has no form as data")
-    levels = tuple((level.path.name, level.size.width, level.size.height, level.grid) for level in generate.levels)
-    motion = generate.motion.SerializeToString()
-    sizes = (generate.clip.width, generate.clip.height)
-    return FramesData(levels, *sizes, motion, generate.count, generate.field, generate.first, generate.whole)
+    return _still_to_data(generate)
 
 
-def _frames_from_data(data: FramesData, folder: Path) -> StillFrames | StillTurns:
-    if data.other is None:
+def _still_to_data(still: StillFrames) -> FramesData:
+    levels = tuple((level.path.name, level.size.width, level.size.height, level.grid) for level in still.levels)
+    motion = still.motion.SerializeToString()
+    sizes = (still.clip.width, still.clip.height)
+    return FramesData(levels, *sizes, motion, still.count, still.field, still.first, still.whole)
+
+
+def _meeting_to_data(meeting: Meeting, still: FramesData) -> MeetingData:
+    if not isinstance(meeting.blend, StillBlend):
+        raise TypeError(f"{meeting.blend} has no form as data")
+    return MeetingData(meeting.frames, meeting.blend.transition.SerializeToString(), still)
+
+
+def _frames_from_data(data: FramesData, folder: Path) -> StillFrames | StillReel:
+    if not data.following:
         return _still_from_data(data, folder)
-    if data.other.other is not None:
-        raise BadReply("more than two stills take turns")
-    one, other = _still_from_data(data, folder), _still_from_data(data.other, folder)
-    if one.clip != other.clip:
-        raise BadReply("two stills that take turns differ in size")
-    return StillTurns(one, other, data.alone)
+    if len(data.following) >= MAX_STILLS or any(met.still.following for met in data.following):
+        raise BadReply("a clip has more stills than can be")
+    stills = [_still_from_data(each, folder) for each in (data, *(met.still for met in data.following))]
+    if len({still.clip for still in stills}) > 1:
+        raise BadReply("stills that lead into each other differ in size")
+    met = [0, *(each.frames for each in data.following), 0]
+    if min(met) < 0 or any(sum(met[place : place + 2]) > still.count for place, still in enumerate(stills)):
+        raise BadReply("a transition has frames that cannot be")
+    blends = [StillBlend(Transition.FromString(each.transition), stills[0].clip) for each in data.following]
+    meetings = (Meeting(each.frames, blend) for each, blend in zip(data.following, blends, strict=True))
+    return StillReel(tuple(stills), tuple(meetings))
 
 
 def _still_from_data(data: FramesData, folder: Path) -> StillFrames:

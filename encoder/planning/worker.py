@@ -6,8 +6,9 @@ It is forked by the fork server; or the sandbox starts a program that has this `
 import errno
 import resource
 import socket
+import time
 import traceback
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -94,6 +95,7 @@ class PlanningSession:
         context = PlanContext(
             *given,
             workers=request.workers,
+            lanes=request.lanes,
             is_watched=request.is_watched,
             plan_only=request.plan_only,
             composes=request.composes,
@@ -116,7 +118,7 @@ class PlanningSession:
             size=(plan.size.width, plan.size.height) if plan.size is not None else (0, 0),
             reports=plan.report is not None,
             progress=plan.progress,
-            finishes=plan.finish is not None,
+            finishes=plan.finish is not None or plan.compose is not None,
         )
 
     def _codec(self, name: str) -> Codec:
@@ -163,7 +165,7 @@ def serve(channel: socket.socket, session: PlanningSession) -> None:
 
     on_reading(lambda name: send(PlannerReply(reading=name)))
     for request in iter_messages(channel, PlannerRequest):
-        send(_answer(session, request))
+        send(replace(_answer(session, request), cpu_seconds=round(time.process_time(), 3)))
 
 
 def _answer(session: PlanningSession, request: PlannerRequest) -> PlannerReply:

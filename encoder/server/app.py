@@ -26,6 +26,7 @@ from encoder.tasks.results import ResultStream
 from servicekit import tracing
 from servicekit.addresses import client_network, peer_address
 from servicekit.admission import CallClass, Classify, admission, open_class
+from servicekit.chunk_messages import ChunkMessage, takes
 from servicekit.chunks import ACCEPTED
 from servicekit.composing import COMPOSES
 from servicekit.concurrency import ConcurrencyLimit
@@ -46,6 +47,7 @@ SPARE_CALLS = 64
 FIRST_MESSAGE_SECONDS = 60.0
 ENCODE = f"/{NAME}/Encode"
 TOKEN = "x-session-token"
+RESPONSE = ChunkMessage(encoder_pb2.EncodeResponse, "chunk")
 KINDS = video_pb2.Operation.DESCRIPTOR.oneofs_by_name["kind"].fields
 HEALTH_SECONDS = 1.0
 BOOT_ID = secrets.token_hex(8)
@@ -61,7 +63,8 @@ class EncoderServicer(encoder_pb2_grpc.EncoderServiceServicer):
     executor: TaskExecutor
 
     # It writes to the context by itself: a generator left at a `yield` would keep its FFmpeg until it is collected.
-    async def Encode(self, request_iterator: inputs.Requests, context: Context) -> None:  # type: ignore[override]
+    @takes(inputs.REQUEST)
+    async def Encode(self, request_iterator: inputs.Requests, context: Context) -> None:
         async def write(**part: Any) -> None:
             await context.write(encoder_pb2.EncodeResponse(**part))
 
@@ -72,7 +75,7 @@ class EncoderServicer(encoder_pb2_grpc.EncoderServiceServicer):
             folder = reservation.folder
             with tracing.span("receive inputs", inputs=len(task.inputs)):
                 sources = await inputs.receive(request_iterator, task.inputs, folder.path, max_bytes, folder.check_room)
-            stream = ResultStream(lambda data: write(chunk=data), lambda file: write(file=file))
+            stream = ResultStream(lambda data: context.write(RESPONSE.outgoing(data)), lambda file: write(file=file))
             work = Work(task, sources, reservation, lambda progress: write(progress=progress), stream)
             await write(summary=await self.executor.run(work))
 

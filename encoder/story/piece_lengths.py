@@ -18,6 +18,8 @@ PER_ENCODER = 1.5
 # long as all before it. So it is there when those were seen, where an encoder makes 1.5 seconds of film in one.
 FIRST_SECONDS, SECOND_SECONDS = 2.0, 1.5
 GROWTH = 0.5
+# What is not longer than so many times a piece is not cut.
+LEAST_LEFT = 1.5
 
 
 def piece_seconds(seconds: float, workers: int, most: int, *, is_watched: bool) -> list[float]:
@@ -37,7 +39,7 @@ def watched_seconds(seconds: float, before: float = 0.0) -> list[float]:
     while True:
         played, left = before + sum(found), seconds - sum(found)
         length = max(GROWTH * played, SECOND_SECONDS) if played else FIRST_SECONDS
-        if length > MAX_SECONDS or left < (2 * length if played else length):
+        if length > MAX_SECONDS or left < (LEAST_LEFT * length if played else length):
             return found
         found.append(length)
 

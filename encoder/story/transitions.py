@@ -1,5 +1,5 @@
-"""Transitions: filter graphs that lead from the pictures of one scene to those of the next. Pure functions from streams
-of ffmpeg-python to streams.
+"""Transitions between scenes of which at least one is a video: filter graphs that lead from the pictures of the one to
+those of the next. Pure functions from streams of ffmpeg-python to streams. Two stills have their own: blends.
 
 Frame k of a transition of n shows as much of it as the time says at which the frame begins: k / n of the next scene. So
 the frame in the middle, with which the next scene starts, is half of each, or black.
@@ -48,10 +48,21 @@ def blend(one: Any, other: Any, passage: Passage) -> Any:
     kind = passage.transition.kind
     if kind == story_pb2.TRANSITION_KIND_FADE_BLACK and passage.frames >= MIN_FADE_FRAMES:
         return _fade_through_black(one, other, passage)
+    if not passage.before:
+        return _crossed(one, other, passage)
+    # The filter takes no other colors than those of each pixel (4:4:4): frames before the transition pass by it.
+    parts = one.filter_multi_output("split", 2)
+    alone = parts[0].filter("trim", end_frame=passage.before)
+    late = parts[1].filter("trim", start_frame=passage.before).filter("setpts", "PTS-STARTPTS")
+    return at_rate(ffmpeg.concat(alone, _crossed(late, other, passage), v=1, a=0), passage.rate)
+
+
+def _crossed(one: Any, other: Any, passage: Passage) -> Any:
+    """Return the frames of the transition alone, of streams that begin with it."""
+    kind = passage.transition.kind
     name = MOVING[kind] + DIRECTIONS[passage.transition.direction] if kind in MOVING else "fade"
-    times = {"duration": passage.frames, "offset": passage.before}
-    seconds = {name: f"{float(frames / passage.rate):.6f}" for name, frames in times.items()}
-    return ffmpeg.filter([one, other], "xfade", transition=name, **seconds)
+    seconds = f"{float(passage.frames / passage.rate):.6f}"
+    return ffmpeg.filter([one, other], "xfade", transition=name, duration=seconds).filter("format", "yuv420p")
 
 
 def _fade_through_black(one: Any, other: Any, passage: Passage) -> Any:
@@ -60,18 +71,6 @@ def _fade_through_black(one: Any, other: Any, passage: Passage) -> Any:
     bright = other.filter("trim", start_frame=half).filter("setpts", "PTS-STARTPTS")
     bright = bright.filter("fade", type="in", start_frame=0, nb_frames=passage.frames - half)
     return at_rate(ffmpeg.concat(dark, bright, v=1, a=0), passage.rate)
-
-
-def take_turns(stream: Any, passage: Passage) -> tuple[Any, Any]:
-    """Return the pictures of two scenes that come in one stream: the one scene alone before the transition, then each
-    of them by turns."""
-    parts = stream.filter_multi_output("split", 2)
-    turn = f"mod(max(n-{passage.before},0),2)"
-    one, other = (
-        parts[number].filter("select", expression).filter("setpts", "N")
-        for number, expression in enumerate((f"not({turn})", turn))
-    )
-    return at_rate(one, passage.rate), at_rate(other, passage.rate)
 
 
 def at_rate(stream: Any, rate: Fraction) -> Any:

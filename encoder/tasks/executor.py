@@ -70,6 +70,11 @@ class Slots:
         """x264 threads for the next task: 1.5 × cores / running tasks (x264's own default is 1.5 × cores)."""
         return max(1, round(1.5 * usable_cores() / max(self.busy - self.play_queue.waiting, 1)))
 
+    @property
+    def lanes(self) -> int:
+        """How many tasks are worked on side by side, as far as there are cores for them."""
+        return min(self.total, usable_cores())
+
     @contextlib.contextmanager
     def hold(self) -> Iterator[None]:
         """Hold a slot. Raises ResourceExhausted (reason NO_FREE_SLOT), or Unavailable once closed."""
@@ -164,12 +169,18 @@ class TaskExecutor:
     async def run(self, work: Work) -> encoder_pb2.Summary:
         """Do the work, and send the results out; they lie in the folder then. Raises ServiceError, also when part of a
         result is out; leaves nothing running when it is cancelled."""
-        work.reservation.facts.note_inputs(work.sources.values())
+        facts = work.reservation.facts
+        facts.note_inputs(work.sources.values())
         work.reservation.place.has_inputs = True
         with counted(work.task):
-            summary = await self._run_with_any(work)
+            try:
+                summary = await self._run_with_any(work)
+            except ServiceError as error:
+                error.log = facts.ffmpeg_log
+                raise
         count_result(work.task, summary)
-        work.reservation.facts.note_result(summary)
+        facts.note_result(summary)
+        summary.log = facts.ffmpeg_log
         return summary
 
     async def _run_with_any(self, work: Work) -> encoder_pb2.Summary:
@@ -200,8 +211,11 @@ class TaskExecutor:
     async def _run_with(self, choice: CodecChoice, work: Work) -> encoder_pb2.Summary:
         planner, stream, result = work.reservation.planner, work.stream, work.reservation.folder.result
         task = work.task
-        with tracing.span("plan", codec=choice.codec.name):
-            plan = await planner.plan(task, work.sources, choice.codec, self.slots.threads)
+        began = time.monotonic()
+        with tracing.span("plan", codec=choice.codec.name) as note:
+            plan = await planner.plan(task, work.sources, choice.codec, self.slots.threads, self.slots.lanes)
+            note(runs=len(plan.runs), frames=plan.frames_total, cpu_seconds=planner.used_seconds)
+        work.reservation.facts.note_plan(time.monotonic() - began, planner.used_seconds)
         self._check_length(plan)
         if any(plan.size) and (error := choice.codec.size_error(*plan.size)):
             raise SizeFault(f"{choice.codec.name}: {error}.", reason="SIZE_UNSUPPORTED")
@@ -214,7 +228,10 @@ class TaskExecutor:
             await work.reservation.place.turn(to_prepare=number < len(plan.runs) - 1)
             with tracing.span("ffmpeg", run=number + 1, runs=len(plan.runs), codec=plan.codec):
                 async with self.capabilities.ffmpeg.start(run, access, self.slots.take_out) as running:
-                    await self._follow(running, number, plan, work)
+                    try:
+                        await self._follow(running, number, plan, work)
+                    finally:
+                        work.reservation.facts.note_messages(running.messages)
         work.reservation.place.encoded()
         summary = await self._check_and_send(plan, work)
         if plan.further:  # of what is to come
@@ -241,13 +258,17 @@ class TaskExecutor:
         are. Who gets them keeps nothing of a task that fails."""
         planner, summary = work.reservation.planner, encoder_pb2.Summary()
         if plan.finishes:
-            summary = await planner.check()
+            summary = await self._checked(planner)
         async with going_on(self._send_results(plan, work)) as sending:
             if not plan.finishes and (plan.has_result or plan.reports):
-                summary = await planner.check()
+                summary = await self._checked(planner)
             summary.encode_seconds = time.monotonic() - work.started_at
             await sending
         return summary
+
+    async def _checked(self, planner: Planner) -> encoder_pb2.Summary:
+        with tracing.span("check results"):
+            return await planner.check()
 
     async def _send_results(self, plan: PlannedTask, work: Work) -> None:
         stream, result = work.stream, work.reservation.folder.result

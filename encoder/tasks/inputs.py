@@ -9,13 +9,15 @@ from apigpu.encoder.v1 import encoder_pb2
 from encoder.media.info import Source
 from encoder.tasks.metrics import count_received
 from servicekit import media_types
-from servicekit.chunks import Checksum
+from servicekit.chunk_messages import ChunkMessage, Received
+from servicekit.chunks import Checksum, Data
 from servicekit.errors import DataLoss, InvalidArgument, ResourceExhausted, ServiceError
 
 DISCARD_SECONDS = 2.0
 
 CheckRoom = Callable[[], None]
-Requests = AsyncIterator[encoder_pb2.EncodeRequest]
+REQUEST = ChunkMessage(encoder_pb2.EncodeRequest, "chunk", "data")
+Requests = AsyncIterator[Received[encoder_pb2.EncodeRequest]]
 
 
 class InputSpool:
@@ -29,7 +31,7 @@ class InputSpool:
         self._max_bytes = max_bytes
         self._check_room = check_room
 
-    def add(self, data: bytes, offset: int = 0) -> None:
+    def add(self, data: Data, offset: int = 0) -> None:
         """Write and digest the next bytes, of an outline at their offset: what is left out becomes a hole of the file,
         also at its end, where no bytes come.
         Raises ResourceExhausted over the limit, and what `check_room` raises, which is called before each write;
@@ -60,7 +62,7 @@ class InputSpool:
 
 async def read_task(requests: Requests) -> encoder_pb2.Task:
     """Return the task that opens a stream. Raises InvalidArgument when the first message is something else."""
-    async for request in requests:
+    async for request, _ in requests:
         if request.WhichOneof("part") != "task":
             break
         return request.task
@@ -122,8 +124,9 @@ async def _spool_input(
     """Write one input to its file, and return what was said at its end."""
     # One chunk is written and digested on a thread while the next one is read from the network.
     writing: asyncio.Future[None] | None = None
+    loop = asyncio.get_running_loop()
     try:
-        async for request in requests:
+        async for request, data in requests:
             part = request.WhichOneof("part")
             if part == "task" or part is None or getattr(request, part).input != index:
                 raise InvalidArgument(f"Input {index} is due; chunks and ends must come in the order of `inputs`.")
@@ -134,7 +137,8 @@ async def _spool_input(
                 spool.finish(request.input_end)
                 return request.input_end
             offset = request.chunk.offset if may_have_holes else 0
-            writing = asyncio.ensure_future(asyncio.to_thread(spool.add, request.chunk.data, offset))
+            writing = loop.run_in_executor(None, spool.add, data, offset)
+            del data  # while the next one is awaited
         raise DataLoss(f"The stream ended before input {index} was whole; send the task again.", reason="CUT_OFF")
     finally:
         if writing is not None:

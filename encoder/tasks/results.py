@@ -45,10 +45,11 @@ class ResultStream:
         with file:
             file.seek(self.checksum.size_bytes)
             # The next chunk is read and digested on a thread while one is sent.
-            reading = asyncio.ensure_future(asyncio.to_thread(self._read, file))
+            loop = asyncio.get_running_loop()
+            reading = loop.run_in_executor(None, self._read, file)
             try:
                 while data := await reading:
-                    reading = asyncio.ensure_future(asyncio.to_thread(self._read, file))
+                    reading = loop.run_in_executor(None, self._read, file)
                     await self._send(data)
             finally:
                 await asyncio.shield(asyncio.gather(reading, return_exceptions=True))

@@ -3,12 +3,14 @@
 import asyncio
 import contextlib
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 import structlog
 
 from apigpu.encoder.v1 import encoder_pb2
+from encoder.ffmpeg.errors import log_end
 from encoder.media.info import Source
 from encoder.tasks.metrics import operation_label
 from servicekit import log_context
@@ -16,12 +18,28 @@ from servicekit.errors import ServiceError
 
 log = structlog.get_logger("encoder")
 
+MAX_MESSAGES = 100
+
 
 class TaskFacts:
     """What is known of a task at its end."""
 
     def __init__(self) -> None:
         self.by_name: dict[str, Any] = {}
+        self._messages: deque[str] = deque(maxlen=MAX_MESSAGES)
+
+    def note_plan(self, seconds: float, cpu_seconds: float) -> None:
+        """Note how long the plan took, and the processor time of the process that made it."""
+        self.by_name |= {"plan_seconds": round(seconds, 3), "plan_cpu_seconds": cpu_seconds}
+
+    def note_messages(self, messages: Iterable[str]) -> None:
+        """Note what a run of FFmpeg said."""
+        self._messages.extend(messages)
+
+    @property
+    def ffmpeg_log(self) -> str:
+        """The end of what FFmpeg said in all runs, for the caller; "" where it said nothing."""
+        return log_end(self._messages)
 
     def note_inputs(self, sources: Iterable[Source]) -> None:
         """Note how large the inputs are, each file counted once."""

@@ -3,7 +3,9 @@
 import time
 from collections import OrderedDict
 
+from gateway.assets.bucket import missing_object
 from gateway.assets.record import StoredAsset
+from servicekit.errors import NotFound
 
 MAX_KNOWN = 512
 KNOWN_SECONDS = 60.0
@@ -31,3 +33,13 @@ class KnownAssets:
     def forget(self, asset_id: str) -> None:
         """Forget the record of a file that is deleted."""
         self._written.pop(asset_id, None)
+
+
+def checked(asset: StoredAsset, tenant: str | None) -> StoredAsset:
+    """Return a record of a tenant's file (None: whoever's). Raises NotFound, also once it has expired."""
+    if tenant not in (None, asset.tenant):
+        raise missing_object(asset.name)
+    if asset.is_expired():
+        text = f"{asset.name} expired at {asset.expires_at:%Y-%m-%d %H:%M:%S} UTC; upload the file again."
+        raise NotFound(text, reason="ASSET_EXPIRED")
+    return asset

@@ -5,15 +5,12 @@ An object is never written to again, and its name has a token of its writer: two
 
 import base64
 import secrets
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing
-from typing import TYPE_CHECKING
 
 from gateway.assets.bucket import Bucket, object_store_errors
 from gateway.assets.record import PREFIX, AssetPart
-
-if TYPE_CHECKING:
-    from obstore import AsyncWritableFile
+from servicekit.chunks import Data
 
 
 def part_path(asset_id: str, name: str) -> str:
@@ -52,22 +49,32 @@ async def read_parts(
 
 
 class PartWriter:
-    """Writes one part, which is there once `close` returned; one that is dropped before leaves nothing."""
+    """Writes one part, which is there once `close` returned; one that failed, or was abandoned, leaves nothing."""
 
     def __init__(self, bucket: Bucket, asset_id: str, name: str) -> None:
         self.size_bytes = 0
         self._name = name
         self._path = part_path(asset_id, name)
-        self._file: AsyncWritableFile = bucket.writer(self._path)
+        self._file = bucket.writer(self._path)
 
-    async def write(self, data: bytes) -> None:
-        """Append bytes. Raises Unavailable, and ResourceExhausted for a full disk."""
+    async def write(self, data: Data, beside: Callable[[Data], None] | None = None) -> None:
+        """Begin to append bytes, once those before are written; `beside` is called with them on a thread. Raises
+        Unavailable, and ResourceExhausted for a full disk, for these bytes or those before."""
         with object_store_errors(self._path, may_be_missing=False):
-            await self._file.write(data)
+            await self._file.write(data, beside)
         self.size_bytes += len(data)
+
+    async def flush(self) -> None:
+        """Wait until all bytes are written."""
+        with object_store_errors(self._path, may_be_missing=False):
+            await self._file.flush()
 
     async def close(self) -> AssetPart:
         """Make the part an object."""
         with object_store_errors(self._path, may_be_missing=False):
             await self._file.close()
         return AssetPart(self._name, self.size_bytes)
+
+    async def abandon(self) -> None:
+        """Leave nothing of the part."""
+        await self._file.abandon()

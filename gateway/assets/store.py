@@ -10,28 +10,25 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from gateway.assets.account import StorageAccount
-from gateway.assets.bucket import Bucket, missing_object, object_store_errors
-from gateway.assets.known import KnownAssets
+from gateway.assets.bucket import Bucket, ObjectWriter, object_store_errors
+from gateway.assets.known import KnownAssets, checked
 from gateway.assets.parts import part_owner, part_path, read_parts
 from gateway.assets.record import ID, PREFIX, AssetPart, StoredAsset, clean_filename, new_id
 from gateway.assets.record import content_type as media_type
 from gateway.callers import DEFAULT_TENANT
-from servicekit.chunks import CHUNK_BYTES, Checksum
+from servicekit.chunks import CHUNK_BYTES, Checksum, Data
 from servicekit.codec import to_json
 from servicekit.errors import DataLoss, InvalidArgument, NotFound, ResourceExhausted, ServiceError
-
-if TYPE_CHECKING:
-    from obstore import AsyncWritableFile
 
 __all__ = ["AssetStore", "AssetWriter", "StoredAsset"]
 
 # Of the space that uploads must leave free, what results must.
 RESULT_FLOOR_SHARE = 0.5
 # What is copied within the store is read and written so many bytes at a time.
-COPIED_BYTES = 8 * CHUNK_BYTES
+COPIED_BYTES = 4 * CHUNK_BYTES
 # No upload stays open for so long; a younger one may be in progress, here or in another gateway.
 ABANDONED_AFTER = timedelta(hours=6)
 # Patterns of the names of staged files, by folder.
@@ -119,14 +116,14 @@ class AssetStore:
     async def describe(self, asset_id: str, tenant: str | None = None) -> StoredAsset:
         """Return the record of a tenant's file (None: whoever's). Raises NotFound (also once it has expired, and for
         one of another tenant) and DataLoss (the record is damaged)."""
-        return _checked(await self._record(asset_id), tenant)
+        return checked(await self._record(asset_id), tenant)
 
     async def find(self, asset_id: str, tenant: str | None = None) -> StoredAsset:
         """Return the record of a tenant's file that is about to be read, as `describe` does; one that was written here
         a moment ago as it is remembered. Records do not change, and that another gateway deleted the file is told by
         `read`."""
         known = self._known.get(asset_id)
-        return await self.describe(asset_id, tenant) if known is None else _checked(known, tenant)
+        return await self.describe(asset_id, tenant) if known is None else checked(known, tenant)
 
     async def read(
         self, known: str | StoredAsset, offset: int = 0, length: int | None = None
@@ -154,7 +151,7 @@ class AssetStore:
             async for chunk in chunks:
                 yield chunk
 
-    def windows(self, asset: StoredAsset, start: int, end: int) -> AsyncGenerator[bytes | memoryview, None]:
+    def windows(self, asset: StoredAsset, start: int, end: int) -> AsyncGenerator[bytes, None]:
         """Return a range of a file in large pieces, for copying within the store; see `read`."""
         if asset.parts:
             return self.read(asset, start, end - start)
@@ -275,16 +272,6 @@ class AssetStore:
         return False
 
 
-def _checked(asset: StoredAsset, tenant: str | None) -> StoredAsset:
-    """Return a record as `describe` does, or raise its NotFound."""
-    if tenant not in (None, asset.tenant):
-        raise missing_object(asset.name)
-    if asset.is_expired():
-        text = f"{asset.name} expired at {asset.expires_at:%Y-%m-%d %H:%M:%S} UTC; upload the file again."
-        raise NotFound(text, reason="ASSET_EXPIRED")
-    return asset
-
-
 async def _none() -> Collection[str]:
     return ()
 
@@ -306,7 +293,9 @@ class AssetWriter:
     charset: str = ""
     tenant: str = DEFAULT_TENANT
     index_bytes: int = 0
-    checksum: Checksum = field(default_factory=Checksum)
+    size_bytes: int = 0
+    # Of what is written, which lags behind what came.
+    _checksum: Checksum = field(default_factory=Checksum)
     # Bytes that are on the tenant's account.
     _accounted_bytes: int = 0
     _committing: asyncio.Task[StoredAsset] | None = None
@@ -314,15 +303,13 @@ class AssetWriter:
 
     def __post_init__(self) -> None:
         self._bucket_type = self.content_type if self.store.bucket.is_cloud else ""
-        self._file: AsyncWritableFile | None = self.store.bucket.writer(
-            PREFIX + self.id, self._bucket_type, self.filename
-        )
+        self._file: ObjectWriter | None = self.store.bucket.writer(PREFIX + self.id, self._bucket_type, self.filename)
 
     def check_size(self, size_bytes: int) -> None:
         """Raise ResourceExhausted for a size over the limit, one for which the disk has no room, or one that the tenant
         may not have."""
         share = RESULT_FLOOR_SHARE if self.is_result else 1.0
-        self.store.check_room(size_bytes, size_bytes - self.checksum.size_bytes, share)
+        self.store.check_room(size_bytes, size_bytes - self.size_bytes, share)
         if (more := size_bytes - self._accounted_bytes) > 0:
             if not self.is_result:
                 self.store.account.check(self.tenant, more)
@@ -332,15 +319,25 @@ class AssetWriter:
         self.store.account.add(self.tenant, change_bytes)
         self._accounted_bytes += change_bytes
 
-    async def write(self, data: bytes | memoryview) -> None:
-        """Append bytes. Raises Unavailable, and ResourceExhausted over the limit."""
-        if self._file is None:
-            raise RuntimeError("write after the end of AssetStore.create")
-        self.check_size(self.checksum.size_bytes + len(data))
+    async def write(self, data: Data) -> None:
+        """Begin to append bytes, once those before are written. Raises Unavailable, for these or those before, and
+        ResourceExhausted over the limit."""
+        self.check_size(self.size_bytes + len(data))
         with object_store_errors(PREFIX + self.id, may_be_missing=False):
-            write = self._file.write(data)
-            self.checksum.add(data)  # on this thread, while the store's own thread writes the bytes
-            await write
+            await self._opened().write(data, self._checksum.add)
+        self.size_bytes += len(data)
+
+    async def checksum(self) -> Checksum:
+        """Return the size and digest of all bytes so far, once they are written. Raises Unavailable,
+        ResourceExhausted."""
+        with object_store_errors(PREFIX + self.id, may_be_missing=False):
+            await self._opened().flush()
+        return self._checksum
+
+    def _opened(self) -> ObjectWriter:
+        if self._file is None:
+            raise RuntimeError("used after the end of AssetStore.create")
+        return self._file
 
     def rename(self, filename: str, content_type: str = "") -> None:
         """Replace the name and the media type; without `content_type` the name's suffix decides the type."""
@@ -349,17 +346,16 @@ class AssetWriter:
 
     async def commit(self, *, size_bytes: int | None = None, sha256: str = "") -> StoredAsset:
         """Make the file an asset. Raises DataLoss when it differs from the size and digest announced, if any."""
-        if self._file is None:
-            raise RuntimeError("commit after the end of AssetStore.create")
-        self.checksum.verify(self.filename or "The file", size_bytes=size_bytes, sha256=sha256)
+        checksum = await self.checksum()
+        checksum.verify(self.filename or "The file", size_bytes=size_bytes, sha256=sha256)
         # A task of its own, so that a cancelled commit leaves a known state to clean up.
-        self._put_on_account(self.checksum.size_bytes - self._accounted_bytes)
-        self._committing = asyncio.create_task(self._commit(self._file))
+        self._put_on_account(self.size_bytes - self._accounted_bytes)
+        self._committing = asyncio.create_task(self._commit(self._opened()))
         asset = await asyncio.shield(self._committing)
         self._is_committed = True
         return asset
 
-    async def _commit(self, file: "AsyncWritableFile") -> StoredAsset:
+    async def _commit(self, file: ObjectWriter) -> StoredAsset:
         with object_store_errors(PREFIX + self.id, may_be_missing=False):
             await file.close()
         now = datetime.now(UTC)
@@ -367,8 +363,8 @@ class AssetWriter:
             id=self.id,
             filename=self.filename,
             content_type=self.content_type,
-            size_bytes=self.checksum.size_bytes,
-            sha256=self.checksum.sha256,
+            size_bytes=self.size_bytes,
+            sha256=self._checksum.sha256,
             created_at=now,
             expires_at=now + self.store.retention,
             charset=self.charset,
@@ -381,11 +377,13 @@ class AssetWriter:
 
     async def discard(self) -> None:
         """Delete the file unless it was committed; the sweep deletes later what cannot be deleted now."""
-        self._file = None  # dropping an open file deletes its staged bytes
+        file, self._file = self._file, None
         if self._is_committed:
             return
         if self._committing is not None:
             await asyncio.gather(self._committing, return_exceptions=True)
+        if file is not None:
+            await file.abandon()
         if self._committing is None:
             self._put_on_account(-self._accounted_bytes)
             return

@@ -31,7 +31,12 @@ function links(current) {
 async function showNav(page) {
   fill(nav, links(page));
   const { endpoints = [] } = await about().catch(() => ({}));
-  if (endpoints.includes("GET /docs")) nav.append(h("a", { href: "docs", target: "_blank" }, icon("info"), "API"));
+  if (endpoints.includes("GET /docs")) nav.append(docsLink());
+}
+
+/** The pages of the API in a tab of their own, which has the key: browsers hand it to tabs that know who opened them. */
+function docsLink() {
+  return h("a", { href: "docs", target: "_blank", rel: "opener" }, icon("info"), "API");
 }
 
 async function showHealth() {

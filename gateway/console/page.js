@@ -9,6 +9,8 @@ const MOST_SECONDS = 30;
 
 export class Page extends HTMLElement {
   #gone = new AbortController();
+  // What went wrong of what is done again and again, by what it is.
+  #errors = new Map();
   /** Values of the address: {id} of "/jobs/:id", and what stands behind "?". */
   params = {};
   query = new URLSearchParams();
@@ -41,10 +43,10 @@ export class Page extends HTMLElement {
       if (!document.hidden) {
         try {
           await work();
-          this.#tell(null);
+          this.#tell(work, null);
           wait = seconds;
         } catch (error) {
-          if (!this.signal.aborted) this.#tell(error);
+          if (!this.signal.aborted) this.#tell(work, error);
           wait = Math.max(Math.min(wait * 2, MOST_SECONDS), error.retrySeconds ?? 0);
         }
       }
@@ -55,9 +57,17 @@ export class Page extends HTMLElement {
     }
   }
 
-  #tell(error) {
-    this.querySelector(":scope > .banner")?.remove();
-    if (error) this.prepend(h("div", { class: "banner" }, problem(error)));
+  /** Note what came of some work, and tell the first error that stands, until that very work goes well. */
+  #tell(work, error) {
+    if (error) this.#errors.set(work, error);
+    else this.#errors.delete(work);
+    const [first] = this.#errors.values();
+    const banner = this.querySelector(":scope > .banner");
+    if (!first) banner?.remove();
+    else if (banner?.error !== first) {
+      banner?.remove();
+      this.prepend(Object.assign(h("div", { class: "banner" }, problem(first)), { error: first }));
+    }
   }
 }
 

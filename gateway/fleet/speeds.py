@@ -66,6 +66,12 @@ class TaskSpeeds:
         """Return how many tasks of a kind are known."""
         return len(self.samples.get(kind, ()))
 
+    def usual_seconds(self, kind: str = "") -> float | None:
+        """Return what a task of a kind took on the average ("": of any); None where none was seen."""
+        kinds = (self.samples.get(kind, ()),) if kind else tuple(self.samples.values())
+        found = [sample.seconds for samples in kinds for sample in samples]
+        return sum(found) / len(found) if found else None
+
     def seconds(self, item: WorkItem) -> ValueRange | None:
         """Return what a task may take, by those of its kind: by the frame, where frames are known. None without any."""
         found = self._seconds_by_frames(item) or [sample.seconds for sample in self._alike(item)]

@@ -24,6 +24,7 @@ from gateway.jetstream.records import UnreadableRecord
 from gateway.jobs import attempts, further, model
 from gateway.jobs.cost_guard import CostGuard
 from gateway.jobs.executor import TaskExecutor, TaskTimedOut, reap_orphaned_runs
+from gateway.jobs.history import GATEWAY_STOPPED, AttemptEnd
 from gateway.jobs.input_failures import all_failures
 from gateway.jobs.intermediates import IntermediateCleanup
 from gateway.jobs.job_log import log_end
@@ -193,7 +194,7 @@ class Dispatcher:
                 return isinstance(error, EncoderBusy)
         except asyncio.CancelledError:
             if self.executor.is_shutting_down:
-                await self._return(attempt, counted=False)
+                await self._return(attempt, counted=False, end=GATEWAY_STOPPED)
             else:
                 await attempt.delivery.ack()
             raise
@@ -258,14 +259,14 @@ class Dispatcher:
         elif isinstance(error, NotFound) and error.reason == "JOB_NOT_FOUND":
             await attempt.delivery.ack()
         elif error.reason == OUTLINE_TOO_SMALL and not await self._has_whole_inputs(attempt):
-            await self._return(attempt, counted=False, whole_inputs=True)
+            await self._return(attempt, counted=False, whole_inputs=True, end=_end_of(error))
         elif isinstance(error, OriginBusy):
             pause_seconds = self.policy.origin_busy.pause_seconds(attempt.delivery.count)
-            await self._return(attempt, counted=False, delay_seconds=pause_seconds)
+            await self._return(attempt, counted=False, delay_seconds=pause_seconds, end=_end_of(error))
         # Aborted: another gateway changed a record first.
         elif isinstance(error, EncoderBusy | Aborted) or self._is_anothers(attempt):
             log.info("task returned to the queue", error=error.message)
-            await self._return(attempt, counted=False, delay_seconds=self.policy.busy_seconds)
+            await self._return(attempt, counted=False, delay_seconds=self.policy.busy_seconds, end=_end_of(error))
         elif isinstance(error, Unavailable | DataLoss | UnreadableRecord) or passes(error):
             await self._try_again(attempt, error, slot)
         else:
@@ -304,7 +305,7 @@ class Dispatcher:
             is_over = task.attempts >= self.policy.max_attempts
             pause_seconds, changes = self.policy.retry_seconds * max(1, task.attempts), {"counted": True}
         if not is_over or self.assignments.is_assigned_elsewhere(ref.key):
-            await self._return(attempt, delay_seconds=pause_seconds, unfit=unfit, **changes)
+            await self._return(attempt, delay_seconds=pause_seconds, unfit=unfit, end=_end_of(error), **changes)
         else:
             await self._give_up(attempt, error, task)
 
@@ -350,6 +351,10 @@ class Dispatcher:
                 log_end(job)
                 await self.executor.delete_orphaned_results(ref, job)
                 await attempt.delivery.ack()
+
+
+def _end_of(error: ServiceError) -> AttemptEnd:
+    return AttemptEnd(error.reason, error.message)
 
 
 def _outcome(error: ServiceError | None) -> str:

@@ -18,6 +18,7 @@ from gateway.fleet.estimates import EstimateStore
 from gateway.jetstream.records import UnreadableRecord
 from gateway.jobs import attempts, further, graph, job_log, model, names, operation
 from gateway.jobs.attempts import BootIds
+from gateway.jobs.ffmpeg_log import FfmpegLogs
 from gateway.jobs.further import Expansion
 from gateway.jobs.model import Job, Status
 from gateway.jobs.policy import JobPolicy
@@ -30,6 +31,7 @@ from gateway.sources import Sources
 from gateway.sources.outline import MIN_BYTES, MIN_DIVISIBLE_BYTES
 from gateway.workers.base import EncodeJob, Encoder, EncoderBusy, Input, ResumableEncoder
 from servicekit import tracing
+from servicekit.chunks import Data
 from servicekit.errors import Aborted, Cancelled, DeadlineExceeded, NotFound, ServiceError, Unavailable
 from servicekit.tasks import run_to_completion
 
@@ -68,6 +70,8 @@ class TaskExecutor:
     estimates: EstimateStore
     # How many machines could work side by side.
     workers: Callable[[], int] = lambda: 0
+    # Where what FFmpeg said is kept; None for nowhere.
+    logs: FfmpegLogs | None = None
     # Runs that are cancelled from now on are left to the next gateway, where they can go on.
     is_shutting_down: bool = field(default=False, init=False)
     # Tasks whose ends are being recorded.
@@ -100,6 +104,7 @@ class TaskExecutor:
         ref = attempt.ref
         if not attempt.is_second:
             encoder = await self._resuming(ref) or encoder
+            attempt.encoder = encoder.name
         with tracing.span("encode", tracing.CLIENT, encoder=encoder.name):
             made = await self._encode(attempt, work, encoder)
         with self.ending(ref):
@@ -152,6 +157,10 @@ class TaskExecutor:
             except EncoderBusy:
                 await callbacks.waiting(is_starting=False)
                 raise
+            except ServiceError as error:
+                await self._note_log(attempt, error.log)
+                raise
+            await self._note_log(attempt, outcome.summary.log)
             count_result(self.store.index.operation(attempt.ref.job_id), outcome.summary)
             expansion = await self._expansion(attempt.ref, outcome.summary, work.versions)
             if outcome.asset_id:
@@ -160,6 +169,10 @@ class TaskExecutor:
                 with tracing.span("store results", bytes=outcome.summary.size_bytes):
                     result = await results.commit(outcome.summary)
             return MadeResult(result, expansion, bool(outcome.asset_id), work.max_files)
+
+    async def _note_log(self, attempt: Attempt, text: str) -> None:
+        if self.logs is not None:
+            await self.logs.note(attempt.ref, attempt.encoder, text)
 
     async def _expansion(
         self, ref: TaskRef, summary: encoder_pb2.Summary, versions: Mapping[str, str]
@@ -183,6 +196,7 @@ class TaskExecutor:
         if job.tasks[ref.index].status.is_terminal:
             raise Cancelled("The job was cancelled.")
         log.info("task started", encoder=attempt.encoder, attempts=job.tasks[ref.index].attempts)
+        attempt.begun_at = time.time()
         attempt.started_at, attempt.piece = job.tasks[ref.index].started_at, further.piece(job, ref.index)
         if job.started_at == attempt.started_at:  # it is the first of the job
             WAIT_SECONDS.labels(job.operation).observe(job.delay_ms(time.time()) / 1000)
@@ -191,7 +205,7 @@ class TaskExecutor:
         index = attempt.ref.index
         task = attempts.without_answered(job.tasks[index], self.boot_ids)
         kept = job if task is job.tasks[index] else model.with_task(job, index, interruptions=task.interruptions)
-        return model.start_task(kept, index, time.time(), attempt.id)
+        return model.start_task(kept, index, time.time(), attempt.id, attempt.encoder)
 
     def _started_second(self, job: Job, attempt: Attempt) -> Job:
         """Note the attempt as one that may leave a result behind; the task goes on with the other."""
@@ -294,7 +308,10 @@ class TaskExecutor:
         ref = attempt.ref
 
         def step(job: Job) -> Job:
-            return further.complete_task(job, ref.index, made.result, time.time(), made.expansion)
+            now = time.time()
+            if attempt.is_second:
+                job = model.overtake(job, ref.index, now, attempt.begun_at, attempt.encoder)
+            return further.complete_task(job, ref.index, made.result, now, made.expansion)
 
         deadline = time.monotonic() + self.policy.record_seconds
         while True:
@@ -376,7 +393,7 @@ class TaskCallbacks:
         self.attempt.share = min(done / total, 1.0) if total > 0 else 0.0
         await self._publish(TaskProgress(Phase.ENCODING, done, total, round(progress.fps, 2)))
 
-    async def chunk(self, data: bytes) -> None:
+    async def chunk(self, data: Data) -> None:
         """Store the next bytes of a result."""
         await self.results.write(data)
 

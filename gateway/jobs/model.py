@@ -11,6 +11,7 @@ from typing import Any
 from gateway.callers import DEFAULT_TENANT
 from gateway.fleet.billing import Cost, UsageInterval, ended_usage
 from gateway.jobs.fairness import NORMAL
+from gateway.jobs.history import GATEWAY_GONE, OVERTAKEN, AttemptEnd, AttemptOutcome, PastAttempt, with_attempt
 from gateway.jobs.hooks import Webhook
 from gateway.jobs.ids import ID as ID
 from gateway.jobs.ids import first_id as first_id
@@ -74,6 +75,7 @@ class Task:
     frames_copied: int = field(default=0, metadata=SPARSE)
     whole_reason: str = field(default="", metadata=SPARSE)
     size_bytes: int = field(default=0, metadata=SPARSE)
+    encode_seconds: float = field(default=0.0, metadata=SPARSE)
     # Seconds that encoders worked on it, in the attempts that count.
     worked_seconds: float = field(default=0.0, metadata=SPARSE)
     # The next attempt goes to others, where there are others.
@@ -82,6 +84,11 @@ class Task:
     # The newest attempt, and those before it, which may have stored results that no record names.
     attempt_id: str = field(default="", metadata=SPARSE)
     superseded: tuple[str, ...] = field(default=(), metadata=SPARSE)
+    # The name of its encoder, when it ended, and its start where that is not `started_at`; and attempts before it.
+    encoder: str = field(default="", metadata=SPARSE)
+    ended_at: float | None = field(default=None, metadata=SPARSE)
+    second_started_at: float | None = field(default=None, metadata=SPARSE)
+    past: tuple[PastAttempt, ...] = field(default=(), metadata=SPARSE)
     # True once an encoder could not plan with outlines of large inputs.
     whole_inputs: bool = field(default=False, metadata=SPARSE)
     # Of a graph: the name of its operation, and the serialized apigpu.v1.Operation, in whose sources "task:N" stands
@@ -236,17 +243,17 @@ def _milliseconds(start: float, end: float) -> int:
 CANCELLED_CODE = 1  # of gRPC
 
 
-def start_task(job: Job, index: int, now: float, attempt_id: str = "") -> Job:
+def start_task(job: Job, index: int, now: float, attempt_id: str = "", encoder: str = "") -> Job:
     """An encoder took the task. Also from IN_PROGRESS: the gateway of the attempt before is gone, which costs none."""
     task = job.tasks[index]
     if task.status.is_terminal:
         return job
     changes: dict[str, Any] = {"attempts": task.attempts + 1}
     if task.status is Status.IN_PROGRESS:
-        changes = {"interruptions": _interrupted(task, now)}
+        changes = {"interruptions": _interrupted(task, now), "past": _past(job, index, now, GATEWAY_GONE)}
     if task.attempt_id:
         changes["superseded"] = (*task.superseded, task.attempt_id)[-MAX_LOST:]
-    changes["attempt_id"] = attempt_id
+    changes |= {"attempt_id": attempt_id, "encoder": encoder}
     started = with_task(job, index, status=Status.IN_PROGRESS, started_at=now, **changes)
     return replace(started, started_at=job.started_at or now)
 
@@ -262,11 +269,12 @@ def return_task(
     whole_inputs: bool = False,
     is_interrupted: bool = False,
     lost: LostEncoder | None = None,
+    end: AttemptEnd | None = None,
 ) -> Job:
     """The attempt of `started_at`, if it is current, returns the task to the queue. If `counted`, a started attempt
     counts against the limit. `unfit` is the encoder that failed by a fault of its own, if one did; with `whole_inputs`
     the next one gets no outlines. One that `is_interrupted` was ended by what the task had no part in; `lost` is the
-    encoder that the connection to broke."""
+    encoder that the connection to broke; `end` says why it ended."""
     task = job.tasks[index]
     if task.status.is_terminal or not task.is_current(started_at):
         return job
@@ -275,11 +283,26 @@ def return_task(
     found = (*task.unfit, UnfitEncoder(unfit, now)) if unfit else task.unfit
     usage, is_whole = ended_usage(task.usage, now), task.whole_inputs or whole_inputs
     changes = {"attempts": attempts, "usage": usage, "unfit": found, "whole_inputs": is_whole}
+    if was_started and end is not None:
+        changes |= {"past": _past(job, index, now, end), "encoder": ""}
     if counted:
         changes["worked_seconds"] = _worked_seconds(task, now)
     if is_interrupted:
         changes["interruptions"] = _interrupted(task, now, lost)
     return with_task(job, index, status=Status.IN_QUEUE, **changes)
+
+
+def _past(job: Job, index: int, now: float, end: AttemptEnd, **facts: Any) -> tuple[PastAttempt, ...]:
+    task = job.tasks[index]
+    return with_attempt(task.past, (task.started_at or now, task.encoder), now, end, tasks=len(job.tasks), **facts)
+
+
+def overtake(job: Job, index: int, now: float, started_at: float, encoder: str) -> Job:
+    """A second attempt, begun beside the newest one, is about to complete the task: it is the newest one."""
+    if job.tasks[index].status.is_terminal:
+        return job
+    past = _past(job, index, now, OVERTAKEN, outcome=AttemptOutcome.OVERTAKEN)
+    return with_task(job, index, past=past, encoder=encoder, second_started_at=started_at)
 
 
 def _interrupted(task: Task, now: float, lost: LostEncoder | None = None) -> Interruptions:
@@ -308,7 +331,8 @@ def fail_task(
     task = job.tasks[index]
     name = f"Step {task.item}" if task.planner is None else task.item
     failure = replace(failure, message=f"{name}: {failure.message}")
-    failed = with_task(job, index, status=status, failure=failure, worked_seconds=_worked_seconds(task, now))
+    worked = {"worked_seconds": _worked_seconds(task, now), "ended_at": _ended_at(task, now)}
+    failed = with_task(job, index, status=status, failure=failure, **worked)
     others = Failure(CANCELLED_CODE, f"{name} failed.", "STEP_FAILED")
     return _give_up(failed, others, now) if failed != job else job
 
@@ -327,6 +351,7 @@ def _give_up(job: Job, failure: Failure, now: float) -> Job:
             failure=task.failure if task.status.is_terminal else failure,
             usage=ended_usage(task.usage, now),
             worked_seconds=_worked_seconds(task, now),
+            ended_at=task.ended_at if task.status.is_terminal else _ended_at(task, now),
         )
         for task in job.tasks
     )
@@ -339,8 +364,14 @@ def _end_task(job: Job, index: int, now: float, **changes: Any) -> Job:
     if task.status.is_terminal:
         return job
     changes |= {"usage": ended_usage(task.usage, now), "worked_seconds": _worked_seconds(task, now)}
+    changes["ended_at"] = _ended_at(task, now)
     job = with_task(job, index, **changes)
     return replace(job, ended_at=now) if job.status.is_terminal else job
+
+
+def _ended_at(task: Task, now: float) -> float | None:
+    """Return the end of the newest attempt, which ends now if it was begun."""
+    return round(now, 3) if task.status is Status.IN_PROGRESS else None
 
 
 def _worked_seconds(task: Task, now: float) -> float:

@@ -40,7 +40,8 @@ class Result:
     type (in records of before there were others "" for MP4), the further results, its seconds, and the bytes of all (0
     where they are not known). A task that answers with further tasks may have no asset (""); one whose result is a
     `report`, a serialized apigpu.v1.MediaReport, has none. `frames_copied` of its frames were not encoded, or there is
-    a `whole_reason`. `playback`, a serialized apigpu.encoder.v1.Playback, tells how it plays."""
+    a `whole_reason`. `encode_seconds` passed from the last byte of the inputs to the finished file, 0 where that is not
+    known. `playback`, a serialized apigpu.encoder.v1.Playback, tells how it plays."""
 
     asset: str
     frames: int
@@ -55,3 +56,4 @@ class Result:
     frames_copied: int = 0
     whole_reason: str = ""
     size_bytes: int = 0
+    encode_seconds: float = 0.0

@@ -1,7 +1,7 @@
 """Progress of running tasks, published to the subscribers of all gateways; the latest is held in memory alone."""
 
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -62,6 +62,10 @@ class LatestProgress:
                 found[index] = from_json(TaskProgress, data)
         return found
 
+    def job_ids(self) -> list[str]:
+        """Return the jobs of which something is known."""
+        return list(self._of_jobs)
+
     def forget(self, job_id: str) -> None:
         """Forget a job, which has ended."""
         self._of_jobs.pop(job_id, None)
@@ -77,6 +81,10 @@ class ProgressBus:
     def latest(self, job_id: str) -> dict[int, TaskProgress]:
         """Return the latest progress of a job's tasks, as far as `keeping` has heard of it."""
         return self.kept.of(job_id)
+
+    def running(self) -> Iterator[TaskProgress]:
+        """Yield the latest progress of all tasks of which something is held."""
+        return (one for job_id in self.kept.job_ids() for one in self.kept.of(job_id).values())
 
     @contextlib.asynccontextmanager
     async def keeping(self) -> AsyncIterator[None]:

@@ -44,9 +44,9 @@ class TaskRef:
 class Attempt:
     """An attempt at a task, with its message. `started_at` is the start that the record has of this attempt, and of no
     other; None before. `id` is its own. `boot_id` is that of the process of the `encoder` when its slot was held.
-    `share` is how much of it is done, of 1; `piece` is what it makes where that is a part of a film, known once it has
-    started. One that `is_over` has its slot left to wait for. One that `is_second` runs beside another, which has the
-    message: see second_tries.py."""
+    `begun_at` is when it was begun, also of a second one; 0 before. `share` is how much of it is done, of 1; `piece` is
+    what it makes where that is a part of a film, known once it has started. One that `is_over` has its slot left to
+    wait for. One that `is_second` runs beside another, which has the message: see second_tries.py."""
 
     ref: TaskRef
     delivery: Delivery
@@ -57,6 +57,7 @@ class Attempt:
     piece: WorkItem | None = None
     is_over: bool = False
     is_second: bool = False
+    begun_at: float = 0.0
     id: str = field(default_factory=lambda: secrets.token_hex(16))
 
     def is_current_attempt(self, job: Job) -> bool:

@@ -25,6 +25,7 @@ from gateway.jobs.model import Failure, Job
 from gateway.sources.prefetch import Prefetcher
 from gateway.workers.base import EncodeJob, EncoderBusy, Input, InputFailed, ResumableEncoder
 from gateway.workers.pool import Pool, PoolMember
+from servicekit.chunks import Data
 from servicekit.concurrency import ConcurrencyLimit
 from servicekit.errors import FailedPrecondition, InvalidArgument, NotFound, ResourceExhausted, ServiceError
 from servicekit.tasks import cancel_and_wait
@@ -95,7 +96,7 @@ class PlanEvents:
         """Raise EncoderBusy: an encoder of before there were dry runs carries the task out."""
         raise EncoderBusy("the encoder is of an earlier version, which knows no dry runs")
 
-    async def chunk(self, data: bytes) -> None:
+    async def chunk(self, data: Data) -> None:
         """Raise EncoderBusy, as `progress` does."""
         await self.progress(encoder_pb2.EncodeProgress())
 

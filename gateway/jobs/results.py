@@ -13,11 +13,13 @@ from gateway.assets.record import PREFIX, clean_filename, name_for_type, parse_n
 from gateway.assets.store import AssetStore, AssetWriter, StoredAsset
 from gateway.jobs import model
 from gateway.workers.base import Input, InputFailed, about, is_without_result
+from servicekit.chunks import Data
 from servicekit.composing import MAX_COMPOSED
 from servicekit.errors import DataLoss, ServiceError
 from servicekit.playback import playback_fault
 from servicekit.tasks import run_to_completion
 
+THE_RESULT = "the encoder's result"
 MAX_FILENAME_BYTES = 100
 # Of the id of an asset.
 ID_LETTERS = 26
@@ -49,7 +51,7 @@ class TaskResults:
             await results._begin(filename)
             yield results
 
-    async def write(self, data: bytes) -> None:
+    async def write(self, data: Data) -> None:
         """Store the next bytes of the result that is coming in."""
         await self._writers[-1].write(data)
 
@@ -65,6 +67,8 @@ class TaskResults:
         if not summary.composed:
             return summary
         writer = self._writers[0]
+        sent = await writer.checksum()
+        sent.verify(THE_RESULT, size_bytes=summary.size_bytes, sha256=summary.sha256)
         _check_ranges(summary, inputs)
         writer.check_size(summary.size_bytes + sum(found.end - found.start for found in summary.composed))
         known: dict[int, StoredAsset] = {}
@@ -80,7 +84,8 @@ class TaskResults:
         whole = encoder_pb2.Summary()
         whole.CopyFrom(summary)
         whole.ClearField("composed")
-        whole.size_bytes, whole.sha256 = writer.checksum.size_bytes, writer.checksum.sha256
+        checksum = await writer.checksum()
+        whole.size_bytes, whole.sha256 = checksum.size_bytes, checksum.sha256
         return whole
 
     async def _append(
@@ -101,7 +106,7 @@ class TaskResults:
             raise DataLoss("The results are not those that the encoder's summary names.", reason="FILES_MISMATCH")
         _check_told(summary)
         self._writers[0].index_bytes = summary.index_bytes
-        if is_without_result(summary) and not self._writers[0].checksum.size_bytes:
+        if is_without_result(summary) and not self._writers[0].size_bytes:
             return stored_result(summary, "", ())
         name = name_for_type(self.filename, summary.content_type)
         self._writers[0].rename(name, summary.content_type)
@@ -137,6 +142,7 @@ def stored_result(summary: encoder_pb2.Summary, asset_id: str, file_ids: Sequenc
         playback=summary.playback.SerializeToString(),
         codec_reason=summary.codec_reason,
         frames_copied=max(summary.frames_copied, 0),
+        encode_seconds=round(max(summary.encode_seconds, 0.0), 3),
         whole_reason=summary.whole_reason,
         warnings=tuple(model.ResultWarning(w.reason, w.message, dict(w.metadata)) for w in summary.warnings),
         content_type=summary.content_type,

@@ -10,6 +10,7 @@ from gateway.fleet.fleet import Fleet
 from gateway.jobs.cost_guard import CostGuard
 from gateway.jobs.dispatcher import Dispatcher
 from gateway.jobs.executor import TaskExecutor
+from gateway.jobs.ffmpeg_log import FfmpegLogs
 from gateway.jobs.intermediates import IntermediateCleanup
 from gateway.jobs.manager import JobManager
 from gateway.jobs.policy import JobPolicy
@@ -36,9 +37,10 @@ def start_jobs(
     resumable: Sequence[ResumableEncoder] = (),
     check_room: Callable[[], None] = lambda: None,
     prefetcher: Prefetcher | None = None,
+    logs: FfmpegLogs | None = None,
 ) -> tuple[JobManager, Dispatcher]:
     """Begin to take tasks from the queue; inputs are fetched beforehand into a folder of the system, without a
-    `prefetcher`. Both end with `stack`, what still runs returns to the queue."""
+    `prefetcher`; what FFmpeg says is kept in `logs`. Both end with `stack`, what still runs returns to the queue."""
     queue.follow(store.index)
     cost_guard = CostGuard(store, fleet, pool, policy.cost_check_seconds)
     manager = JobManager(store, queue, progress, sources, cost_guard.check, policy, check_room)
@@ -46,6 +48,7 @@ def start_jobs(
     executor = TaskExecutor(
         *(store, progress, sources, assets, policy, cost_guard.check, resumable, pool.boot_id, fleet.estimate_store),
         workers=lambda: fleet.workers(pool.encoders),
+        logs=logs,
     )
     preparation = Preparation(prefetcher or Prefetcher(sources, Path(tempfile.gettempdir())), policy)
     cleanup = IntermediateCleanup(store, assets)

@@ -235,6 +235,15 @@ class JobIndex:
         """Return True for a job that no encoder has begun."""
         return self._known.get(job_id, NOTHING).status is Status.IN_QUEUE
 
+    def waiting_work(self, lane: Lane, most: int) -> tuple[list[Mapping[str, int]], list[Mapping[str, int]]]:
+        """Return the waiting tasks, by kind, of the jobs of a lane in their order: of those that have begun, and of
+        those that have not; `most` of each."""
+        begun = (self._known[job_id] for job_id in self._with_waiting_tasks[:most])
+        return (
+            [one.waiting for one in begun if one.lane == lane and one.status is Status.IN_PROGRESS],
+            [self._known[job_id].waiting for job_id in self._waiting[lane][:most]] if lane in self._waiting else [],
+        )
+
     def tasks_at_work(self, job_id: str) -> int:
         """Return how many tasks of a job can be done, or are being done."""
         entry = self._known.get(job_id, NOTHING)

@@ -33,6 +33,7 @@ from gateway.rest.streams import (
     set_last_event,
     upload,
 )
+from servicekit.chunk_messages import encoder
 from servicekit.chunks import MAX_MESSAGE_BYTES
 from servicekit.errors import NotFound
 from servicekit.local import LocalChannel
@@ -210,7 +211,7 @@ class Proxy:
         make_callable: Any = getattr(self.channel, "_".join(kinds))
         method = make_callable(
             route.rpc_path,
-            request_serializer=route.request_class.SerializeToString,
+            request_serializer=encoder(route.request_class.SerializeToString),
             response_deserializer=route.response_class.FromString,
         )
         return method(*messages, metadata=request.call_metadata, timeout=request.timeout_seconds)

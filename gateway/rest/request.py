@@ -23,6 +23,7 @@ from gateway.rest.protojson.parse import loads
 from gateway.rest.routes import WHOLE, Route
 from gateway.rest.status import RequestTimeout, UnsupportedMedia
 from servicekit.addresses import client_network, parse_address
+from servicekit.chunks import Data
 from servicekit.echo import brief
 from servicekit.errors import InvalidArgument
 from servicekit.tasks import cancel_and_wait
@@ -203,7 +204,7 @@ async def start_response(send: Send, status: int, headers: Iterable[tuple[str, s
     await send({"type": "http.response.start", "status": status, "headers": raw})
 
 
-async def send_body(send: Send, data: bytes, stall_seconds: float | None = None) -> None:
+async def send_body(send: Send, data: Data, stall_seconds: float | None = None) -> None:
     """Send a part of the body. Raises ClientGone if the client stalls for `stall_seconds`; it may resume with Range."""
     try:
         async with asyncio.timeout(stall_seconds):

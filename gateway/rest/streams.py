@@ -28,7 +28,8 @@ from gateway.rest.request import RoutedRequest, end_response, receive_body, send
 from gateway.rest.rules import FINISH, HEADER
 from gateway.rest.status import from_call
 from servicekit import media_types
-from servicekit.chunks import ACCEPTED, rechunk
+from servicekit.chunk_messages import ChunkMessage, Outgoing
+from servicekit.chunks import ACCEPTED, Data, rechunk
 from servicekit.echo import brief
 from servicekit.errors import InvalidArgument
 from servicekit.tasks import cancel_and_wait
@@ -181,17 +182,19 @@ async def send_file(
     await end_response(request.send)
 
 
-async def _chunks(call: Call, message: Any, field: str) -> AsyncIterator[bytes]:
+async def _chunks(call: Call, message: Any, field: str) -> AsyncIterator[Data]:
     while message is not grpc.aio.EOF:
-        data = getattr(message, field)
+        data = message.data if isinstance(message, Outgoing) else getattr(message, field)
         del message  # which would be held while the client takes the bytes
         yield data
         del data
         message = await call.read()
 
 
-def _description_field(message: Message, bytes_field: str) -> str | None:
+def _description_field(message: Message | Outgoing[Any], bytes_field: str) -> str | None:
     """Return the field that is set in place of the bytes; None if the message has bytes."""
+    if isinstance(message, Outgoing):
+        return None
     oneof = message.DESCRIPTOR.fields_by_name[bytes_field].containing_oneof
     part = message.WhichOneof(oneof.name) if oneof is not None else bytes_field
     return None if part in (None, bytes_field) else part
@@ -299,7 +302,8 @@ async def exchange(call: UploadCall, messages: Coroutine[Any, Any, None]) -> Any
 
 
 async def _send_parts(call: UploadCall, request: RoutedRequest, body: UploadBody) -> None:
-    make, field, size_bytes = request.route.request_class, request.route.body, 0
+    make, size_bytes = request.route.request_class, 0
+    chunk = ChunkMessage(make, request.route.body)
     # A call that has ended refuses writes; its response has the cause.
     with contextlib.suppress(asyncio.InvalidStateError, grpc.aio.AioRpcError):
         await call.write(body.header)
@@ -307,7 +311,7 @@ async def _send_parts(call: UploadCall, request: RoutedRequest, body: UploadBody
         if ACCEPTED not in dict(await call.initial_metadata() or ()):
             return
         async for data in rechunk(body.chunks):
-            await call.write(make(**{field: data}))
+            await call.write(chunk.outgoing(data))
             size_bytes += len(data)
             del data  # which would be held while the client sends the next bytes
         await call.write(body.finish(make, size_bytes))

@@ -8,7 +8,6 @@ import asyncio
 import base64
 import binascii
 import contextlib
-import functools
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -30,6 +29,7 @@ from gateway.rest.request import ClientGone, client_of, end_response, receive_bo
 from gateway.rest.status import MethodNotAllowed, RequestTimeout, UnsupportedMedia
 from gateway.rest.streams import exchange
 from gateway.uploads.session import UPLOAD_ASSET, UPLOAD_CHECKSUM, UPLOAD_EXPIRES
+from servicekit.chunk_messages import ChunkMessage, encoder
 from servicekit.chunks import ACCEPTED, rechunk
 from servicekit.echo import brief
 from servicekit.errors import FailedPrecondition, InvalidArgument
@@ -42,6 +42,7 @@ ALGORITHMS = "md5,sha1,sha256"
 OFFSET_OCTETS = "application/offset+octet-stream"
 PATHS = ("/uploads", "/uploads/", "/uploads/{id:path}")
 WRITE = "/google.bytestream.ByteStream/Write"
+WRITTEN = ChunkMessage(bytestream_pb2.WriteRequest, "data")
 SERVICE = "/apigpu.v1.UploadService/"
 # Headers that a page of another origin may read.
 EXPOSED = (
@@ -162,7 +163,7 @@ class TusRequest:
         self.proxy.admit(WRITE, metadata, client_of(self.scope))
         call: Any = self.proxy.channel.stream_unary(
             WRITE,
-            request_serializer=bytestream_pb2.WriteRequest.SerializeToString,
+            request_serializer=encoder(bytestream_pb2.WriteRequest.SerializeToString),
             response_deserializer=bytestream_pb2.WriteResponse.FromString,
         )
         call = call(metadata=metadata)
@@ -175,16 +176,15 @@ class TusRequest:
 
     async def _send(self, call: Any, name: str, offset: int) -> None:
         """Send the body; what has come of one that breaks off is sent before its error is raised."""
-        make = functools.partial(bytestream_pb2.WriteRequest, resource_name=name)
         body = CutBody(receive_body(self.receive, self.proxy.settings.body_idle_seconds))
         # A call that has ended refuses writes; its response has the cause.
         with contextlib.suppress(asyncio.InvalidStateError, grpc.aio.AioRpcError):
-            await call.write(make(write_offset=offset))
+            await call.write(bytestream_pb2.WriteRequest(resource_name=name, write_offset=offset))
             # A refusal is sent before the body is requested ("100 Continue").
             if ACCEPTED not in dict(await call.initial_metadata() or ()):
                 return
             async for data in rechunk(body.chunks()):
-                await call.write(make(write_offset=offset, data=data))
+                await call.write(WRITTEN.outgoing(data, resource_name=name, write_offset=offset))
                 offset += len(data)
             await call.done_writing()
             if body.error is not None:

@@ -17,13 +17,17 @@ from gateway.services.presenters import Presenter, proxy_metadata
 from gateway.services.tokens import PageTokens
 from gateway.services.transferring import IDLE_SECONDS, STALL_SECONDS, send, while_sending
 from servicekit import media_types
+from servicekit.chunk_messages import ChunkMessage, Received, takes
 from servicekit.chunks import ACCEPTED
 from servicekit.errors import DataLoss, InvalidArgument
 from servicekit.interceptors import Context
 
 DEFAULT_PAGE, MAX_PAGE = 50, 1000
 
-Requests = AsyncIterator[pb2.UploadAssetRequest]
+UPLOAD = ChunkMessage(pb2.UploadAssetRequest, "chunk")
+DOWNLOAD = ChunkMessage(pb2.DownloadAssetResponse, "chunk")
+
+Requests = AsyncIterator[Received[pb2.UploadAssetRequest]]
 
 
 @dataclass(eq=False)
@@ -41,10 +45,11 @@ class AssetService(assets_pb2_grpc.AssetServiceServicer):
     def __post_init__(self) -> None:
         self.lister = AssetLister(self.assets)
 
+    @takes(UPLOAD)
     async def UploadAsset(self, request_iterator: Requests, context: Context) -> pb2.UploadAssetResponse:
         async with self.transfers.acquire(caller.get().key_id) as transfer:
             messages = while_sending(request_iterator, self.idle_seconds, "nothing was kept. Send it again.")
-            parts = transfer.receive(messages, pb2.UploadAssetRequest.ByteSize)
+            parts = transfer.receive(messages, lambda part: len(part.data))
             header = await _header(parts)
             async with self.assets.create(header.filename, tenant=caller.get().tenant) as writer:
                 writer.check_size(header.size_bytes)
@@ -71,8 +76,9 @@ class AssetService(assets_pb2_grpc.AssetServiceServicer):
             await send(context, described, self.stall_seconds, "offset")
             async with aclosing(self.assets.read(asset, request.offset, request.length or None)) as chunks:
                 async for data in chunks:
-                    message = pb2.DownloadAssetResponse(chunk=data)
+                    message = DOWNLOAD.outgoing(data)
                     await transfer.send(send(context, message, self.stall_seconds, "offset"), len(data))
+                    del data, message  # while the next one is awaited
 
     async def GetAsset(self, request: pb2.GetAssetRequest, context: Context) -> pb2.GetAssetResponse:
         asset = await self.assets.describe(parse_name(request.name), caller.get().sight)
@@ -109,20 +115,20 @@ class AssetService(assets_pb2_grpc.AssetServiceServicer):
 
 
 async def _header(parts: Requests) -> pb2.UploadHeader:
-    request = await anext(parts, None)
-    if request is not None and request.WhichOneof("part") == "header":
-        return request.header
+    first = await anext(parts, None)
+    if first is not None and first.message.WhichOneof("part") == "header":
+        return first.message.header
     raise InvalidArgument("An upload begins with a header.", reason="NO_HEADER")
 
 
 async def _receive(
     parts: Requests, writer: AssetWriter, header: pb2.UploadHeader, *, needs_digest: bool
 ) -> StoredAsset:
-    async for request in parts:
+    async for request, data in parts:
         part = request.WhichOneof("part")
         if part == "chunk":
-            await writer.write(request.chunk)
-            del request
+            await writer.write(data)
+            del data
         elif part == "finish":
             return await _finish(writer, header, request.finish, needs_digest=needs_digest)
         else:

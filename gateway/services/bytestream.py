@@ -12,16 +12,21 @@ from gateway.assets.store import AssetStore
 from gateway.assets.transfers import TransferSlots
 from gateway.callers import caller
 from gateway.services.presenters import proxy_metadata
-from gateway.services.transferring import IDLE_SECONDS, STALL_SECONDS, read_ahead, send, while_sending
+from gateway.services.transferring import IDLE_SECONDS, STALL_SECONDS, send, while_sending
 from gateway.uploads.checksums import PartChecksum
 from gateway.uploads.session import UPLOAD_ASSET, UPLOAD_CHECKSUM, UPLOAD_EXPIRES, UploadSession, parse_resource
 from gateway.uploads.sessions import UploadSessions
 from gateway.uploads.writer import UploadWriter
+from servicekit.chunk_messages import ChunkMessage, Received, takes
 from servicekit.chunks import ACCEPTED
 from servicekit.errors import InvalidArgument, OutOfRange
 from servicekit.interceptors import Context
 
-Requests = AsyncIterator[pb2.WriteRequest]
+WRITE = ChunkMessage(pb2.WriteRequest, "data")
+READ = ChunkMessage(pb2.ReadResponse, "data")
+
+Part = Received[pb2.WriteRequest]
+Requests = AsyncIterator[Part]
 GO_ON = "ask for its offset, and go on there."
 
 
@@ -35,23 +40,21 @@ class ByteStreamService(bytestream_pb2_grpc.ByteStreamServicer):
     idle_seconds: float = IDLE_SECONDS
     stall_seconds: float = STALL_SECONDS
 
+    @takes(WRITE)
     async def Write(self, request_iterator: Requests, context: Context) -> pb2.WriteResponse:
         async with self.transfers.acquire(caller.get().key_id) as transfer:
             messages = while_sending(request_iterator, self.idle_seconds, GO_ON)
-            received = transfer.receive(messages, pb2.WriteRequest.ByteSize)
-            async with aclosing(read_ahead(received)) as parts:
-                first = await anext(parts, None)
-                if first is None:
-                    raise InvalidArgument("A Write has one message at least.", reason="NO_MESSAGE")
-                session = await self._written(first, parts, context)
+            parts = transfer.receive(messages, lambda part: len(part.data))
+            session = await self._written(await _first(parts), parts, context)
         if session.is_finished:
             context.set_trailing_metadata(((UPLOAD_ASSET, session.asset_name),))
         else:
             context.set_trailing_metadata(((UPLOAD_EXPIRES, session.expires_at.isoformat()),))
         return pb2.WriteResponse(committed_size=session.offset)
 
-    async def _written(self, first: pb2.WriteRequest, parts: Requests, context: Context) -> UploadSession:
-        session_id, file = parse_resource(first.resource_name)
+    async def _written(self, first: list[Part], parts: Requests, context: Context) -> UploadSession:
+        request = first[0].message
+        session_id, file = parse_resource(request.resource_name)
         session = await self.uploads.find(session_id, caller.get().tenant, file)
         # Who sends a whole upload again, as the answer was lost, need not send its bytes. Trailing metadata does not
         # reach a client that is still sending.
@@ -59,7 +62,7 @@ class ByteStreamService(bytestream_pb2_grpc.ByteStreamServicer):
             await context.send_initial_metadata(((UPLOAD_ASSET, session.asset_name),))
             return session
         checksum = PartChecksum.parse(proxy_metadata(context).get(UPLOAD_CHECKSUM, ""))
-        async with self.uploads.writing(session, first.write_offset, checksum) as writer:
+        async with self.uploads.writing(session, request.write_offset, checksum) as writer:
             await context.send_initial_metadata(((ACCEPTED, "1"),))
             await _receive(first, parts, writer)
         return await self.uploads.settled(writer.session)
@@ -81,7 +84,7 @@ class ByteStreamService(bytestream_pb2_grpc.ByteStreamServicer):
             chunks = self.assets.read(asset, request.read_offset, request.read_limit or None)
             async with aclosing(chunks):
                 async for data in chunks:
-                    sending = send(context, pb2.ReadResponse(data=data), self.stall_seconds, "read_offset")
+                    sending = send(context, READ.outgoing(data), self.stall_seconds, "read_offset")
                     await transfer.send(sending, len(data))
 
 
@@ -95,12 +98,21 @@ def _check_range(request: pb2.ReadRequest, size_bytes: int) -> None:
             raise OutOfRange(text, reason="OFFSET_OUT_OF_RANGE", fields={name: "range"})
 
 
-async def _receive(first: pb2.WriteRequest, parts: Requests, writer: UploadWriter) -> None:
-    request: pb2.WriteRequest | None = first
-    while request is not None:
-        _check_place(request, first, writer)
-        if data := request.data:  # a copy, each time
-            request.ClearField("data")  # held no longer than needed
+async def _first(parts: Requests) -> list[Part]:
+    """Return the first message, to be taken out of the list: its bytes are held no longer than needed."""
+    async for part in parts:
+        return [part]
+    raise InvalidArgument("A Write has one message at least.", reason="NO_MESSAGE")
+
+
+async def _receive(first: list[Part], parts: Requests, writer: UploadWriter) -> None:
+    begin = first[0].message
+    part: Part | None = first.pop()
+    while part is not None:
+        request, data = part
+        del part
+        _check_place(request, begin, writer)
+        if data:
             await writer.write(data)
         del data
         if request.finish_write:
@@ -108,7 +120,7 @@ async def _receive(first: pb2.WriteRequest, parts: Requests, writer: UploadWrite
             if await anext(parts, None) is not None:
                 raise InvalidArgument("Something came after `finish_write`.", reason="BAD_PART")
             return
-        request = await anext(parts, None)
+        part = await anext(parts, None)
 
 
 def _check_place(request: pb2.WriteRequest, first: pb2.WriteRequest, writer: UploadWriter) -> None:

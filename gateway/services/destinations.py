@@ -11,7 +11,8 @@ from gateway.outputs.destinations import Destination
 from gateway.outputs.setup import Outputs
 from gateway.outputs.signing import AccessKey
 from gateway.outputs.template import is_bucket
-from gateway.services.presenters import shown_tenant, timestamp
+from gateway.services.presenters import shown_tenant
+from gateway.services.times import timestamp
 from gateway.sources import urls
 from gateway.sources.guard import AddressGuard
 from servicekit.echo import brief

@@ -11,7 +11,7 @@ from gateway.fleet.billing import DailyCost
 from gateway.fleet.fleet import Fleet
 from gateway.fleet.instances.instance import Instance
 from gateway.jobs.recent import JobFigures, RecentJobs
-from gateway.services.presenters import timestamp
+from gateway.services.times import timestamp
 from gateway.workers.pool import Pool, PoolMember
 from servicekit.disk import DiskFloor
 from servicekit.errors import InvalidArgument

@@ -10,12 +10,15 @@ from apigpu.v1 import jobs_pb2 as pb2
 from apigpu.v1 import jobs_pb2_grpc
 from gateway.callers import caller
 from gateway.fleet.fleet import Fleet
+from gateway.jobs.ffmpeg_log import FfmpegLogs
 from gateway.jobs.listing import JobFilter
 from gateway.jobs.manager import JobManager, check_wait
 from gateway.jobs.model import Job, Status
 from gateway.jobs.progress import TaskProgress
 from gateway.jobs.quote import Quoter
 from gateway.jobs.retries import retry
+from gateway.jobs.start_times import StartTimes
+from gateway.services.attempts import told_log
 from gateway.services.presenters import Presenter, idempotency_key, job_options
 from gateway.services.quotes import quoted_job
 from gateway.services.standing import Standing
@@ -40,13 +43,15 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
     fleet: Fleet
     webhooks: WebhookLog
     quoter: Quoter
+    logs: FfmpegLogs
+    starts: StartTimes
 
     @property
     def tokens(self) -> PageTokens:
         return PageTokens(self.presenter.links)
 
     def _standing(self, context: Context) -> Standing:
-        return Standing(self.jobs, self.presenter.to(context), self.fleet)
+        return Standing(self.jobs, self.presenter.to(context), self.fleet, self.starts)
 
     async def SubmitJob(self, request: pb2.SubmitJobRequest, context: Context) -> pb2.SubmitJobResponse:
         check_wait(request.wait_seconds)
@@ -86,6 +91,10 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
                 told.ClearField(field)
         return pb2.RetryJobResponse(job=told)
 
+    async def GetJobLog(self, request: pb2.GetJobLogRequest, context: Context) -> pb2.GetJobLogResponse:
+        job, found = await self.logs.read(request.id)
+        return pb2.GetJobLogResponse(logs=told_log(job, found))
+
     async def ListWebhooks(self, request: pb2.ListWebhooksRequest, context: Context) -> pb2.ListWebhooksResponse:
         job, told = await self.webhooks.read(request.id)
         url = masked_url(job.webhook.url) if job.webhook else ""
@@ -99,7 +108,7 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
 
     async def WatchJob(self, request: pb2.WatchJobRequest, context: Context) -> AsyncIterator[pb2.WatchJobResponse]:
         place = EventId.parse(request.last_event_id, request.id)
-        watch = JobWatch(self.jobs, self.presenter.to(context), self.fleet, set(place.items))
+        watch = JobWatch(self.jobs, self.presenter.to(context), self.fleet, set(place.items), self.starts)
         if place.is_end:
             await self.jobs.store.visible(request.id)
             return
@@ -148,12 +157,13 @@ class JobWatch:
     fleet: Fleet
     # Images of a batch that the caller has been told.
     sent_items: set[int] = field(default_factory=set)
+    starts: StartTimes | None = None
     _running: dict[int, TaskProgress] = field(default_factory=dict)
     _last: pb2.WatchJobResponse | None = None
 
     @property
     def standing(self) -> Standing:
-        return Standing(self.jobs, self.presenter, self.fleet)
+        return Standing(self.jobs, self.presenter, self.fleet, self.starts)
 
     async def events(self, job_id: str) -> AsyncIterator[pb2.WatchJobResponse]:
         """Yield the events until the job has ended. Raises NotFound, Unavailable."""

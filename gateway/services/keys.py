@@ -10,7 +10,7 @@ from gateway.callers import Scope, check_tenant
 from gateway.keys import record
 from gateway.keys.record import KeyRecord
 from gateway.keys.ring import KeyRing, NewKey
-from gateway.services.presenters import timestamp
+from gateway.services.times import timestamp
 from gateway.services.tokens import PageTokens
 from servicekit.echo import brief
 from servicekit.errors import InvalidArgument, NotFound

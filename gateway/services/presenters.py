@@ -4,11 +4,9 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Any
 
 from google.protobuf.message import DecodeError, Message
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from apigpu.v1 import assets_pb2, jobs_pb2, probe_pb2, video_pb2
 from gateway.assets.links import LinkSigner
@@ -20,7 +18,9 @@ from gateway.jobs import further, model, names, operation
 from gateway.jobs.fairness import NORMAL
 from gateway.jobs.model import Failure, Job, Status
 from gateway.preview import film
+from gateway.services.attempts import told_attempts
 from gateway.services.requests import BRIEF, WHOLE, Extent, told_request
+from gateway.services.times import stamp_of, timestamp
 from servicekit.chunks import MAX_MESSAGE_BYTES
 from servicekit.errors import CODES, InvalidArgument
 from servicekit.interceptors import Context, metadata
@@ -68,17 +68,6 @@ def shown_tenant(tenant: str) -> str:
     return "" if tenant == DEFAULT_TENANT else tenant
 
 
-def timestamp(seconds: float | None) -> Timestamp | None:
-    """Return Unix seconds as a Timestamp, to the millisecond; None for None."""
-    return None if seconds is None else _timestamp(datetime.fromtimestamp(round(seconds, 3), UTC))
-
-
-def _timestamp(time_with_zone: datetime) -> Timestamp:
-    stamp = Timestamp()
-    stamp.FromDatetime(time_with_zone)
-    return stamp
-
-
 @dataclass(frozen=True)
 class Presenter:
     """Builds messages. Links in them begin with `base_url`, scheme and host as the caller knows them."""
@@ -118,6 +107,7 @@ class Presenter:
             request_id=job.request_id,
             inputs=inputs,
             request=request,
+            attempts=told_attempts(job, extent.attempts),
         )
 
     def preview(self, job: Job) -> jobs_pb2.Preview | None:
@@ -193,8 +183,8 @@ class Presenter:
             content_type=asset.content_type,
             size_bytes=asset.size_bytes,
             sha256=asset.sha256,
-            create_time=_timestamp(asset.created_at),
-            expire_time=_timestamp(asset.expires_at),
+            create_time=stamp_of(asset.created_at),
+            expire_time=stamp_of(asset.expires_at),
             download_url=self.base_url + self.links.sign_file(asset.id, asset.filename),
         )
 

@@ -3,7 +3,8 @@
 from apigpu.v1 import jobs_pb2, quote_pb2, video_pb2
 from gateway.fleet.speeds import JobEstimate, ValueRange
 from gateway.jobs.quote import JobQuote, PlannedResult
-from gateway.services.presenters import failure_message, shown_tenant, timestamp
+from gateway.services.presenters import failure_message, shown_tenant
+from gateway.services.times import timestamp
 
 
 def quoted_job(quote: JobQuote) -> jobs_pb2.Job:

@@ -16,17 +16,18 @@ RECENT_JOBS = 64
 
 
 class Extent(NamedTuple):
-    """How much is told of a request: inputs, and bytes of the operation."""
+    """How much is told of a job: inputs, bytes of the operation, and attempts."""
 
     inputs: int
     operation_bytes: int
+    attempts: int
 
 
 # How many times as long as what is told a request may be before its URLs are masked, which shortens it.
 LONGEST = 4
-WHOLE = Extent(1000, 256 * 1024)
+WHOLE = Extent(1000, 256 * 1024, 200)
 # Where many jobs are told of at once, or to others.
-BRIEF = Extent(10, 4 * 1024)
+BRIEF = Extent(10, 4 * 1024, 0)
 
 
 @dataclass(frozen=True)

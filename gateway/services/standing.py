@@ -9,6 +9,7 @@ from gateway.fleet.fleet import Fleet
 from gateway.jobs.manager import JobManager
 from gateway.jobs.model import Job, Status
 from gateway.jobs.progress import Phase, TaskProgress
+from gateway.jobs.start_times import StartTimes
 from gateway.services.presenters import Presenter
 from gateway.services.progress import furthest_phase, limit_reason, total_progress, waiting_reason
 
@@ -20,16 +21,20 @@ class Standing:
     jobs: JobManager
     presenter: Presenter
     fleet: Fleet
+    # Estimates of when jobs begin; None for none.
+    starts: StartTimes | None = None
 
     def queued(self, job: Job, running: Mapping[int, TaskProgress]) -> pb2.Queued:
-        """Return the place of a job that waits, and why it does."""
+        """Return the place of a job that waits, why it does, and when it is expected to begin."""
         index = self.jobs.store.index
         phase = furthest_phase(job, running)
         reason = waiting_reason(running) or limit_reason(index.order, job.tenant)
         reason = reason if phase is Phase.WAITING_FOR_WORKER else None
         if phase is Phase.WAITING_FOR_WORKER and not reason and self.fleet.is_starting():
             phase = Phase.COLD_START
-        return pb2.Queued(place=index.place(job.id), phase=pb2.Phase.Value(phase), reason=reason)
+        starts_in = self.starts.seconds(job) if self.starts is not None and not reason else None
+        place, name = index.place(job.id), pb2.Phase.Value(phase)
+        return pb2.Queued(place=place, phase=name, reason=reason, starts_in_seconds=starts_in)
 
     def progress(self, job: Job, running: Mapping[int, TaskProgress]) -> pb2.Progress:
         """Return how far a job is that runs."""

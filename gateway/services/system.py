@@ -10,7 +10,7 @@ from apigpu.v1 import system_pb2 as pb2
 from apigpu.v1 import system_pb2_grpc
 from gateway.fleet.providers.base import EndpointConfig, ServerlessProvider, StockAwareProvider
 from gateway.jobs.manager import JobManager
-from gateway.services.presenters import timestamp
+from gateway.services.times import timestamp
 from gateway.version import VERSION
 from gateway.workers.base import EncoderBusy
 from gateway.workers.pool import Pool

@@ -1,21 +1,21 @@
 """Messages of uploads and downloads: how long a client may be silent, or take nothing."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
-from typing import TypeVar
+from collections.abc import AsyncIterator
+from typing import Any, TypeVar
 
 from google.protobuf.message import Message
 
+from servicekit.chunk_messages import Outgoing
 from servicekit.errors import DeadlineExceeded, Unavailable
 from servicekit.interceptors import Context
-from servicekit.tasks import cancel_and_wait
 
 # A silent upload loses its transfer slot after so long.
 IDLE_SECONDS = 120.0
 # A download whose client stalls loses its slot after so long.
 STALL_SECONDS = 120.0
 
-M = TypeVar("M", bound=Message)
+M = TypeVar("M")
 
 
 async def while_sending(requests: AsyncIterator[M], idle_seconds: float, what_to_do: str) -> AsyncIterator[M]:
@@ -33,23 +33,7 @@ async def while_sending(requests: AsyncIterator[M], idle_seconds: float, what_to
         del request  # while the next one is awaited
 
 
-async def read_ahead(messages: AsyncIterator[M]) -> AsyncGenerator[M, None]:
-    """Yield messages; while one is worked on, the next one is read. Close it, also where the work fails."""
-    reading = asyncio.ensure_future(_next(messages))
-    try:
-        while (message := await reading) is not None:
-            reading = asyncio.ensure_future(_next(messages))
-            yield message
-            del message  # while the next one is awaited
-    finally:
-        await cancel_and_wait(reading)
-
-
-async def _next(messages: AsyncIterator[M]) -> M | None:
-    return await anext(messages, None)
-
-
-async def send(context: Context, response: Message, stall_seconds: float, offset_field: str) -> None:
+async def send(context: Context, response: Message | Outgoing[Any], stall_seconds: float, offset_field: str) -> None:
     """Send a message of a download. Raises Unavailable if the client stalls; it may resume from its offset."""
     try:
         async with asyncio.timeout(stall_seconds):

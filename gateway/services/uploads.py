@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from apigpu.v1 import uploads_pb2 as pb2
 from apigpu.v1 import uploads_pb2_grpc
 from gateway.callers import caller
-from gateway.services.presenters import Presenter, idempotency_key, timestamp
+from gateway.services.presenters import Presenter, idempotency_key
+from gateway.services.times import timestamp
 from gateway.uploads.session import PREFIX, Announcement, UploadSession, parse_resource
 from gateway.uploads.sessions import UploadSessions
 from servicekit import media_types

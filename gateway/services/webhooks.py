@@ -7,9 +7,10 @@ from apigpu.v1 import jobs_pb2 as pb2
 from gateway.jobs.hooks import ENDED, ITEM, PROGRESS, Occurrence
 from gateway.jobs.model import Job
 from gateway.jobs.progress import TaskProgress
-from gateway.services.presenters import Presenter, timestamp
+from gateway.services.presenters import Presenter
 from gateway.services.progress import total_progress
 from gateway.services.requests import BRIEF
+from gateway.services.times import timestamp
 from gateway.webhooks.deliveries import Deliveries, WebhookDelivery, webhook_id
 
 State = pb2.WebhookDelivery.State

@@ -6,15 +6,19 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
 
+import structlog
+
 from gateway.assets.parts import PartWriter, read_parts
 from gateway.assets.record import AssetPart
 from gateway.assets.store import AssetStore
 from gateway.uploads import session as steps
 from gateway.uploads.checksums import PartChecksum
 from gateway.uploads.session import UploadSession
-from servicekit.chunks import Checksum
+from servicekit.chunks import Checksum, Data
 from servicekit.errors import OutOfRange, ServiceError, Unavailable
 from servicekit.tasks import run_to_completion, running
+
+log = structlog.get_logger("gateway.uploads")
 
 # Bytes that have come are kept after so long at the latest, though their part is not complete.
 SAVE_SECONDS = 5.0
@@ -82,7 +86,7 @@ class UploadWriter:
             raise
         await run_to_completion(self._finish(is_complete=True))
 
-    async def write(self, data: bytes) -> None:
+    async def write(self, data: Data) -> None:
         """Append bytes. Raises OutOfRange for more than were announced, ResourceExhausted, Unavailable."""
         file, end = self.session.file, self.offset + len(data)
         if end > file.size_bytes:
@@ -90,33 +94,33 @@ class UploadWriter:
             raise OutOfRange(text, reason="UPLOAD_TOO_LONG", metadata={"size_bytes": str(file.size_bytes)})
         self._assets.check_room(file.size_bytes, len(data))
         async with self._lock:
-            # A write that is cancelled half-way would leave open what the part has.
-            await run_to_completion(self._append(data))
+            await self._append(data)
 
-    async def _append(self, data: bytes) -> None:
+    async def _append(self, data: Data) -> None:
         if self._part is None:
             self._count += 1
             name = f"{self.session.writer}-{self._count}"
             self._part = PartWriter(self._assets.bucket, self.session.asset_id, name)
             self._part_since = time.monotonic()
-        digesting = asyncio.ensure_future(asyncio.to_thread(self._add_to_digests, data))
         try:
-            await self._part.write(data)
-            await digesting
-        except BaseException:
-            self._received = None  # it has what may not be kept, or lacks what is
+            await self._part.write(data, self._add_to_digests)
+        except ServiceError:
+            self._received = None  # it has what is not kept
             raise
-        finally:
-            await asyncio.gather(digesting, return_exceptions=True)
         if self._part.size_bytes >= self.session.part_bytes:
-            await self._save()
+            # Cancelled half-way it would leave open what is recorded.
+            await run_to_completion(self._save())
 
-    def _add_to_digests(self, data: bytes) -> None:
-        received = self._received  # which the other thread may drop meanwhile
-        if received is not None:
-            received.add(data)
-        if self._hasher is not None:
-            self._hasher.update(data)
+    def _add_to_digests(self, data: Data) -> None:
+        """Digest bytes, on a thread. Where that fails they are kept all the same, and read again for their digest."""
+        try:
+            if self._received is not None:
+                self._received.add(data)
+            if self._hasher is not None:
+                self._hasher.update(data)
+        except Exception:
+            log.exception("cannot digest the bytes of an upload", upload=self.session.id)
+            self._received = None
 
     async def _save_in_time(self) -> None:
         """Save a part that is not complete, so that a stalled upload loses nothing with its gateway."""
@@ -143,6 +147,8 @@ class UploadWriter:
                 return
             if self._checksum:
                 try:
+                    if self._part is not None:
+                        await self._part.flush()
                     self._checksum.verify(self._hasher)
                 except ServiceError:
                     await self._drop()
@@ -151,7 +157,9 @@ class UploadWriter:
 
     async def _drop(self) -> None:
         """Forget what has come and is not recorded."""
-        self._part = None
+        part, self._part = self._part, None
+        if part is not None:
+            await part.abandon()
         closed, self._closed = self._closed, []
         await self._assets.remove_parts(self.session.asset_id, closed)
 
@@ -159,7 +167,11 @@ class UploadWriter:
         """Make an object of the part that is being written, and record it, where no checksum is awaited."""
         if self._part is not None:
             part, self._part = self._part, None
-            self._closed.append(await part.close())
+            try:
+                self._closed.append(await part.close())
+            except ServiceError:
+                self._received = None  # it has what is not kept
+                raise
         if not self._closed or (self._checksum and not is_last):
             return
         writer, closed = self.session.writer, tuple(self._closed)
@@ -186,10 +198,14 @@ class UploadWriter:
         asset_id, writer = self.session.asset_id, self.session.writer
         merged = PartWriter(self._assets.bucket, asset_id, f"{writer}-{self._count}")
         size_bytes = sum(part.size_bytes for part in small)
-        async with contextlib.aclosing(read_parts(self._assets.bucket, asset_id, small, 0, size_bytes)) as chunks:
-            async for data in chunks:
-                await merged.write(data)
-        whole = await merged.close()
+        try:
+            async with contextlib.aclosing(read_parts(self._assets.bucket, asset_id, small, 0, size_bytes)) as chunks:
+                async for data in chunks:
+                    await merged.write(data)
+            whole = await merged.close()
+        except BaseException:
+            await merged.abandon()
+            raise
         try:
             self.session = await self._extend(
                 self.session.key, lambda found, _: steps.merged(found, writer, small, whole)

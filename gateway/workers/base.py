@@ -15,6 +15,7 @@ from gateway.callers import DEFAULT_TENANT
 from gateway.sources import ByteRanges, Source
 from gateway.sources.outline import MIN_BYTES
 from servicekit import log_context, tracing
+from servicekit.chunks import Data
 from servicekit.errors import InvalidArgument, ServiceError, Unavailable
 
 Opened = AbstractAsyncContextManager[Source]
@@ -159,8 +160,9 @@ class Events(Protocol):
     async def progress(self, progress: encoder_pb2.EncodeProgress) -> None:
         """Note how far the task is."""
 
-    async def chunk(self, data: bytes) -> None:
-        """Take the next bytes of the result, unless it is put by link."""
+    async def chunk(self, data: Data) -> None:
+        """Take the next bytes of the result, unless it is put by link. Who keeps them holds them against the digest
+        that the summary tells."""
 
     async def file(self, name: str, content_type: str) -> None:
         """Begin a further result: the next chunks are its. Raises DataLoss for more than the operation may have."""

@@ -163,7 +163,8 @@ def reported(
     reason = "" if error.reason == error.default_reason else error.reason
     if not is_accepted:
         return EncoderBusy(text, reason=reason)
-    return EncoderLost(text, reason=reason, is_unfit=found.retry is Retry.ELSEWHERE and not is_queue)
+    is_unfit = found.retry is Retry.ELSEWHERE and not is_queue
+    return EncoderLost(text, reason=reason, is_unfit=is_unfit, log=error.log)
 
 
 def _names_an_input(error: ServiceError, inputs: Sequence[Input]) -> bool:
@@ -173,5 +174,5 @@ def _names_an_input(error: ServiceError, inputs: Sequence[Input]) -> bool:
 def _final(error: ServiceError) -> ServiceError:
     """Return the error as one that is not tried again, whatever class it came as."""
     if isinstance(error, UNEXPLAINED) and not isinstance(error, Internal):
-        return Internal(error.message, reason=error.reason, fields=error.fields)
+        return Internal(error.message, reason=error.reason, fields=error.fields, log=error.log)
     return error

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from typing import Any
 
 import grpc
 import structlog
@@ -25,7 +26,8 @@ from gateway.workers.base import (
 from gateway.workers.faults import reported
 from gateway.workers.pool import Pool
 from servicekit import log_context, tracing
-from servicekit.chunks import ACCEPTED, MAX_MESSAGE_BYTES, Checksum
+from servicekit.chunk_messages import ChunkMessage, Outgoing, Received, encoder
+from servicekit.chunks import ACCEPTED, MAX_MESSAGE_BYTES, Checksum, check_size
 from servicekit.composing import COMPOSES
 from servicekit.errors import DataLoss, ServiceError, from_rpc
 from servicekit.interceptors import REQUEST_ID
@@ -38,9 +40,12 @@ ACCEPT_SECONDS = 60.0
 CAPABILITIES_SECONDS = 3.0
 # So long an encoder may take to clean up behind a task.
 END_SECONDS = 10.0
+MAX_METADATA_BYTES = 32 * 1024
 OPTIONS = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
     ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    # The end of FFmpeg's log comes with an error.
+    ("grpc.max_metadata_size", MAX_METADATA_BYTES),
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 1000),
     ("grpc.max_reconnect_backoff_ms", 1000),
@@ -49,7 +54,10 @@ OPTIONS = (
     ("grpc.keepalive_timeout_ms", 10_000),
 )
 _count_sent, _count_received = transferred(OUT, ENCODER), transferred(IN, ENCODER)
-Stream = grpc.aio.StreamStreamCall[encoder_pb2.EncodeRequest, encoder_pb2.EncodeResponse]
+REQUEST = ChunkMessage(encoder_pb2.EncodeRequest, "chunk", "data")
+RESPONSE = ChunkMessage(encoder_pb2.EncodeResponse, "chunk")
+Request = encoder_pb2.EncodeRequest | Outgoing[encoder_pb2.EncodeRequest]
+Stream = grpc.aio.StreamStreamCall[Request, Received[encoder_pb2.EncodeResponse]]
 
 
 class GrpcEncoder:
@@ -78,6 +86,11 @@ class GrpcEncoder:
         """Make new calls with other credentials; those that run end on the connection that they have."""
         self._channels.append(grpc.aio.secure_channel(self.address, credentials, self._options))
         self._stub = encoder_pb2_grpc.EncoderServiceStub(self._channels[-1])
+        self._encode: Any = self._channels[-1].stream_stream(
+            "/apigpu.encoder.v1.EncoderService/Encode",
+            request_serializer=encoder(encoder_pb2.EncodeRequest.SerializeToString),
+            response_deserializer=RESPONSE.read,
+        )
 
     async def close(self) -> None:
         await asyncio.gather(*(channel.close() for channel in self._channels))
@@ -105,7 +118,7 @@ class GrpcEncoder:
     async def run(self, job: EncodeJob, events: Events) -> Outcome:
         """Run a task; see base.Encoder."""
         await self._connect()
-        call: Stream = self._stub.Encode(metadata=(*self._metadata, *_request_id(), *tracing.headers()))
+        call: Stream = self._encode(metadata=(*self._metadata, *_request_id(), *tracing.headers()))
         is_accepted = False
         try:
             async with asyncio.timeout(ACCEPT_SECONDS):
@@ -210,12 +223,16 @@ async def _exchange(call: Stream, job: EncodeJob, events: Events) -> encoder_pb2
 async def _send_inputs(call: Stream, job: EncodeJob) -> None:
     """Send the inputs. Cancels the call if one cannot be read: raises InputFailed, or the unexpected."""
     try:
-        for index, entry in enumerate(job.inputs):
-            try:
-                async for request in _input_requests(index, entry, job.versions):
-                    await call.write(request)
-            except ServiceError as error:
-                raise InputFailed(about(entry.field, error)) from error
+        with tracing.span("send inputs", inputs=len(job.inputs)) as note:
+            sent_bytes = 0
+            for index, entry in enumerate(job.inputs):
+                try:
+                    async for request in _input_requests(index, entry, job.versions):
+                        await call.write(request)
+                        sent_bytes += len(request.data) if isinstance(request, Outgoing) else 0
+                except ServiceError as error:
+                    raise InputFailed(about(entry.field, error)) from error
+            note(bytes=sent_bytes)
         await call.done_writing()
     except (asyncio.InvalidStateError, grpc.aio.AioRpcError):
         return  # the call is over; whoever reads it learns why
@@ -224,9 +241,7 @@ async def _send_inputs(call: Stream, job: EncodeJob) -> None:
         raise
 
 
-async def _input_requests(
-    index: int, entry: Input, versions: dict[str, str]
-) -> AsyncIterator[encoder_pb2.EncodeRequest]:
+async def _input_requests(index: int, entry: Input, versions: dict[str, str]) -> AsyncIterator[Request]:
     """Yield the chunks of an input and its end; note the version of its source."""
     checksum = Checksum()
     has_holes = entry.has_holes or entry.open_index is not None
@@ -236,8 +251,8 @@ async def _input_requests(
         async for offset, data in placed(source):
             checksum.add(data)
             _count_sent(len(data))
-            chunk = encoder_pb2.InputChunk(input=index, data=data, offset=offset if has_holes else 0)
-            yield encoder_pb2.EncodeRequest(chunk=chunk)
+            chunk = encoder_pb2.InputChunk(input=index, offset=offset if has_holes else 0)
+            yield REQUEST.outgoing(data, chunk=chunk)
     if not checksum.size_bytes:
         raise empty()
     end = encoder_pb2.InputEnd(input=index, size_bytes=checksum.size_bytes, sha256=checksum.sha256, charset=charset)
@@ -245,27 +260,26 @@ async def _input_requests(
 
 
 async def _receive(call: Stream, events: Events) -> encoder_pb2.Summary:
-    checksums, summary = [Checksum()], None
-    async for response in call:
+    """Pass results on, whose digests are held against the summary by who stores them, and return the summary."""
+    sizes, summary = [0], None
+    async for response, data in call:
         part = response.WhichOneof("part")
         if part == "progress":
             await events.progress(response.progress)
         elif part == "chunk":
-            data = response.chunk  # a copy, each time
-            checksums[-1].add(data)
+            sizes[-1] += len(data)
             _count_received(len(data))
             await events.chunk(data)
+            del data  # while the next one is awaited
         elif part == "file":
-            checksums.append(Checksum())
+            sizes.append(0)
             await events.file(response.file.name, response.file.content_type)
         elif part == "summary":
             summary = response.summary
             break
     if summary is None:
         raise DataLoss("The encoder ended without a result.", reason="NO_SUMMARY")
-    announced = [(summary.size_bytes, summary.sha256), *((file.size_bytes, file.sha256) for file in summary.files)]
-    for checksum, (size_bytes, sha256) in zip(
-        checksums, announced, strict=False
-    ):  # their number is held against the rules
-        checksum.verify("the encoder's result", size_bytes=size_bytes, sha256=sha256)
+    announced = [summary.size_bytes, *(file.size_bytes for file in summary.files)]
+    for came, size_bytes in zip(sizes, announced, strict=False):  # their number is held against the rules
+        check_size("the encoder's result", came, size_bytes)
     return summary

@@ -28,13 +28,20 @@ class Encoders:
     def __init__(self, folder, certs, count, slots):
         self.folder, self.certs, self.slots = folder, certs, slots
         self.ports = free_ports(count)
-        self.stacks = {}
+        self.stacks, self.running = {}, {}
 
     def start(self, number):
         self.stacks[number] = contextlib.ExitStack()
         settings = {"PORT": self.ports[number], "BATCH_SIZE": self.slots, "X264_PRESET": "ultrafast"}
         folder = self.folder / f"encoder{number}"
-        return self.stacks[number].enter_context(encoder_harness.running(self.certs, folder, settings))
+        running = encoder_harness.running(self.certs, folder, settings)
+        self.running[number] = self.stacks[number].enter_context(running)
+        return self.running[number]
+
+    def sent_by_joins(self):
+        """The bytes that joins sent, each."""
+        lines = [line for encoder in self.running.values() for line in encoder.lines]
+        return [line["bytes"] for line in lines if (line["event"], line.get("codec")) == ("task completed", "copy")]
 
     def kill(self, number):
         self.stacks.pop(number).close()
@@ -100,6 +107,9 @@ def test_a_film_is_made_in_pieces_and_an_encoder_that_is_killed_costs_its_piece(
     undisturbed = result(gateway, job_id)
     # Its planning, two pieces, the joining.
     assert gateway.job(job_id)["total"] == 4
+    # Which sent no more than the head of the film.
+    (head_bytes,) = encoders.sent_by_joins()
+    assert undisturbed[head_bytes - 4 : head_bytes] == b"mdat"
     (tmp_path / "made.mp4").write_bytes(undisturbed)
     assert split_films.tracks(tmp_path / "made.mp4") == split_films.tracks(film)
     job_id = submit(gateway, name, SECONDS)

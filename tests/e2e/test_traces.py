@@ -108,17 +108,20 @@ def test_one_trace_leads_from_the_request_to_the_webhook(traced_pair, receiver, 
             "queue": "task",
             "prepare inputs": "task",
             "encode": "task",
+            "send inputs": "encode",
             "store results": "encode",
             encode: "encode",
             "receive inputs": encode,
             "plan": encode,
             "ffmpeg": encode,
+            "check results": encode,
             "send results": encode,
             "webhook": "apigpu.v1.VideoService/Img2Vid",
         }.items()
     )
     queue = spans["api-gpu-gateway", "queue"]
     assert began * 1e9 < queue.start_time_unix_nano < queue.end_time_unix_nano
+    assert {"runs", "frames", "cpu_seconds"} <= {fact.key for fact in spans["api-gpu-encoder", "plan"].attributes}
     assert TRACE in receiver.calls[0]["traceparent"]
     for service in ("gateway", "encoder"):
         told = lines_of(traced_pair, service, job=job)

@@ -4,16 +4,14 @@ breach of its policy, and by the rules of accessibility (axe-core)."""
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
-from tests.interop.toolchain import run, workplace
+from tests.interop.console_jobs import address, ended, row, submit, upload
 from tests.support import media
-from tests.support.browser import Watched, axe, chromium, opened
-from tests.support.missing import need
+from tests.support.browser import Watched, axe, opened
 from tests.support.until import until_sync
 from tools.pair import Pair, running
 
@@ -32,27 +30,6 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def rules() -> Path:
-    """The source of axe-core."""
-    need("npm")
-    folder = workplace("console")
-    run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", folder=folder)
-    return folder / "node_modules" / "axe-core" / "axe.min.js"
-
-
-@pytest.fixture(scope="module")
-def http(pair: Pair) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=pair.http_url, headers={"x-api-key": pair.key}, timeout=120) as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
 def names(http: httpx.Client, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Assets: a short film, its subtitles with a letter that no font has, and a text that has no subtitles."""
     folder = tmp_path_factory.mktemp("console")
@@ -60,29 +37,6 @@ def names(http: httpx.Client, tmp_path_factory: pytest.TempPathFactory) -> dict[
     srt = media.srt(folder / "talk.srt", [(0.2, 1.8, "Hello \U000f0000 there")])
     files = {"film": ("talk.mp4", film), "srt": ("talk.srt", srt), "odd": (BAD_NAME, film)}
     return {name: upload(http, filename, path) for name, (filename, path) in files.items()}
-
-
-def upload(http: httpx.Client, filename: str, path: Path) -> str:
-    answer = http.put("/assets", params={"filename": filename}, content=path.read_bytes()).raise_for_status()
-    return str(answer.json()["name"])
-
-
-def submit(http: httpx.Client, operation: str, **body: Any) -> str:
-    answer = http.post(f"/video/{operation}", json=body, headers={"prefer": "respond-async"}).raise_for_status()
-    return str(answer.json()["id"])
-
-
-def ended(http: httpx.Client, job_id: str) -> dict[str, Any]:
-    told: dict[str, Any] = http.get(f"/job/{job_id}", params={"wait_seconds": 100}).raise_for_status().json()
-    return told
-
-
-def address(pair: Pair, path: str = "/jobs") -> str:
-    return f"{pair.http_url}/#{path}"
-
-
-def row(page: Page, job_id: str) -> Any:
-    return page.locator("job-row", has=page.locator(f'a[href="#/jobs/{job_id}"]'))
 
 
 def test_the_key_is_typed_once_and_stays_in_the_session(browser: Browser, pair: Pair, rules: Path) -> None:
@@ -103,6 +57,11 @@ def test_the_key_is_typed_once_and_stays_in_the_session(browser: Browser, pair: 
         assert pair.key not in page.url
         assert pair.key not in json.dumps(page.evaluate("({...localStorage})"))
         assert page.context.cookies() == []
+        with page.context.expect_page() as opening:
+            page.get_by_role("link", name="API", exact=True).click()
+        opening.value.wait_for_load_state()
+        assert opening.value.evaluate("sessionStorage.getItem('api-gpu.key')") == pair.key
+        opening.value.close()
         page.route("**/jobs?*", lambda route: route.abort())
         expect(page.get_by_role("alert")).to_contain_text("The gateway cannot be reached")
         page.unroute("**/jobs?*")
@@ -146,8 +105,8 @@ def check_detail(page: Page, job_id: str, rules: Path) -> None:
     """The job's own page: what happened to it, its warnings, its result beside its input."""
     row(page, job_id).locator(".job-title").click()
     timeline = page.get_by_role("region", name="Timeline")
-    for event in ("Accepted", "Taken by an encoder", "Done"):
-        expect(timeline.get_by_text(event)).to_be_visible()
+    for event in ("Accepted", "Taken by 127.0.0.1:", "FFmpeg is done", "Done"):
+        expect(timeline.get_by_text(event, exact=event == "Done")).to_be_visible()
     expect(page.get_by_role("region", name="Warnings").get_by_text("MISSING_GLYPHS")).to_be_visible()
     expect(page.get_by_role("region", name="Result").get_by_text("SHA-256")).to_be_visible()
     expect(page.get_by_role("region", name="Inputs").get_by_text("talk.srt")).to_be_visible()
@@ -281,27 +240,26 @@ def test_ten_thousand_jobs_scroll_with_few_elements(browser: Browser, pair: Pair
 
 
 def test_what_is_said_of_places_and_times(browser: Browser, pair: Pair) -> None:
-    """A waiting job starts when a running one ends, or one of those before it that take as long as others did."""
+    """A waiting job starts when the gateway says so, of which the time that has passed since is taken off."""
     running = {"id": "4", "status": "IN_PROGRESS", "total": 1, "operation": "caption"}
     running["progress"] = {"framesDone": 143, "framesTotal": 240, "fps": 10.6, "secondsLeft": 9.2, "phase": "ENCODING"}
-    done = {"id": "1", "status": "COMPLETED", "operation": "caption", "executionTime": 31_000}
-    places = [{"place": place, "phase": "WAITING_FOR_WORKER"} for place in (1, 2)]
-    waiting = [
-        {"id": str(4 + it["place"]), "status": "IN_QUEUE", "operation": "caption", "queued": it} for it in places
-    ]
+    places = [{"place": 1, "phase": "WAITING_FOR_WORKER", "startsInSeconds": 9}, {"place": 2, "startsInSeconds": 40}]
+    places.append({"place": 3, "phase": "WAITING_FOR_WORKER"})
+    waiting = [{"id": "5", "status": "IN_QUEUE", "operation": "caption", "queued": it} for it in places]
     say = """async (jobs) => {
-        const { starts, progressText } = await import("/console/jobs/describe.js");
-        return jobs.map((job) => progressText(job, starts(jobs).get(job.id)));
+        const { progressText } = await import("/console/jobs/describe.js");
+        const earlier = { ...jobs[2], queued: { ...jobs[2].queued, toldAt: Date.now() - 10_000 } };
+        return [...jobs, earlier].map((job) => progressText(job));
     }"""
     with opened(browser, pair.key) as watched:
         watched.page.goto(address(pair))
-        said = watched.page.evaluate(say, [done, running, *waiting])
-        assert said[1] == "143/240 · 11 fps · 9 s left"
-        assert said[2:] == ["next in line · starts in about 9 s", "number 2 · starts in about 40 s"]
-        # Of a running one that tells no time, none is made up.
-        del running["progress"]["secondsLeft"]
-        said = watched.page.evaluate(say, [done, running, *waiting])
-        assert said[2:] == ["next in line · waits for a free encoder", "number 2 · waits for a free encoder"]
+        assert watched.page.evaluate(say, [running, *waiting]) == [
+            "143/240 · 11 fps · 9 s left",
+            "next in line · starts in about 9 s",
+            "number 2 · starts in about 40 s",
+            "number 3 · waits for a free encoder",
+            "number 2 · starts in about 30 s",
+        ]
 
 
 def test_addresses_lead_to_jobs_alone(browser: Browser, pair: Pair) -> None:

@@ -2,34 +2,18 @@
 a story as a timeline, and the same request for other programs."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, Page, Response, expect
 
-from tests.interop.toolchain import run, workplace
 from tests.support import media
-from tests.support.browser import axe, chromium, opened
-from tests.support.missing import need
+from tests.support.browser import axe, opened
+from tests.support.until import until_sync
 from tools.pair import Pair
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(600)]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def rules() -> Path:
-    """The source of axe-core."""
-    need("npm")
-    folder = workplace("console")
-    run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", folder=folder)
-    return folder / "node_modules" / "axe-core" / "axe.min.js"
 
 
 @pytest.fixture(scope="module")
@@ -159,3 +143,22 @@ def test_what_is_told_in_part_is_not_sent_again(browser: Browser, pair: Pair) ->
         assert "***" not in copied
         page.get_by_role("button", name="Send").click()
         expect(page.locator(".toast", has_text="only a part of this link is known")).to_be_visible()
+
+
+def test_a_file_that_is_taken_back_is_sent_no_further(
+    browser: Browser, pair: Pair, http: httpx.Client, tmp_path: Path
+) -> None:
+    large = tmp_path / "taken-back.mp4"
+    large.write_bytes(b"0" * 8_000_000)
+    with opened(browser, pair.key) as watched:
+        page, gone = watched.page, list[str]()
+        page.on("requestfailed", lambda request: gone.append(request.url))
+        page.goto(f"{pair.http_url}/#/new")
+        slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 200_000}
+        page.context.new_cdp_session(page).send("Network.emulateNetworkConditions", slow)
+        drop(page, large)
+        expect(page.get_by_role("progressbar", name="taken-back.mp4: on its way")).to_be_visible()
+        page.get_by_role("button", name="Remove: taken-back.mp4").click()
+        until_sync(lambda: any("taken-back.mp4" in url for url in gone), 60)
+        expect(page.get_by_role("alert")).to_have_count(0)
+    assert "taken-back.mp4" not in [one["filename"] for one in http.get("/assets").json()["assets"]]

@@ -1,6 +1,5 @@
 """The console's page for operators in a real browser, on a pair: its figures and its plots are those of the API."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -9,28 +8,11 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.interop.toolchain import run, workplace
 from tests.support import media
-from tests.support.browser import axe, chromium, opened
-from tests.support.missing import need
+from tests.support.browser import axe, opened
 from tools.pair import Pair
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(600)]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def rules() -> Path:
-    """The source of axe-core."""
-    need("npm")
-    folder = workplace("console")
-    run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", folder=folder)
-    return folder / "node_modules" / "axe-core" / "axe.min.js"
 
 
 def work(pair: Pair, folder: Path) -> dict[str, Any]:
@@ -86,3 +68,16 @@ def test_a_key_that_may_not_see_it_is_told_so(browser: Browser, pair: Pair, rule
         expect(page.get_by_role("region", name="Usage", exact=True)).to_contain_text("Work of encoders")
         assert axe(page, rules) == []
         watched.forgive("status of 403")
+
+
+def test_what_fails_stays_told_while_the_rest_goes_well(browser: Browser, pair: Pair) -> None:
+    with opened(browser, pair.key) as watched:
+        page = watched.page
+        page.route("**/fleet", lambda route: route.abort())
+        page.goto(f"{pair.http_url}/#/operator")
+        expect(page.get_by_role("alert")).to_contain_text("The gateway cannot be reached")
+        expect(page.get_by_role("region", name="Dollars", exact=True).get_by_role("heading").first).to_be_visible()
+        assert page.get_by_role("alert").count() == 1
+        page.unroute("**/fleet")
+        expect(page.get_by_role("alert")).to_have_count(0)
+        watched.forgive("ERR_FAILED")

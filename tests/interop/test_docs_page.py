@@ -1,24 +1,17 @@
 """The page that tries the API, in a real browser: a call with the key works, and nothing is asked of another host."""
 
 import re
-from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.support.browser import chromium, opened
+from tests.support.browser import opened
 from tools.pair import Pair
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(300)]
 
 LISTING = "[id$=JobService_ListJobs]"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as running:
-        yield running
 
 
 def test_a_call_is_tried_with_a_key_and_nothing_leaves_the_host(browser: Browser, pair: Pair) -> None:

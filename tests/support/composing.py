@@ -36,14 +36,14 @@ async def compose(
 
 
 def same(one: encoder_pb2.Summary, other: encoder_pb2.Summary) -> bool:
-    """Whether summaries tell the same, but for the bytes that were sent."""
+    """Whether summaries tell the same, but for the bytes that were sent and what FFmpeg said."""
     return _told(one) == _told(other)
 
 
 def _told(summary: encoder_pb2.Summary) -> encoder_pb2.Summary:
     told = encoder_pb2.Summary()
     told.CopyFrom(summary)
-    for field in ("composed", "size_bytes", "sha256", "encode_seconds"):
+    for field in ("composed", "size_bytes", "sha256", "encode_seconds", "log"):
         told.ClearField(field)
     return told
 

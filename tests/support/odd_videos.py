@@ -73,6 +73,32 @@ def _turned(degrees: str, *mirrored: str, wide_pixels: bool = False) -> Make:
     return make
 
 
+def _beside(*inputs: str, options: tuple[str, ...], ending: str = "mp4") -> Make:
+    """A plain video with sound, and other tracks beside: `inputs` of FFmpeg and the `options` of the output."""
+
+    def make(folder: Path) -> Path:
+        plain = media.video(folder / "plain.mp4", SECONDS, SIZE, RATE, True, "-preset", "veryfast", "-g", "25")
+        media.srt(folder / "words.srt", [(1, 2, "Beside")])
+        given = [str(folder / one) if one == "words.srt" else one for one in inputs]
+        path = folder / f"odd.{ending}"
+        media.run("-i", plain, *given, "-c:v", "copy", *options, path)
+        return path
+
+    return make
+
+
+def _changing(folder: Path) -> Path:
+    """Two films one after the other, with their parameters in the packets; the header has those of the first."""
+    halves = [_encoded("-x264-params", f"ref={count}", seconds=3, ending=f"{count}.ts")(folder) for count in (1, 3)]
+    path = folder / "odd.mp4"
+    media.run("-i", "concat:" + "|".join(map(str, halves)), "-c", "copy", path)
+    return path
+
+
+def _cut_sound(seconds: float) -> Make:
+    return _beside("-f", "lavfi", "-i", f"sine=duration={seconds}", options=("-map", "0:v", "-map", "1"))
+
+
 NOT_PLAIN, UNTIMED, ELSEWHERE = "8 bits", "edit list", "MP4, MOV or Matroska"
 
 FEW: Mapping[str, OddVideo] = {
@@ -156,5 +182,24 @@ MORE: Mapping[str, OddVideo] = {
     "flash": OddVideo(_copied(ending="flv"), ELSEWHERE),
     "avi": OddVideo(_copied(ending="avi"), ELSEWHERE),
     "hevc": OddVideo(_encoded("-c:v", "libx265", "-x265-params", "log-level=error"), ELSEWHERE),
+    "short-sound": OddVideo(_cut_sound(3.3)),
+    "long-sound": OddVideo(_cut_sound(6.7)),
+    "several-sounds": OddVideo(
+        _beside("-f", "lavfi", "-i", "sine=330:duration=5", options=("-map", "0", "-map", "1", "-c:a:0", "copy"))
+    ),
+    "subtitle-track": OddVideo(
+        _beside("-i", "words.srt", options=("-map", "0", "-map", "1", "-c:a", "copy", "-c:s", "mov_text"))
+    ),
+    "subtitle-track-matroska": OddVideo(
+        _beside("-i", "words.srt", options=("-map", "0", "-map", "1", "-c:a", "copy", "-c:s", "srt"), ending="mkv")
+    ),
+    "timecode-track": OddVideo(_copied("-timecode", "01:00:00:00", ending="mov")),
+    "times-below-zero": OddVideo(_copied("-output_ts_offset", "-0.4"), UNTIMED),
+    "times-far-on-matroska": OddVideo(_copied("-output_ts_offset", "1000", ending="mkv")),
+    "recovery-points": OddVideo(_x264("open-gop=1:bframes=2:b-adapt=0:keyint=10")),
+    "parameters-that-change": OddVideo(_changing, "parameters change"),
+    "av1": OddVideo(_encoded("-c:v", "libsvtav1", "-preset", "12"), ELSEWHERE),
+    "vp9-webm": OddVideo(_encoded("-c:v", "libvpx-vp9", "-deadline", "realtime", ending="webm"), ELSEWHERE),
+    "mpeg4": OddVideo(_encoded("-c:v", "mpeg4"), ELSEWHERE),
     "slow-pictures": OddVideo(_encoded(rate="2", seconds=60.0), "stand for long"),
 }

@@ -22,14 +22,19 @@ import {
   warnings,
 } from "../jobs/describe.js";
 import "./compare.js";
+import { attemptsCard, logCard } from "./attempts.js";
+import { copyButton, facts, pairs, warning } from "./facts.js";
 import { assetFacts, events, Live } from "./timeline.js";
 
 const WEBHOOK_SECONDS = 5;
 const ANEW_SECONDS = 3;
+// While a job runs it is read anew this often at most: a watch tells of no attempts.
+const REREAD_MS = 2000;
 
 export default class JobPage extends Page {
   #live = new Live();
   #hooks = [];
+  #logs = [];
   #head = h("div", { class: "detail-head" });
   #media = h("div", { class: "detail-media" });
   #side = h("div", { class: "stack" });
@@ -48,7 +53,7 @@ export default class JobPage extends Page {
       this.#head,
       h("div", { class: "grid2" }, h("div", { class: "stack" }, this.#media, this.#lower), this.#side),
     );
-    await this.#readHooks();
+    await Promise.all([this.#readHooks(), this.#readLogs()]);
     this.#draw();
     if (isActive(this.job)) await this.#follow();
     this.every(WEBHOOK_SECONDS, async () => {
@@ -63,18 +68,42 @@ export default class JobPage extends Page {
     this.signal.addEventListener("abort", () => clearInterval(clock));
     for await (const event of watch(`/job/${this.job.id}/watch`, { signal: this.signal })) {
       this.#live.note(event, this.job);
-      if (event.queued) this.job = { ...this.job, queued: event.queued };
+      if (event.queued) this.job = { ...this.job, queued: { ...event.queued, toldAt: Date.now() } };
       else if (event.progress) this.#took(event.progress);
       this.#draw();
+      this.#rereadSoon(event);
     }
     clearInterval(clock);
     if (this.signal.aborted) return;
     this.job = await get(`/job/${this.job.id}`, { signal: this.signal });
-    await this.#readHooks();
+    await Promise.all([this.#readHooks(), this.#readLogs()]);
     this.#draw();
     if (!isActive(this.job)) return;
     await pause(ANEW_SECONDS, this.signal); // what lies between has ended the stream, not the job
     if (!this.signal.aborted) await this.#follow();
+  }
+
+  /** Read the job anew where its attempts may be others: it was taken, or a task of it has ended. */
+  #rereadSoon({ progress: told }) {
+    const news = told && `${told.phase} ${told.processed} ${told.total}`;
+    if (!news || news === this.news || this.rereading) return;
+    this.news = news;
+    this.rereading = setTimeout(async () => {
+      this.rereading = 0;
+      const found = await get(`/job/${this.job.id}`, { signal: this.signal }).catch(() => null);
+      if (!found || this.signal.aborted || !isActive(this.job)) return;
+      this.job = { ...this.job, attempts: found.attempts, startTime: found.startTime, delayTime: found.delayTime };
+      this.#draw();
+    }, this.hasReread ? REREAD_MS : 200);
+    this.hasReread = true;
+  }
+
+  async #readLogs() {
+    const { logs = [] } = await get(`/job/${this.params.id}/log`, { signal: this.signal }).catch((error) => {
+      if (error.status === 404) return {}; // a gateway of an earlier version has none
+      throw error;
+    });
+    this.#logs = logs;
   }
 
   #took(told) {
@@ -292,7 +321,7 @@ export default class JobPage extends Page {
     const job = this.job;
     const told = warnings(job);
     const failed = failedClips(job);
-    const signature = JSON.stringify([told, failed, job.request, job.status]);
+    const signature = JSON.stringify([told, failed, job.request, job.status, job.attempts, this.#logs]);
     if (signature === this.drawnLower) return;
     this.drawnLower = signature;
     fill(
@@ -317,6 +346,8 @@ export default class JobPage extends Page {
             ),
           ),
         ),
+      attemptsCard(job),
+      this.#logs.map((log) => logCard(log, job)),
       job.request?.operation && this.#json("What was asked for", job.request.operation),
       this.#json("All of the job, as the API tells it", job),
     );
@@ -340,43 +371,6 @@ function event({ at, title: name, text, kind }) {
     { class: `event event-${kind}` },
     h("time", { class: "mono small muted", dateTime: at, title: when(at) }, time(at)),
     h("div", {}, h("b", {}, name), text && h("p", { class: "small muted" }, text)),
-  );
-}
-
-function warning({ reason, message, metadata }) {
-  const where = Object.entries(metadata ?? {}).map(([name, value]) => `${name} ${value}`);
-  return h(
-    "li",
-    {},
-    icon("warn"),
-    h(
-      "div",
-      {},
-      h("p", {}, message),
-      h("p", { class: "small muted facts-line" }, h("code", {}, reason), ...where.map((text) => h("span", {}, text))),
-    ),
-  );
-}
-
-function pairs(entries) {
-  return entries.filter(Boolean).flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]);
-}
-
-function facts(entries) {
-  return h("dl", { class: "facts" }, pairs(entries));
-}
-
-function copyButton(text, what) {
-  return h(
-    "button",
-    {
-      class: "button quiet icon-only small-button",
-      type: "button",
-      "aria-label": `Copy ${what}`,
-      title: `Copy ${what}`,
-      onclick: () => copy(text),
-    },
-    icon("copy"),
   );
 }
 

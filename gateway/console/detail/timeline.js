@@ -7,12 +7,8 @@ import { failure, progressText, state } from "../jobs/describe.js";
 export function events(job, hooks = [], live = []) {
   const found = [
     { at: job.createTime, title: "Accepted", text: accepted(job), kind: "mute" },
-    job.startTime && {
-      at: job.startTime,
-      title: "Taken by an encoder",
-      text: `after ${seconds(job.delayTime / 1000)} in the queue`,
-      kind: "run",
-    },
+    taken(job),
+    ...(job.attempts ?? []).flatMap((attempt) => tried(attempt, job)),
     ...live,
     ...hooks.flatMap(calls),
     job.endTime && { at: job.endTime, title: state(job).word, text: ended(job), kind: state(job).kind },
@@ -20,6 +16,34 @@ export function events(job, hooks = [], live = []) {
   ];
   // What begins at one time happened in this order.
   return found.filter(Boolean).sort((one, other) => new Date(one.at) - new Date(other.at));
+}
+
+function taken(job) {
+  const [first] = job.attempts ?? [];
+  if (!job.startTime) return null;
+  const text = `after ${seconds(job.delayTime / 1000)} in the queue`;
+  return { at: job.startTime, title: first?.encoder ? `Taken by ${first.encoder}` : "Taken by an encoder", text, kind: "run" };
+}
+
+/** What came of an attempt, where the end of the job does not say it. */
+function tried(attempt, job) {
+  const { outcome, encoder, codec, startTime, endTime, encodeSeconds, message, item } = attempt;
+  const what = job.total > 1 && item ? `${item}: ` : "";
+  const isFirst = attempt === job.attempts[0];
+  const began = !isFirst && job.total === 1 && { at: startTime, title: `Taken by ${encoder || "an encoder"}`, text: "another attempt", kind: "run" };
+  const ends = {
+    INTERRUPTED: { title: "The attempt ended", text: `${what}${message}`, kind: "warn" },
+    OVERTAKEN: { title: `${encoder} was overtaken`, text: `${what}another encoder was done first`, kind: "mute" },
+    FAILED: job.total > 1 && { title: "A task failed", text: `${what}${message}`, kind: "bad" },
+    TIMED_OUT: job.total > 1 && { title: "A task took too long", text: `${what}${message}`, kind: "bad" },
+    COMPLETED: job.total === 1 && encodeSeconds !== undefined && { title: "FFmpeg is done", text: ffmpegText(codec, encodeSeconds), kind: "run" },
+  }[outcome];
+  return [began, ends && { at: endTime, ...ends }].filter(Boolean);
+}
+
+function ffmpegText(codec, encodeSeconds) {
+  const by = { "": "", copy: ", nothing was encoded" }[codec ?? ""] ?? ` with ${codec}`;
+  return `after ${encodeSeconds < 10 ? `${encodeSeconds.toFixed(1)} s` : seconds(encodeSeconds)}${by}`;
 }
 
 function accepted(job) {

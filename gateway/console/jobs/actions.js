@@ -106,6 +106,11 @@ export function download(result, name = "button", isShort = false) {
   );
 }
 
+/** Save a result without a link to be seen. */
+export function save(result) {
+  h("a", { href: mediaUrl(result.url), download: result.name }).click();
+}
+
 /** Make what plays or shows a result. */
 export function player(result, props = {}) {
   const src = mediaUrl(result.url);

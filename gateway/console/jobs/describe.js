@@ -88,12 +88,14 @@ export function failedClips(job) {
 }
 
 /** "143/240 · 11 fps · 9 s left", "number 2 · starts in about 40 s". */
-export function progressText(job, startsIn) {
-  return job.status === "IN_QUEUE" ? queueText(job, startsIn) : runText(job);
+export function progressText(job) {
+  return job.status === "IN_QUEUE" ? queueText(job) : runText(job);
 }
 
-function queueText(job, startsIn) {
+function queueText(job) {
   const waits = job.queued ?? {};
+  const passed = waits.toldAt ? (Date.now() - waits.toldAt) / 1000 : 0;
+  const startsIn = waits.startsInSeconds === undefined ? undefined : waits.startsInSeconds - passed;
   return [
     waits.place && (waits.place === 1 ? "next in line" : `number ${waits.place}`),
     startsIn !== undefined && startsIn > 0
@@ -137,35 +139,6 @@ export function failure(job) {
   return job.error.field && !job.error.message.includes(job.error.field)
     ? `${job.error.field}: ${job.error.message}`
     : job.error.message;
-}
-
-/**
- * Return in how many seconds waiting jobs start, by id: as slots come free by the rate of what runs, and by what jobs of
- * the kind took lately. Only jobs before which the list knows all others have one.
- */
-export function starts(jobs) {
-  const running = jobs.filter((job) => job.status === "IN_PROGRESS");
-  const free = running.map((job) => job.progress?.secondsLeft);
-  if (!free.length || free.includes(undefined)) return new Map();
-  const waiting = jobs.filter((job) => job.status === "IN_QUEUE" && job.queued?.place);
-  waiting.sort((one, other) => one.queued.place - other.queued.place);
-  const found = new Map();
-  for (const [at, job] of waiting.entries()) {
-    if (job.queued.place !== at + 1) break;
-    free.sort((one, other) => one - other);
-    const start = free.shift();
-    found.set(job.id, start);
-    const usual = usualSeconds(jobs, job.operation);
-    if (usual === undefined) break;
-    free.push(start + usual);
-  }
-  return found;
-}
-
-function usualSeconds(jobs, operation) {
-  const lately = jobs.filter((job) => job.status === "COMPLETED" && job.operation === operation).slice(0, 10);
-  if (!lately.length) return undefined;
-  return lately.reduce((sum, job) => sum + job.executionTime, 0) / lately.length / 1000;
 }
 
 /** Return whether a text stands in what a job is known by. */

@@ -7,7 +7,8 @@ import { hasPage, href, note } from "../router.js";
 import { Page, useStyle } from "../page.js";
 import { empty, toast } from "../ui.js";
 import { learn } from "./actions.js";
-import { isActive, starts, STATES } from "./describe.js";
+import { bulkBar, Picked } from "./bulk.js";
+import { isActive, STATES } from "./describe.js";
 import "./rows.js";
 import { JobList } from "./store.js";
 
@@ -36,6 +37,8 @@ export default class JobsPage extends Page {
   #streams = new Map();
   #chips = h("div", { class: "chips", role: "group", "aria-label": "State" });
   #rows = null;
+  #picked = new Picked();
+  #all = h("input", { type: "checkbox", "aria-label": "Pick all jobs that are loaded", onchange: () => this.#pickAll() });
   #end = h("div", { class: "list-end muted small", role: "status" });
 
   async show() {
@@ -83,6 +86,14 @@ export default class JobsPage extends Page {
     );
     days.value = this.query.get("days") ?? "";
     this.#rows = h("job-rows");
+    this.#rows.picked = this.#picked;
+    this.#picked.addEventListener("change", () => this.#showPicked());
+    this.bulk = bulkBar(this.#picked, { jobs: () => this.#pickedJobs(), onChange: (id, job) => this.#changed(id, job) });
+    document.addEventListener(
+      "keydown",
+      (event) => event.key === "Escape" && !document.querySelector("dialog[open]") && this.#picked.only([]),
+      { signal: this.signal },
+    );
     this.#rows.onChange = (id, job) => this.#changed(id, job);
     this.#rows.onEnd = () => this.#wantMore();
     Object.assign(this, { search, operation, days });
@@ -100,11 +111,13 @@ export default class JobsPage extends Page {
       ),
       h(
         "div",
-        { class: "jobs-head small muted", "aria-hidden": "true" },
-        ...["", "Inputs", "Operation", "State", "Took", "Cost", ""].map((text) => h("span", {}, text)),
+        { class: "jobs-head small muted" },
+        h("label", { class: "job-pick" }, this.#all),
+        ...["", "Inputs", "Operation", "State", "Took", "Cost", ""].map((text) => h("span", { "aria-hidden": "true" }, text)),
       ),
       this.#rows,
       this.#end,
+      this.bulk.bar,
     );
   }
 
@@ -181,9 +194,28 @@ export default class JobsPage extends Page {
 
   #draw() {
     this.#drawChips();
-    this.#rows.show(list.shown, starts(list.all));
+    this.#picked.keep((id) => list.job(id));
+    this.#rows.show(list.shown);
+    this.#showPicked();
     this.#drawEnd();
     this.#follow();
+  }
+
+  #pickedJobs() {
+    return this.#picked.ids().map((id) => list.job(id)).filter(Boolean);
+  }
+
+  #pickAll() {
+    this.#picked.only(this.#all.checked ? list.shown.map((job) => job.id) : []);
+  }
+
+  #showPicked() {
+    const number = list.shown.filter((job) => this.#picked.has(job.id)).length;
+    this.#all.checked = number > 0 && number === list.shown.length;
+    this.#all.indeterminate = number > 0 && number < list.shown.length;
+    this.#all.disabled = list.shown.length === 0;
+    this.#rows.showPicked();
+    this.bulk.draw();
   }
 
   #drawChips() {

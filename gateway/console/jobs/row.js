@@ -29,13 +29,18 @@ export class JobRow extends HTMLElement {
   #drawn = {};
   #parts = {};
   onChange = null;
+  /** Is told that the row is picked, or no more, and whether all up to it are. */
+  onPick = null;
 
   /** Build the row of a job. */
   begin(job) {
     this.job = job;
     this.className = "job";
     this.setAttribute("role", "listitem");
+    const box = h("input", { type: "checkbox", "aria-label": `Pick ${title(job)}`, title: "Pick (x); with Shift all up to here" });
+    box.addEventListener("click", (event) => this.onPick?.(box.checked, event.shiftKey));
     const parts = {
+      box,
       picture: h("div", { class: "job-picture" }, icon(sign(job))),
       title: h("a", { class: "job-title", href: href(`/jobs/${job.id}`) }),
       sub: h("div", { class: "job-sub muted small" }),
@@ -48,6 +53,7 @@ export class JobRow extends HTMLElement {
     this.#parts = parts;
     fill(
       this,
+      h("label", { class: "job-pick" }, box),
       parts.picture,
       h("div", { class: "job-name" }, parts.title, parts.sub),
       parts.what,
@@ -57,7 +63,12 @@ export class JobRow extends HTMLElement {
       parts.actions,
     );
     this.addEventListener("click", (event) => {
-      if (!event.target.closest("a, button") && !getSelection().toString()) go(`/jobs/${job.id}`);
+      if (event.target.closest("a, button, label")) return;
+      if (event.ctrlKey || event.metaKey || event.shiftKey) {
+        getSelection().removeAllRanges();
+        return this.onPick?.(event.shiftKey || !box.checked, event.shiftKey);
+      }
+      if (!getSelection().toString()) go(`/jobs/${job.id}`);
     });
   }
 
@@ -66,8 +77,9 @@ export class JobRow extends HTMLElement {
   }
 
   /** Show how the job is, and where it stands in the list. */
-  update(job, startsIn, position, total) {
+  update(job, position, total, isPicked) {
     this.job = job;
+    this.pick(isPicked);
     const { title: link, sub, what } = this.#parts;
     this.setAttribute("aria-posinset", position);
     this.setAttribute("aria-setsize", total);
@@ -88,7 +100,7 @@ export class JobRow extends HTMLElement {
     this.#draw("what", job.operation + options(job), () =>
       fill(what, h("span", {}, job.operation), h("span", { class: "muted small" }, options(job))),
     );
-    this.#drawState(job, startsIn);
+    this.#drawState(job);
     this.tick();
     this.#drawActions(job);
     this.#drawPicture(job);
@@ -109,9 +121,9 @@ export class JobRow extends HTMLElement {
     work();
   }
 
-  #drawState(job, startsIn) {
+  #drawState(job) {
     const { word, kind, sign: mark } = state(job);
-    const told = isActive(job) ? progressText(job, startsIn) : failure(job);
+    const told = isActive(job) ? progressText(job) : failure(job);
     const done = fraction(job);
     this.dataset.status = job.status;
     this.#draw("state", JSON.stringify([job.status, told, done, warnings(job).length]), () => {
@@ -156,6 +168,12 @@ export class JobRow extends HTMLElement {
         if (src && !signal.aborted) fill(this.#parts.picture, h("img", { src, alt: "", decoding: "async" }));
       }, PICTURE_AFTER_MS);
     });
+  }
+
+  /** Show whether the row is picked. */
+  pick(isPicked) {
+    this.#parts.box.checked = isPicked;
+    this.classList.toggle("job-picked", isPicked);
   }
 
   focusLink() {

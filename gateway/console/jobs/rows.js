@@ -8,7 +8,8 @@ const BEYOND = 8;
 export class JobRows extends HTMLElement {
   #rows = new Map();
   #jobs = [];
-  #starts = new Map();
+  /** Which jobs are picked: see bulk.js. */
+  picked = null;
   #frame = 0;
   #gone = new AbortController();
   isNearEnd = false;
@@ -37,13 +38,12 @@ export class JobRows extends HTMLElement {
   }
 
   /** Show these jobs. What is read stays where it is when others come in above it. */
-  show(jobs, starts) {
+  show(jobs) {
     const height = this.#height();
     const top = this.#top(height);
     const before = this.#jobs[top];
     const isScrolled = this.getBoundingClientRect().top < 0;
     this.#jobs = jobs;
-    this.#starts = starts;
     this.style.height = `${jobs.length * height}px`;
     if (isScrolled && before) {
       const now = jobs.findIndex((job) => job.id === before.id);
@@ -102,13 +102,14 @@ export class JobRows extends HTMLElement {
     if (!row) {
       row = h("job-row");
       row.onChange = this.onChange;
+      row.onPick = (wanted, isRange) => this.#pick(id, wanted, isRange);
       row.begin(this.#jobs[at]);
       this.#rows.set(id, row);
       this.#insert(row, at);
     }
     row.dataset.at = at;
     row.style.transform = `translateY(${at * height}px)`;
-    row.update(this.#jobs[at], this.#starts.get(id), at + 1, this.#jobs.length);
+    row.update(this.#jobs[at], at + 1, this.#jobs.length, this.picked.has(id));
   }
 
   /** Keep the order of elements that of the jobs, by which a keyboard goes. */
@@ -117,13 +118,25 @@ export class JobRows extends HTMLElement {
     this.insertBefore(row, next ?? null);
   }
 
+  #pick(id, wanted, isRange) {
+    this.picked.set(id, wanted, isRange ? this.#jobs.map((job) => job.id) : null);
+  }
+
+  /** Show which rows are picked. */
+  showPicked() {
+    for (const [id, row] of this.#rows) row.pick(this.picked.has(id));
+  }
+
   #move(event) {
-    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     const row = event.target.closest?.("job-row");
-    if (!step || !row) return;
+    if (!row || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === "x") return this.#pick(row.job.id, !this.picked.has(row.job.id), false);
+    const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (!step) return;
     event.preventDefault();
     const at = this.#jobs.findIndex((job) => job.id === row.job.id) + step;
     if (!this.#jobs[at]) return;
+    if (event.shiftKey) for (const id of [row.job.id, this.#jobs[at].id]) this.#pick(id, true, false);
     const bounds = this.getBoundingClientRect().top + at * this.#height();
     if (bounds < 160) window.scrollBy(0, bounds - 160);
     if (bounds + this.#height() > window.innerHeight)

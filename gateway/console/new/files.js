@@ -7,6 +7,8 @@ const AGAIN = "Remove it here, and add the whole link.";
 
 /** A file on its way to the gateway, or a URL. `source` is what a request says for it, "" until it is there. */
 export class Entry extends EventTarget {
+  #gone = new AbortController();
+
   constructor({ file = null, source = "", name = "", kind = "" }) {
     super();
     this.file = file;
@@ -28,7 +30,7 @@ export class Entry extends EventTarget {
     if (!this.file) return;
     try {
       const asset = await upload(this.file, {
-        signal,
+        signal: AbortSignal.any([signal, this.#gone.signal]),
         onProgress: (part) => {
           this.progress = Math.min(part, 0.99);
           this.#tell();
@@ -43,8 +45,9 @@ export class Entry extends EventTarget {
     this.#tell();
   }
 
-  /** Let go of what the browser holds of it. */
+  /** End its way to the gateway, which keeps nothing of a part; let go of what the browser holds of it. */
   release() {
+    this.#gone.abort();
     if (this.local) URL.revokeObjectURL(this.local);
   }
 }

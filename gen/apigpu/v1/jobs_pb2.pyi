@@ -146,6 +146,7 @@ class Job(_message.Message):
     QUEUED_FIELD_NUMBER: _builtins.int
     PROGRESS_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ATTEMPTS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Identity; ids sort by the time of submission."""
     status: Global___Job.Status.ValueType
@@ -236,6 +237,12 @@ class Job(_message.Message):
     def progress(self) -> Global___Progress:
         """How far it is, while it is IN_PROGRESS; not in webhooks, which have it beside the job."""
 
+    @_builtins.property
+    def attempts(self) -> _containers.RepeatedCompositeFieldContainer[Global___JobAttempt]:
+        """What encoders tried: the attempts at its tasks in the order in which they began, of each task the last 4, the last 200
+        in all. Not in lists and webhooks.
+        """
+
     def __init__(
         self,
         *,
@@ -264,14 +271,124 @@ class Job(_message.Message):
         queued: Global___Queued | None = ...,
         progress: Global___Progress | None = ...,
         request_id: _builtins.str = ...,
+        attempts: _abc.Iterable[Global___JobAttempt] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "create_time", b"create_time", "deadline", b"deadline", "end_time", b"end_time", "error", b"error", "output", b"output", "preview", b"preview", "progress", b"progress", "queued", b"queued", "quote", b"quote", "request", b"request", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "create_time", b"create_time", "deadline", b"deadline", "delay_time", b"delay_time", "deliveries", b"deliveries", "end_time", b"end_time", "error", b"error", "execution_time", b"execution_time", "id", b"id", "inputs", b"inputs", "metadata", b"metadata", "operation", b"operation", "output", b"output", "preview", b"preview", "priority", b"priority", "processed", b"processed", "progress", b"progress", "queued", b"queued", "quote", b"quote", "request", b"request", "request_id", b"request_id", "start_time", b"start_time", "status", b"status", "tenant", b"tenant", "total", b"total"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "cost", b"cost", "create_time", b"create_time", "deadline", b"deadline", "delay_time", b"delay_time", "deliveries", b"deliveries", "end_time", b"end_time", "error", b"error", "execution_time", b"execution_time", "id", b"id", "inputs", b"inputs", "metadata", b"metadata", "operation", b"operation", "output", b"output", "preview", b"preview", "priority", b"priority", "processed", b"processed", "progress", b"progress", "queued", b"queued", "quote", b"quote", "request", b"request", "request_id", b"request_id", "start_time", b"start_time", "status", b"status", "tenant", b"tenant", "total", b"total"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Job: _TypeAlias = Job  # noqa: Y015
+
+@_typing.final
+class JobAttempt(_message.Message):
+    """One attempt at a task of a job, by one encoder."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Outcome:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _OutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[JobAttempt._Outcome.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        OUTCOME_UNSPECIFIED: JobAttempt._Outcome.ValueType  # 0
+        """Never sent."""
+        RUNNING: JobAttempt._Outcome.ValueType  # 1
+        """It goes on."""
+        COMPLETED: JobAttempt._Outcome.ValueType  # 2
+        """It made the result."""
+        FAILED: JobAttempt._Outcome.ValueType  # 3
+        """The task failed for good."""
+        INTERRUPTED: JobAttempt._Outcome.ValueType  # 4
+        """It ended without a result, and the task was tried again: `reason` and `message` say why."""
+        CANCELLED: JobAttempt._Outcome.ValueType  # 5
+        """The job ended before: it was cancelled, or another task of it failed."""
+        TIMED_OUT: JobAttempt._Outcome.ValueType  # 6
+        """It took longer than the limit of the service."""
+        OVERTAKEN: JobAttempt._Outcome.ValueType  # 7
+        """Another attempt at the task was done first."""
+
+    class Outcome(_Outcome, metaclass=_OutcomeEnumTypeWrapper):
+        """How it went. The names are those of the JSON surface, so they carry no prefix.
+        buf:lint:ignore ENUM_VALUE_PREFIX
+        """
+
+    OUTCOME_UNSPECIFIED: JobAttempt.Outcome.ValueType  # 0
+    """Never sent."""
+    RUNNING: JobAttempt.Outcome.ValueType  # 1
+    """It goes on."""
+    COMPLETED: JobAttempt.Outcome.ValueType  # 2
+    """It made the result."""
+    FAILED: JobAttempt.Outcome.ValueType  # 3
+    """The task failed for good."""
+    INTERRUPTED: JobAttempt.Outcome.ValueType  # 4
+    """It ended without a result, and the task was tried again: `reason` and `message` say why."""
+    CANCELLED: JobAttempt.Outcome.ValueType  # 5
+    """The job ended before: it was cancelled, or another task of it failed."""
+    TIMED_OUT: JobAttempt.Outcome.ValueType  # 6
+    """It took longer than the limit of the service."""
+    OVERTAKEN: JobAttempt.Outcome.ValueType  # 7
+    """Another attempt at the task was done first."""
+
+    TASK_FIELD_NUMBER: _builtins.int
+    ITEM_FIELD_NUMBER: _builtins.int
+    ENCODER_FIELD_NUMBER: _builtins.int
+    CODEC_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    ENCODE_SECONDS_FIELD_NUMBER: _builtins.int
+    task: _builtins.int
+    """Number of the task, from 0."""
+    item: _builtins.str
+    """What the task is, where the job has several: the id of an image or a step, "scene 7"."""
+    encoder: _builtins.str
+    """Name of the encoder; empty where none was needed to find out that it cannot be done."""
+    codec: _builtins.str
+    """Name of the codec that made the video: "x264", "nvenc", "copy"; empty where none was made."""
+    outcome: Global___JobAttempt.Outcome.ValueType
+    """How it went."""
+    reason: _builtins.str
+    """Why it ended without a result, for programs: "ENCODER_LOST"."""
+    message: _builtins.str
+    """The same, for people."""
+    encode_seconds: _builtins.float
+    """Seconds from the last byte of its inputs to the finished file; absent where that is not known."""
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """When it began."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """When it ended; absent while it goes on."""
+
+    def __init__(
+        self,
+        *,
+        task: _builtins.int = ...,
+        item: _builtins.str = ...,
+        encoder: _builtins.str = ...,
+        codec: _builtins.str = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        outcome: Global___JobAttempt.Outcome.ValueType = ...,
+        reason: _builtins.str = ...,
+        message: _builtins.str = ...,
+        encode_seconds: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_encode_seconds", b"_encode_seconds", "encode_seconds", b"encode_seconds", "end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_encode_seconds", b"_encode_seconds", "codec", b"codec", "encode_seconds", b"encode_seconds", "encoder", b"encoder", "end_time", b"end_time", "item", b"item", "message", b"message", "outcome", b"outcome", "reason", b"reason", "start_time", b"start_time", "task", b"task"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__encode_seconds: _TypeAlias = _typing.Literal["encode_seconds"]  # noqa: Y015
+    _WhichOneofArgType__encode_seconds: _TypeAlias = _typing.Literal["_encode_seconds", b"_encode_seconds"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__encode_seconds) -> _WhichOneofReturnType__encode_seconds | None: ...
+
+Global___JobAttempt: _TypeAlias = JobAttempt  # noqa: Y015
 
 @_typing.final
 class JobInput(_message.Message):
@@ -1027,6 +1144,92 @@ class RetryJobResponse(_message.Message):
 Global___RetryJobResponse: _TypeAlias = RetryJobResponse  # noqa: Y015
 
 @_typing.final
+class GetJobLogRequest(_message.Message):
+    """Asks what FFmpeg said of a job."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Id of the job."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetJobLogRequest: _TypeAlias = GetJobLogRequest  # noqa: Y015
+
+@_typing.final
+class GetJobLogResponse(_message.Message):
+    """Answer to GetJobLog."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LOGS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def logs(self) -> _containers.RepeatedCompositeFieldContainer[Global___JobLog]:
+        """One entry for each task of which there is something, the newest last."""
+
+    def __init__(
+        self,
+        *,
+        logs: _abc.Iterable[Global___JobLog] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["logs", b"logs"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetJobLogResponse: _TypeAlias = GetJobLogResponse  # noqa: Y015
+
+@_typing.final
+class JobLog(_message.Message):
+    """What FFmpeg said in one attempt at a task."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TASK_FIELD_NUMBER: _builtins.int
+    ITEM_FIELD_NUMBER: _builtins.int
+    ENCODER_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    task: _builtins.int
+    """Number of the task, from 0."""
+    item: _builtins.str
+    """What the task is, where the job has several."""
+    encoder: _builtins.str
+    """Name of the encoder."""
+    text: _builtins.str
+    """The end of what it said, 3 KiB at most, a message a line; paths and addresses of the encoder are left out ("…")."""
+    @_builtins.property
+    def time(self) -> _timestamp_pb2.Timestamp:
+        """When it was written down."""
+
+    def __init__(
+        self,
+        *,
+        task: _builtins.int = ...,
+        item: _builtins.str = ...,
+        encoder: _builtins.str = ...,
+        time: _timestamp_pb2.Timestamp | None = ...,
+        text: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["encoder", b"encoder", "item", b"item", "task", b"task", "text", b"text", "time", b"time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___JobLog: _TypeAlias = JobLog  # noqa: Y015
+
+@_typing.final
 class ListWebhooksRequest(_message.Message):
     """Asks what was sent to the webhook of a job."""
 
@@ -1376,26 +1579,37 @@ class Queued(_message.Message):
     PLACE_FIELD_NUMBER: _builtins.int
     PHASE_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    STARTS_IN_SECONDS_FIELD_NUMBER: _builtins.int
     place: _builtins.int
     """Jobs before this one, plus one: 1 is next."""
     phase: Global___Phase.ValueType
     """What it waits for."""
     reason: _builtins.str
     """Why it waits, for people: no card is in stock at the provider; absent where that is not known."""
+    starts_in_seconds: _builtins.float
+    """Seconds until an encoder is expected to begin it, by what runs, what waits before it, and how long such tasks took
+    lately; absent where that is not known.
+    """
     def __init__(
         self,
         *,
         place: _builtins.int = ...,
         phase: Global___Phase.ValueType = ...,
         reason: _builtins.str | None = ...,
+        starts_in_seconds: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_reason", b"_reason", "reason", b"reason"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_reason", b"_reason", "_starts_in_seconds", b"_starts_in_seconds", "reason", b"reason", "starts_in_seconds", b"starts_in_seconds"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_reason", b"_reason", "phase", b"phase", "place", b"place", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_reason", b"_reason", "_starts_in_seconds", b"_starts_in_seconds", "phase", b"phase", "place", b"place", "reason", b"reason", "starts_in_seconds", b"starts_in_seconds"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__reason: _TypeAlias = _typing.Literal["reason"]  # noqa: Y015
     _WhichOneofArgType__reason: _TypeAlias = _typing.Literal["_reason", b"_reason"]  # noqa: Y015
+    _WhichOneofReturnType__starts_in_seconds: _TypeAlias = _typing.Literal["starts_in_seconds"]  # noqa: Y015
+    _WhichOneofArgType__starts_in_seconds: _TypeAlias = _typing.Literal["_starts_in_seconds", b"_starts_in_seconds"]  # noqa: Y015
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__reason) -> _WhichOneofReturnType__reason | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__starts_in_seconds) -> _WhichOneofReturnType__starts_in_seconds | None: ...
 
 Global___Queued: _TypeAlias = Queued  # noqa: Y015
 

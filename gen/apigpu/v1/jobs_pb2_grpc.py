@@ -66,6 +66,11 @@ class JobServiceStub:
                 request_serializer=apigpu_dot_v1_dot_jobs__pb2.WatchJobRequest.SerializeToString,
                 response_deserializer=apigpu_dot_v1_dot_jobs__pb2.WatchJobResponse.FromString,
                 _registered_method=True)
+        self.GetJobLog = channel.unary_unary(
+                '/apigpu.v1.JobService/GetJobLog',
+                request_serializer=apigpu_dot_v1_dot_jobs__pb2.GetJobLogRequest.SerializeToString,
+                response_deserializer=apigpu_dot_v1_dot_jobs__pb2.GetJobLogResponse.FromString,
+                _registered_method=True)
         self.ListWebhooks = channel.unary_unary(
                 '/apigpu.v1.JobService/ListWebhooks',
                 request_serializer=apigpu_dot_v1_dot_jobs__pb2.ListWebhooksRequest.SerializeToString,
@@ -127,6 +132,14 @@ class JobServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetJobLog(self, request, context):
+        """Reads what FFmpeg said last of a job, where it said something: of each task the newest attempt of which there is
+        something, of 8 tasks at most. Nothing of a job in which all went well.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListWebhooks(self, request, context):
         """Lists what was sent to the webhook of a job, with the attempts at it; nothing for a job without a webhook.
         """
@@ -174,6 +187,11 @@ def add_JobServiceServicer_to_server(servicer, server):
                     servicer.WatchJob,
                     request_deserializer=apigpu_dot_v1_dot_jobs__pb2.WatchJobRequest.FromString,
                     response_serializer=apigpu_dot_v1_dot_jobs__pb2.WatchJobResponse.SerializeToString,
+            ),
+            'GetJobLog': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetJobLog,
+                    request_deserializer=apigpu_dot_v1_dot_jobs__pb2.GetJobLogRequest.FromString,
+                    response_serializer=apigpu_dot_v1_dot_jobs__pb2.GetJobLogResponse.SerializeToString,
             ),
             'ListWebhooks': grpc.unary_unary_rpc_method_handler(
                     servicer.ListWebhooks,
@@ -350,6 +368,33 @@ class JobService:
             '/apigpu.v1.JobService/WatchJob',
             apigpu_dot_v1_dot_jobs__pb2.WatchJobRequest.SerializeToString,
             apigpu_dot_v1_dot_jobs__pb2.WatchJobResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetJobLog(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/apigpu.v1.JobService/GetJobLog',
+            apigpu_dot_v1_dot_jobs__pb2.GetJobLogRequest.SerializeToString,
+            apigpu_dot_v1_dot_jobs__pb2.GetJobLogResponse.FromString,
             options,
             channel_credentials,
             insecure,

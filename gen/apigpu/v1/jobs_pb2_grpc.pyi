@@ -51,6 +51,10 @@ class JobServiceStub:
     """Follows a job from where it stands to its end: place in the queue, progress, each image of a
     batch, then the ended job as the last message. Ending the stream does not touch the job.
     """
+    GetJobLog: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.GetJobLogRequest, _jobs_pb2.GetJobLogResponse]
+    """Reads what FFmpeg said last of a job, where it said something: of each task the newest attempt of which there is
+    something, of 8 tasks at most. Nothing of a job in which all went well.
+    """
     ListWebhooks: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.ListWebhooksRequest, _jobs_pb2.ListWebhooksResponse]
     """Lists what was sent to the webhook of a job, with the attempts at it; nothing for a job without a webhook."""
     RedeliverWebhooks: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.RedeliverWebhooksRequest, _jobs_pb2.RedeliverWebhooksResponse]
@@ -80,6 +84,10 @@ class JobServiceAsyncStub(JobServiceStub):
     WatchJob: _aio.UnaryStreamMultiCallable[_jobs_pb2.WatchJobRequest, _jobs_pb2.WatchJobResponse]  # type: ignore[assignment]
     """Follows a job from where it stands to its end: place in the queue, progress, each image of a
     batch, then the ended job as the last message. Ending the stream does not touch the job.
+    """
+    GetJobLog: _aio.UnaryUnaryMultiCallable[_jobs_pb2.GetJobLogRequest, _jobs_pb2.GetJobLogResponse]  # type: ignore[assignment]
+    """Reads what FFmpeg said last of a job, where it said something: of each task the newest attempt of which there is
+    something, of 8 tasks at most. Nothing of a job in which all went well.
     """
     ListWebhooks: _aio.UnaryUnaryMultiCallable[_jobs_pb2.ListWebhooksRequest, _jobs_pb2.ListWebhooksResponse]  # type: ignore[assignment]
     """Lists what was sent to the webhook of a job, with the attempts at it; nothing for a job without a webhook."""
@@ -143,6 +151,16 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_jobs_pb2.WatchJobResponse], _abc.AsyncIterator[_jobs_pb2.WatchJobResponse]]:
         """Follows a job from where it stands to its end: place in the queue, progress, each image of a
         batch, then the ended job as the last message. Ending the stream does not touch the job.
+        """
+
+    @_abc_1.abstractmethod
+    def GetJobLog(
+        self,
+        request: _jobs_pb2.GetJobLogRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_jobs_pb2.GetJobLogResponse, _abc.Awaitable[_jobs_pb2.GetJobLogResponse]]:
+        """Reads what FFmpeg said last of a job, where it said something: of each task the newest attempt of which there is
+        something, of 8 tasks at most. Nothing of a job in which all went well.
         """
 
     @_abc_1.abstractmethod

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from encoder.ffmpeg.errors import CUT_OFF, IMAGE_DAMAGE, TABLE, cut_off, ffmpeg_error
+from encoder.ffmpeg.errors import CUT_OFF, IMAGE_DAMAGE, MAX_LOG_BYTES, TABLE, cut_off, ffmpeg_error, log_end
 
 FIELDS = ("url_video", "url_audio")
 
@@ -102,3 +102,18 @@ def test_a_damaged_frame_is_borne_in_a_video_and_a_fault_in_an_image() -> None:
         assert words in error.message
     for message in ("", "[png @ 0x5] invalid iCCP", "[mjpeg @ 0x5] Exif cannot be read", "bwrap: a note"):
         assert cut_off([message], IMAGE_DAMAGE, ("url_image",)) is None
+
+
+def test_the_end_of_the_log_is_bounded_and_has_nothing_of_the_encoder_alone() -> None:
+    said = ["[mov @ 0x55d0] /srv/work/task-1/in.mp4: \x1b[31mmoov atom not found\x00", "", "file:/etc/passwd: denied"]
+    assert log_end(said) == "[mov @ …] …: [31mmoov atom not found\n…: denied"
+    assert log_end([]) == ""
+    usual = (
+        "Fontconfig error: Cannot load default config file: File not found",
+        "[x @ 0x5] Failed to load fontconfig fonts!",
+    )
+    assert log_end(usual) == ""
+    long = log_end([f"first {'ä' * 9000}", *(f"{number} {'ü' * 70}" for number in range(1000))])
+    assert long.splitlines()[-1].startswith("999 ")
+    assert MAX_LOG_BYTES - 200 < len(long.encode()) <= MAX_LOG_BYTES
+    assert len(log_end(["x" * 100_000])) == 500

@@ -8,6 +8,7 @@ from pathlib import Path
 import ffmpeg
 import pytest
 
+from apigpu.v1 import story_pb2
 from apigpu.v1.motion_pb2 import Motion
 from encoder.codecs.base import X264
 from encoder.codecs.nvenc.codec import Nvenc, SessionFrames
@@ -16,13 +17,14 @@ from encoder.codecs.nvenc.worker_client import WorkerClient
 from encoder.ffmpeg.command import SQUARE, FfmpegRun, FilteredFrames, OutputSpec, RawFrames
 from encoder.ffmpeg.errors import IMAGE_DAMAGE
 from encoder.ffmpeg.process import PipedFrames
+from encoder.kenburns.reels import Meeting, StillReel
 from encoder.kenburns.sampling import StillFrames, StillLevel
-from encoder.kenburns.turns import StillTurns
 from encoder.media.files import open_regular
 from encoder.media.info import HD, Size
 from encoder.planning import protocol
-from encoder.planning.protocol import PlannerReply, PlannerRequest, RunData
+from encoder.planning.protocol import MeetingData, PlannerReply, PlannerRequest, RunData
 from encoder.planning.runs import BadReply, check_name, from_data, to_data
+from encoder.story.blends import StillBlend
 from servicekit.codec import from_json, to_json
 
 FOLDER = Path("/work/task-1")
@@ -56,7 +58,8 @@ def test_frames_come_through_whole() -> None:
 def test_frames_that_are_filtered_come_through_whole() -> None:
     other = replace(STILLS, count=2, first=1, whole=9)
     picture = ffmpeg.input("pipe:0", f="rawvideo")
-    for generate in (STILLS, StillTurns(STILLS, other, 3)):
+    slide = story_pb2.Transition(kind=story_pb2.TRANSITION_KIND_SLIDE, seconds=0.5)
+    for generate in (STILLS, StillReel((STILLS, other), (Meeting(2, StillBlend(slide, STILLS.clip)),))):
         frames = FilteredFrames(
             picture, (), STILLS.clip, HD, SQUARE, Fraction(24), stdin=PipedFrames(generate), constant=True
         )
@@ -69,13 +72,24 @@ def test_frames_that_are_filtered_come_through_whole() -> None:
         assert made.stdin.source.stdin == PipedFrames(generate)
 
 
-def test_stills_take_turns_by_two_and_in_one_size() -> None:
+def test_stills_that_cannot_lead_into_each_other_are_refused() -> None:
     run = X264("fast", 23).make_run(PICTURES, OUTPUT)
     frames = to_data(run).frames
     assert frames is not None
-    for other in (replace(frames, width=32), replace(frames, other=frames), replace(frames, first=3, whole=5)):
+
+    def read(*following: MeetingData) -> FfmpegRun:
+        data = RunData((), (), is_image=False, frames=replace(frames, following=following))
+        return from_data(data, X264("fast", 23), FOLDER)
+
+    met = MeetingData(3, b"", frames)
+    read(met)
+    read(replace(met, frames=2), met)
+    for still in (replace(frames, width=32), replace(frames, following=(met,)), replace(frames, first=3, whole=5)):
         with pytest.raises(BadReply):
-            from_data(RunData((), (), is_image=False, frames=replace(frames, other=other)), X264("fast", 23), FOLDER)
+            read(replace(met, still=still))
+    for wrong in ([replace(met, frames=-1)], [replace(met, frames=6)], [met, met], [replace(met, frames=1)] * 99):
+        with pytest.raises(BadReply):
+            read(*wrong)
 
 
 def test_a_session_is_the_codecs_own_whatever_the_data_says() -> None:

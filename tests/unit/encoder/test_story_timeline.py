@@ -123,6 +123,40 @@ def test_a_film_that_is_watched_begins_with_short_pieces() -> None:
     assert shares(made, pieces.cut(made, [True, True], 1, is_watched=True), 0) == [2, 1.5, 1.75, 2.625, 4.125]
     assert shares(made, pieces.cut(made, [False, True], 1, is_watched=True), 0) == [2, 10]
     later = film(6, 20, transitions=[0])
-    assert shares(later, pieces.cut(later, [True, True], 1, is_watched=True), 1) == [3, 4.5, 12.5]
+    assert shares(later, pieces.cut(later, [True, True], 1, is_watched=True), 1) == [3, 4.5, 6.75, 5.75]
+    usual = film(5, 5, 5, transitions=[0.5, 0.5])
+    cut = pieces.cut(usual, [True] * 3, 1, is_watched=True)
+    assert [shares(usual, cut, scene) for scene in range(3)] == [[2, 1.5, 1.5], [2.5, 2], [4.5]]
     short = film(2.5, 5, transitions=[1])
     assert shares(short, pieces.cut(short, [True, True], 1, is_watched=True), 0) == [2.5]
+
+
+def grouped(made: Timeline, workers: int, stills: list[bool] | None = None) -> list[list[int]]:
+    """The scenes of each piece."""
+    given = stills or [True] * len(made.places)
+    found = pieces.group(made, pieces.cut(made, given, 1, is_watched=False), given, workers)
+    assert [piece.first for piece in found[1:]] == [piece.first + piece.frames_total for piece in found[:-1]]
+    assert sum(piece.frames_total for piece in found) == made.frames
+    return [[shot.scene for shot in piece.shots] for piece in found]
+
+
+def test_stills_that_lead_into_each_other_are_shared_out_among_those_who_work_side_by_side() -> None:
+    made = film(*[5] * 10, transitions=[0.5] * 9)
+    assert grouped(made, 1) == [[0, 1, 2, 3, 4, 5, 6], [7, 8, 9]]
+    assert grouped(made, 2) == [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9]]
+    assert grouped(made, 3) == [[0, 1, 2], [3, 4, 5, 6], [7, 8, 9]]
+    assert grouped(made, 16) == [[number] for number in range(10)]
+
+
+def test_pieces_of_a_long_film_grow_shorter_to_its_end() -> None:
+    made = film(*[5] * 60, transitions=[1] * 59)
+    sizes = [len(scenes) for scenes in grouped(made, 2)]
+    assert max(sizes) == pieces.MAX_STILLS - 1
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[-1] <= 3
+
+
+def test_cuts_and_videos_end_a_piece() -> None:
+    made = film(*[5] * 6, transitions=[0.5, 0, 0.5, 0.5, 0.5])
+    assert grouped(made, 1) == [[0, 1], [2, 3, 4, 5]]
+    assert grouped(made, 1, [True, True, True, True, False, True]) == [[0, 1], [2, 3], [4], [5]]

@@ -454,6 +454,7 @@ class Summary(_message.Message):
     WHOLE_REASON_FIELD_NUMBER: _builtins.int
     INDEX_BYTES_FIELD_NUMBER: _builtins.int
     COMPOSED_FIELD_NUMBER: _builtins.int
+    LOG_FIELD_NUMBER: _builtins.int
     size_bytes: _builtins.int
     """Bytes of the result."""
     sha256: _builtins.str
@@ -481,6 +482,10 @@ class Summary(_message.Message):
     index_bytes: _builtins.int
     """Bytes at the end of the result that are its index: whoever composes a film of it needs no more of it. 0 where it has
     none.
+    """
+    log: _builtins.str
+    """The end of what FFmpeg said, 3 KiB at most, a message a line and without paths of this encoder; empty where it said
+    nothing. With an error the same stands in its DebugInfo.
     """
     @_builtins.property
     def warnings(self) -> _containers.RepeatedCompositeFieldContainer[_video_pb2.Warning]:
@@ -537,10 +542,11 @@ class Summary(_message.Message):
         whole_reason: _builtins.str = ...,
         index_bytes: _builtins.int = ...,
         composed: _abc.Iterable[Global___ComposedRange] | None = ...,
+        log: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_media", b"_media", "_playback", b"_playback", "media", b"media", "playback", b"playback"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_media", b"_media", "_playback", b"_playback", "codec", b"codec", "codec_reason", b"codec_reason", "composed", b"composed", "content_type", b"content_type", "duration_seconds", b"duration_seconds", "encode_seconds", b"encode_seconds", "files", b"files", "frames", b"frames", "frames_copied", b"frames_copied", "further", b"further", "height", b"height", "index_bytes", b"index_bytes", "media", b"media", "playback", b"playback", "scenes", b"scenes", "sha256", b"sha256", "size_bytes", b"size_bytes", "warnings", b"warnings", "whole_reason", b"whole_reason", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_media", b"_media", "_playback", b"_playback", "codec", b"codec", "codec_reason", b"codec_reason", "composed", b"composed", "content_type", b"content_type", "duration_seconds", b"duration_seconds", "encode_seconds", b"encode_seconds", "files", b"files", "frames", b"frames", "frames_copied", b"frames_copied", "further", b"further", "height", b"height", "index_bytes", b"index_bytes", "log", b"log", "media", b"media", "playback", b"playback", "scenes", b"scenes", "sha256", b"sha256", "size_bytes", b"size_bytes", "warnings", b"warnings", "whole_reason", b"whole_reason", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__media: _TypeAlias = _typing.Literal["media"]  # noqa: Y015
     _WhichOneofArgType__media: _TypeAlias = _typing.Literal["_media", b"_media"]  # noqa: Y015

@@ -35,6 +35,7 @@ class StoryPart(_message.Message):
     JOIN_FIELD_NUMBER: _builtins.int
     CAPTION_PIECE_FIELD_NUMBER: _builtins.int
     CAPTION_JOIN_FIELD_NUMBER: _builtins.int
+    REEL_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def scene(self) -> Global___ScenePart:
         """The frames of one scene."""
@@ -55,6 +56,10 @@ class StoryPart(_message.Message):
     def caption_join(self) -> Global___CaptionJoin:
         """A captioned video, put together."""
 
+    @_builtins.property
+    def reel(self) -> Global___ScenePart:
+        """The frames of stills that lead into each other."""
+
     def __init__(
         self,
         *,
@@ -63,12 +68,13 @@ class StoryPart(_message.Message):
         join: Global___JoinPart | None = ...,
         caption_piece: Global___CaptionPiece | None = ...,
         caption_join: Global___CaptionJoin | None = ...,
+        reel: Global___ScenePart | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["caption_join", b"caption_join", "caption_piece", b"caption_piece", "join", b"join", "kind", b"kind", "scene", b"scene", "sound", b"sound"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["caption_join", b"caption_join", "caption_piece", b"caption_piece", "join", b"join", "kind", b"kind", "reel", b"reel", "scene", b"scene", "sound", b"sound"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["caption_join", b"caption_join", "caption_piece", b"caption_piece", "join", b"join", "kind", b"kind", "scene", b"scene", "sound", b"sound"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["caption_join", b"caption_join", "caption_piece", b"caption_piece", "join", b"join", "kind", b"kind", "reel", b"reel", "scene", b"scene", "sound", b"sound"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["scene", "sound", "join", "caption_piece", "caption_join"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["scene", "sound", "join", "caption_piece", "caption_join", "reel"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -133,6 +139,7 @@ class ScenePart(_message.Message):
     ALLOW_PARTIAL_FIELD_NUMBER: _builtins.int
     ONLY_STILLS_FIELD_NUMBER: _builtins.int
     NVENC_FIELD_NUMBER: _builtins.int
+    FOLLOWING_FIELD_NUMBER: _builtins.int
     first_frame: _builtins.int
     """Where in the film its first frame stands."""
     frames: _builtins.int
@@ -169,6 +176,10 @@ class ScenePart(_message.Message):
     def nvenc(self) -> Global___NvencSettings:
         """How all pieces are made by NVENC, where that is the codec."""
 
+    @_builtins.property
+    def following(self) -> _containers.RepeatedCompositeFieldContainer[Global___FollowingStill]:
+        """Of a reel: the stills that follow `picture`, before `next`."""
+
     def __init__(
         self,
         *,
@@ -185,14 +196,53 @@ class ScenePart(_message.Message):
         allow_partial: _builtins.bool = ...,
         only_stills: _builtins.bool = ...,
         nvenc: Global___NvencSettings | None = ...,
+        following: _abc.Iterable[Global___FollowingStill] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["film", b"film", "next", b"next", "nvenc", b"nvenc", "picture", b"picture", "transition", b"transition"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_partial", b"allow_partial", "film", b"film", "first_frame", b"first_frame", "frames", b"frames", "has_captions", b"has_captions", "next", b"next", "nvenc", b"nvenc", "only_stills", b"only_stills", "picture", b"picture", "transition", b"transition", "transition_frames", b"transition_frames", "x264_crf", b"x264_crf", "x264_preset", b"x264_preset"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_partial", b"allow_partial", "film", b"film", "first_frame", b"first_frame", "following", b"following", "frames", b"frames", "has_captions", b"has_captions", "next", b"next", "nvenc", b"nvenc", "only_stills", b"only_stills", "picture", b"picture", "transition", b"transition", "transition_frames", b"transition_frames", "x264_crf", b"x264_crf", "x264_preset", b"x264_preset"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ScenePart: _TypeAlias = ScenePart  # noqa: Y015
+
+@_typing.final
+class FollowingStill(_message.Message):
+    """A still that another one leads to within a piece."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PICTURE_FIELD_NUMBER: _builtins.int
+    FRAMES_FIELD_NUMBER: _builtins.int
+    TRANSITION_FIELD_NUMBER: _builtins.int
+    TRANSITION_FRAMES_FIELD_NUMBER: _builtins.int
+    frames: _builtins.int
+    """Frames of it, those of the transitions before and after it among them."""
+    transition_frames: _builtins.int
+    """Frames of that transition."""
+    @_builtins.property
+    def picture(self) -> Global___ScenePicture:
+        """What is seen."""
+
+    @_builtins.property
+    def transition(self) -> _story_pb2.Transition:
+        """How the still before leads to it."""
+
+    def __init__(
+        self,
+        *,
+        picture: Global___ScenePicture | None = ...,
+        frames: _builtins.int = ...,
+        transition: _story_pb2.Transition | None = ...,
+        transition_frames: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["picture", b"picture", "transition", b"transition"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["frames", b"frames", "picture", b"picture", "transition", b"transition", "transition_frames", b"transition_frames"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FollowingStill: _TypeAlias = FollowingStill  # noqa: Y015
 
 @_typing.final
 class NvencSettings(_message.Message):

@@ -1,5 +1,6 @@
 """Files that end too early: refused alike by all operations, and taken as they are where the request allows for it."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,9 @@ async def test_cut_off_sound(client: Client, parts: dict[str, Path], clip: Path,
     summary = await client.result(out, request("addaudio", allow_partial=True), inputs)
     [warning] = summary.warnings
     assert (warning.reason, warning.metadata["fields"]) == ("INPUT_CUT_OFF", "url_audio")
+    # What FFmpeg said of it is told without a word of where the encoder keeps the file.
+    assert not re.search(r"(?<!\w)/", summary.log)
+    assert name != "a.flac" or "decode_frame() failed" in summary.log
     facts = judge.facts(out)
     assert facts.audio_seconds == pytest.approx(float(warning.metadata["seconds"]), abs=0.1)
     assert 0.4 * SECONDS < facts.seconds < 0.8 * SECONDS

@@ -8,6 +8,7 @@ import av
 import pytest
 
 from apigpu.encoder.v1 import encoder_pb2
+from apigpu.v1 import story_pb2
 from encoder.media import fragments
 from encoder.operations.plan import Plan
 from encoder.planning.checks import check_results
@@ -113,6 +114,31 @@ async def test_a_film_is_composed_of_pieces_and_sound_that_are_not_sent(client: 
     assert judge.moov_first(composed)
     # Sound and pictures lie side by side, in stretches that players which stream can keep.
     assert composing.longest_stretch_seconds(composed) <= fragments.SEGMENT_SECONDS
+
+
+async def test_stills_in_one_piece_are_those_in_a_piece_each(client: Client, tmp_path: Path) -> None:
+    stills = [media.image(tmp_path / f"still{number}.png") for number in range(2)]
+    clip = media.video(tmp_path / "clip.mp4", 2, "64x36", 10, False)
+    kinds = [story_pb2.TRANSITION_KIND_CROSSFADE, story_pb2.TRANSITION_KIND_SLIDE, story_pb2.TRANSITION_KIND_FADE_BLACK]
+    scenes = [
+        scene(stills[number % 2], duracao=2 + number, transition={"kind": kind, "seconds": 0.6})
+        for number, kind in enumerate((*kinds, story_pb2.TRANSITION_KIND_WIPE))
+    ]
+    talk = tmp_path / "talk.srt"
+    talk.write_text("1\n00:00:01,000 --> 00:00:08,000\nOver all\n")
+    options = {"width": 64, "height": 36, "frame_rate": 10, "url_srt": talk}
+    given = [*scenes, scene(clip)]
+    apart = await stories.film(client, tmp_path / "apart", given, **options)
+    film = await stories.film(client, tmp_path / "film", given, told={"workers": 1}, **options)
+    # How many is up to the cores of this machine.
+    first = film.plan.further[0]
+    count = int(first.item.removeprefix("scenes 1 to "))
+    names = [*(f"scenes[{number}].image_url" for number in range(min(count + 1, 4))), "captions"]
+    assert [one.field for one in first.inputs] == names
+    one, other = ([frame.astype(int) for frame in judge.pictures(made.path, "gray")] for made in (apart, film))
+    gaps = [abs(here - there).mean() for here, there in zip(one, other, strict=True)]
+    assert max(gaps) < 8
+    assert sum(gaps) / len(gaps) < 2
 
 
 def check_sound(path: Path, told: encoder_pb2.Playback, seconds: float) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from gateway.fleet.speeds import ValueRange
 from gateway.jobs.fairness import Share
+from gateway.jobs.history import AttemptOutcome
 from gateway.jobs.model import Status
 from gateway.jobs.second_tries import lags
 from gateway.workers.grpc import GrpcEncoder
@@ -74,6 +75,10 @@ async def test_the_first_result_counts(works: Works, other) -> None:
     assert await content(works, job.tasks[kept].asset) == RESULT
     # The attempt that hung counts as the one that it was.
     assert [task.attempts for task in job.tasks] == [1, 1, 1, 1]
+    (overtaken,) = [task for task in job.tasks if task.past]
+    assert [one.outcome for one in overtaken.past] == [AttemptOutcome.OVERTAKEN]
+    assert overtaken.past[0].encoder != overtaken.encoder
+    assert overtaken.started_at < overtaken.second_started_at < overtaken.ended_at
 
 
 async def test_a_second_try_that_fails_changes_nothing(works: Works, other) -> None:

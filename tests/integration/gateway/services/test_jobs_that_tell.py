@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import httpx
 
 from gateway.callers import Scope
-from servicekit.errors import InvalidArgument
+from servicekit.errors import InvalidArgument, Unavailable
 from tests.support.tenants import key_of
 from tests.support.until import until_async
 from tests.support.whole_gateway import Served, opened
@@ -73,6 +73,15 @@ async def test_a_job_tells_where_it_stands_and_what_it_was_asked_for(tmp_path):
         assert job["request"] == {"operation": {"caption": shown}, "options": {"priority": "batch"}, "inputCount": 2}
         waits = await found.post("/jobs", json={"probe": {"url": video}})
         assert (waits["queued"]["place"], waits["queued"]["phase"]) == (1, "WAITING_FOR_WORKER")
+        assert "startsInSeconds" not in waits["queued"]  # no such task was seen yet
+        found.served.gateway.components.fleet.estimate_store.task_ended("probe", 8.0, is_rented=False)
+
+        async def estimated():
+            job = await found.get(f"/job/{waits['id']}")
+            return job if "startsInSeconds" in job["queued"] else None
+
+        # By the frame that is left of what runs.
+        assert (await until_async(estimated))["queued"]["startsInSeconds"] == 0
         (listed, other) = (await found.get("/jobs"))["jobs"]
         assert (listed["queued"]["place"], other["progress"]["framesDone"]) == (1, 1)
         assert (listed["inputs"], "progress" in listed, "queued" in other) == (waits["inputs"], False, False)
@@ -115,6 +124,36 @@ async def test_results_are_files_named_after_the_input_and_ended_jobs_are_tried_
         runs = await found.post("/jobs", json={"probe": {"url": video}})
         refused = await found.post(f"/job/{runs['id']}/retry", 400)
         assert refused["details"][0]["reason"] == "RETRY_REFUSED"
+
+
+async def test_attempts_and_the_end_of_what_ffmpeg_said_are_told_to_those_who_may_read_the_job(tmp_path):
+    async with door(tmp_path) as found:
+        video, subtitles = await found.upload("talk.mp4"), await found.upload("talk.srt")
+        said = "[mov @ …] moov atom not found\n" * 60
+        lost, bad = (
+            Unavailable("gone", reason="KILLED", log="killed"),
+            InvalidArgument("no", reason="BAD_INPUT", log=said),
+        )
+        found.served.encoder.script = [lost, bad]
+        asked = {"caption": {"url_video": video, "url_srt": subtitles}}
+        job = await found.ended(await found.post("/jobs", json=asked))
+        first, last = job["attempts"]
+        assert (first["outcome"], first["reason"], last["outcome"], last["reason"]) == (
+            *("INTERRUPTED", "KILLED"),
+            *("FAILED", "BAD_INPUT"),
+        )
+        assert first["encoder"] == last["encoder"] != ""
+        assert first["startTime"] <= first["endTime"] <= last["startTime"] <= last["endTime"] == job["endTime"]
+        (log,) = (await found.get(f"/job/{job['id']}/log"))["logs"]
+        assert (log["text"], log["task"], log["encoder"]) == (said.strip("\n") + "\n", 0, last["encoder"])
+        assert said not in str(job)
+        assert "attempts" not in (await found.get("/jobs"))["jobs"][0]
+        done = await found.ended(await found.post(f"/job/{job['id']}/retry"))
+        assert [one["outcome"] for one in done["attempts"]] == ["COMPLETED"]
+        assert (await found.get(f"/jobs/{done['id']}/log"))["logs"] == []
+        other = await key_of(found.served.gateway, "other")
+        await found.get(f"/job/{job['id']}/log", 404, headers={"x-api-key": other})
+        await found.get("/job/" + "0" * 32 + "/log", 404)
 
 
 async def test_files_are_listed_the_newest_first_by_pages_kinds_and_tenants(tmp_path):

@@ -306,8 +306,7 @@ async def test_bytes_that_were_not_digested_are_read_again(streams, monkeypatch)
     with monkeypatch.context() as patch:
         patch.setattr("gateway.uploads.sessions.Checksum", BrokenChecksum)
         async with uploads.writing(session, 0) as writer:
-            with pytest.raises(ValueError, match="cannot digest"):
-                await writer.write(b"ab")
+            await writer.write(b"ab")
     async with uploads.writing(session, 2) as writer:
         await writer.write(b"cd")
     asset = await uploads.asset(await uploads.get(session.id, "default"))

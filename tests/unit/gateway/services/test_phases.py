@@ -42,4 +42,6 @@ def test_every_phase_has_its_name_on_the_wire_and_in_words():
     assert "an encoder starts" in describe(Progress.from_message(message))
     assert describe(Queued(3, "COLD_START")) == "an encoder starts"
     assert describe(Queued(3)) == "number 3 in the queue"
+    assert describe(Queued(3, starts_in_seconds=40.0)) == "number 3 in the queue · starts in about 40 s"
+    assert describe(Queued(3, reason="no card", starts_in_seconds=40.0)) == "number 3 in the queue: no card"
     assert "starts" not in describe(Progress(1, 2, 3.0, None, 0, 1))

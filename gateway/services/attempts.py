@@ -1,0 +1,81 @@
+"""What encoders tried of a job, and what FFmpeg said, as messages of the API."""
+
+from collections.abc import Iterator
+
+from apigpu.v1 import jobs_pb2 as pb2
+from gateway.jobs.ffmpeg_log import FfmpegLog
+from gateway.jobs.history import PastAttempt
+from gateway.jobs.model import Job, Status
+from gateway.services.times import timestamp
+
+Outcome = pb2.JobAttempt.Outcome
+# Of the newest attempt, by the status of its task.
+OUTCOMES = {
+    Status.IN_PROGRESS: Outcome.RUNNING,
+    Status.COMPLETED: Outcome.COMPLETED,
+    Status.FAILED: Outcome.FAILED,
+    Status.CANCELLED: Outcome.CANCELLED,
+    Status.TIMED_OUT: Outcome.TIMED_OUT,
+}
+
+
+def told_attempts(job: Job, most: int) -> list[pb2.JobAttempt]:
+    """Return the last attempts at the tasks of a job in the order in which they began, so many at most."""
+    if not most:
+        return []
+    found = [attempt for index in range(len(job.tasks)) for attempt in _attempts(job, index)]
+    found.sort(key=lambda attempt: attempt.start_time.ToNanoseconds())
+    return found[-most:]
+
+
+def _attempts(job: Job, index: int) -> Iterator[pb2.JobAttempt]:
+    task = job.tasks[index]
+    for one in task.past:
+        yield _past(one, index, item_of(job, index))
+    # One that was given back to the queue is among the past ones; records of before that were kept say less.
+    if task.started_at is not None and (task.status is Status.IN_PROGRESS or task.ended_at is not None):
+        yield _newest(job, index)
+
+
+def _past(one: PastAttempt, index: int, item: str) -> pb2.JobAttempt:
+    return pb2.JobAttempt(
+        task=index,
+        item=item,
+        encoder=one.encoder,
+        start_time=timestamp(one.started_at),
+        end_time=timestamp(one.ended_at),
+        outcome=Outcome.Value(one.outcome.value),
+        reason=one.reason,
+        message=one.message,
+    )
+
+
+def _newest(job: Job, index: int) -> pb2.JobAttempt:
+    task = job.tasks[index]
+    return pb2.JobAttempt(
+        task=index,
+        item=item_of(job, index),
+        encoder=task.encoder,
+        codec=task.codec,
+        start_time=timestamp(task.second_started_at or task.started_at),
+        end_time=timestamp(task.ended_at),
+        outcome=OUTCOMES.get(task.status, Outcome.OUTCOME_UNSPECIFIED),
+        reason=task.failure.reason if task.failure else "",
+        message=task.failure.message if task.failure else "",
+        encode_seconds=task.encode_seconds or None,
+    )
+
+
+def item_of(job: Job, index: int) -> str:
+    """Return what a task is, where its job has several."""
+    task = job.tasks[index]
+    if task.answer is not None:
+        return "planning"
+    return task.item if job.batch or job.graph else ""
+
+
+def told_log(job: Job, found: FfmpegLog) -> Iterator[pb2.JobLog]:
+    """Yield what FFmpeg said of tasks, the newest last."""
+    for one in found.entries:
+        item = item_of(job, one.task) if one.task < len(job.tasks) else ""
+        yield pb2.JobLog(task=one.task, item=item, encoder=one.encoder, time=timestamp(one.at), text=one.text)

@@ -1,0 +1,104 @@
+"""Objects in a local folder: what is staged, what is left behind, and when."""
+
+import asyncio
+import errno
+import os
+import threading
+
+import pytest
+
+from gateway.assets.local_files import LocalReader, LocalWriter
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+async def test_an_object_is_there_once_it_is_closed(tmp_path):
+    folder = tmp_path / "assets"
+    writer, digested = LocalWriter(folder / "a"), []
+    for data in (b"ab", memoryview(b"-cd-")[1:3], b""):
+        await writer.write(data, lambda data: digested.append(bytes(data)))
+    await writer.flush()
+    assert (names(folder), digested) == (["a#1"], [b"ab", b"cd", b""])
+    await writer.close()
+    await writer.abandon()
+    assert (folder / "a").read_bytes() == b"abcd"
+    assert names(folder) == ["a"]
+
+
+async def test_an_empty_object_and_one_that_exists_are_written(tmp_path):
+    (tmp_path / "a").write_bytes(b"before")
+    await LocalWriter(tmp_path / "a").close()
+    assert (tmp_path / "a").read_bytes() == b""
+
+
+async def test_two_writers_of_one_object_do_not_mix(tmp_path):
+    one, other = LocalWriter(tmp_path / "a"), LocalWriter(tmp_path / "a")
+    for writer, data in ((one, b"1"), (other, b"2"), (one, b"1"), (other, b"2")):
+        await writer.write(data)
+    await one.close()
+    await other.close()
+    assert names(tmp_path) == ["a"]
+    assert (tmp_path / "a").read_bytes() == b"22"
+
+
+async def test_an_abandoned_object_leaves_nothing_though_it_is_written_just_then(tmp_path):
+    writer, goes_on = LocalWriter(tmp_path / "a"), threading.Event()
+    await writer.write(b"ab", lambda _: goes_on.wait(10))
+    abandoning = asyncio.ensure_future(writer.abandon())
+    await asyncio.sleep(0.05)
+    abandoning.cancel()
+    await asyncio.sleep(0.05)
+    assert not abandoning.done()
+    assert names(tmp_path) == ["a#1"]
+    goes_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await abandoning
+    assert names(tmp_path) == []
+    with pytest.raises(OSError, match="no more"):
+        await writer.write(b"cd")
+
+
+async def test_a_write_that_is_cancelled_while_it_waits_writes_nothing_twice(tmp_path):
+    writer, goes_on = LocalWriter(tmp_path / "a"), threading.Event()
+    await writer.write(b"ab", lambda _: goes_on.wait(10))
+    waiting = asyncio.ensure_future(writer.write(b"cd"))
+    await asyncio.sleep(0.05)
+    assert not waiting.done()  # one chunk is held, not more
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    goes_on.set()
+    await writer.write(b"ef")
+    await writer.close()
+    assert (tmp_path / "a").read_bytes() == b"abef"
+
+
+async def test_what_goes_wrong_is_raised_by_the_next_call_and_leaves_nothing(tmp_path):
+    def refuse(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    for step in ("flush", "close", "write"):
+        writer = LocalWriter(tmp_path / "a")
+        await writer.write(b"ab", refuse)
+        with pytest.raises(OSError, match="No space"):
+            await (writer.write(b"cd") if step == "write" else getattr(writer, step)())
+        assert names(tmp_path) == []
+
+
+async def test_ranges_are_read_in_chunks_up_to_the_end(tmp_path):
+    (tmp_path / "a").write_bytes(b"0123456789")
+    reader = LocalReader(tmp_path / "a", 4)
+    assert await reader.begin(0, 8) == [b"0123", b"4567"]
+    (tmp_path / "a").unlink()
+    assert await reader.begin(1, 6) == [b"1234", b"5"]
+    assert await reader.begin(8, 16) == [b"89", b""]
+    opened = len(os.listdir("/proc/self/fd"))
+    await reader.close()
+    await reader.close()
+    assert len(os.listdir("/proc/self/fd")) == opened - 1
+    missing = LocalReader(tmp_path / "b", 4)
+    with pytest.raises(FileNotFoundError):
+        await missing.begin(0, 1)
+    await missing.close()
