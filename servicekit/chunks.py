@@ -19,8 +19,8 @@ ACCEPTED = "x-accepted"
 BESIDE_FURTHER = "application/vnd.api-gpu.beside-further"
 # Header of a response to a worker: the body leaves these stretches of the file out.
 HOLE = "x-hole"
-# Each chunk costs some turns of Python, whatever its size; more than this delays what else the event loop does.
-CHUNK_BYTES = 1024 * 1024
+# Larger ones take fewer turns of Python, and as much more for pages of memory that are new each time.
+CHUNK_BYTES = 512 * 1024
 # Bytes of a chunk: a part of a message that came is not copied out of it.
 Data = bytes | memoryview
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024

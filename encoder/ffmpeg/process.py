@@ -5,6 +5,7 @@ import asyncio
 import contextlib
 import fcntl
 import os
+import re
 import sys
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -30,6 +31,7 @@ QUIET = ("-hide_banner", "-nostdin", "-nostats", "-v", "error")
 PROGRESS = ("-progress", "pipe:1", "-stats_period", "0.25")
 TAIL_LINES = 100
 LINE_BYTES = 4096
+LINE_END = re.compile(rb"[\r\n]+")
 NO_ACCESS = SandboxAccess((), ())
 # The most that Linux grants without privilege: a frame of 1080p passes in three turns instead of fifty.
 PIPE_BYTES = 1024 * 1024
@@ -104,8 +106,14 @@ class FfmpegProcess:
             on_stuck(ended)
 
     async def _read_messages(self) -> None:
+        rest = b""
         while data := await self._errors.reader.read(LINE_BYTES):
-            self._messages.extend(data.decode(errors="replace").splitlines())
+            # A message may come in several parts; of one that is too long the end counts.
+            *lines, rest = LINE_END.split(rest + data)
+            self._messages.extend(line.decode(errors="replace") for line in lines)
+            rest = rest[-LINE_BYTES:]
+        if rest:
+            self._messages.append(rest.decode(errors="replace"))
 
 
 @dataclass(frozen=True)

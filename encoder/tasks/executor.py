@@ -180,7 +180,8 @@ class TaskExecutor:
                 raise
         count_result(work.task, summary)
         facts.note_result(summary)
-        summary.log = facts.ffmpeg_log
+        # Of what went well without a warning it says what nobody needs: of holes in the parts of a film, as a rule.
+        summary.log = facts.ffmpeg_log if summary.warnings else ""
         return summary
 
     async def _run_with_any(self, work: Work) -> encoder_pb2.Summary:

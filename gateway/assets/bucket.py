@@ -90,8 +90,8 @@ class TransferSizes:
 
 
 # In a cloud each request costs tens of milliseconds, and S3 takes at most 10,000 parts of at least 5 MiB.
-LOCAL = TransferSizes(read_bytes=CHUNK_BYTES)
-CLOUD = TransferSizes(read_bytes=8 * CHUNK_BYTES, part_bytes=8 * CHUNK_BYTES, concurrent_parts=3)
+LOCAL = TransferSizes(read_bytes=2 * CHUNK_BYTES)
+CLOUD = TransferSizes(read_bytes=16 * CHUNK_BYTES, part_bytes=16 * CHUNK_BYTES, concurrent_parts=3)
 
 
 class ObjectWriter(Protocol):

@@ -28,7 +28,7 @@ __all__ = ["AssetStore", "AssetWriter", "StoredAsset"]
 # Of the space that uploads must leave free, what results must.
 RESULT_FLOOR_SHARE = 0.5
 # What is copied within the store is read and written so many bytes at a time.
-COPIED_BYTES = 4 * CHUNK_BYTES
+COPIED_BYTES = 8 * CHUNK_BYTES
 # No upload stays open for so long; a younger one may be in progress, here or in another gateway.
 ABANDONED_AFTER = timedelta(hours=6)
 # Patterns of the names of staged files, by folder.

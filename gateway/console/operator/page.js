@@ -82,7 +82,7 @@ function figuresOf(fleet, counts) {
   return [
     figure("Encoders", count(ready.length), ready.length < encoders.length ? `of ${encoders.length}; the others do not answer` : "", ready.length ? "" : "figure-bad"),
     figure("Slots", `${count(sum("busy"))} / ${count(sum("slots"))}`, "busy"),
-    figure("Queue", count(fleet.waiting ?? 0), `${count(fleet.running ?? 0)} tasks run`),
+    figure("Queue", count(fleet.waiting ?? 0), fleet.running === 1 ? "1 task runs" : `${count(fleet.running ?? 0)} tasks run`),
     figure("Wait, half of all", waitText(recent.waitP50Seconds), "24 h"),
     figure("Wait, 95 of 100", waitText(recent.waitP95Seconds), "24 h"),
     figure("Failed in 24 h", `${count(recent.failed ?? 0)} / ${count(recent.ended ?? 0)}`, `${count(recent.cancelled ?? 0)} cancelled`, recent.failed ? "figure-bad" : ""),

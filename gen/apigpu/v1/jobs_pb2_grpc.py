@@ -133,8 +133,8 @@ class JobServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetJobLog(self, request, context):
-        """Reads what FFmpeg said last of a job, where it said something: of each task the newest attempt of which there is
-        something, of 8 tasks at most. Nothing of a job in which all went well.
+        """Reads what FFmpeg said last of tasks that failed or have warnings, where it said something: of each task the newest
+        attempt of which there is something, of 8 tasks at most.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -52,8 +52,8 @@ class JobServiceStub:
     batch, then the ended job as the last message. Ending the stream does not touch the job.
     """
     GetJobLog: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.GetJobLogRequest, _jobs_pb2.GetJobLogResponse]
-    """Reads what FFmpeg said last of a job, where it said something: of each task the newest attempt of which there is
-    something, of 8 tasks at most. Nothing of a job in which all went well.
+    """Reads what FFmpeg said last of tasks that failed or have warnings, where it said something: of each task the newest
+    attempt of which there is something, of 8 tasks at most.
     """
     ListWebhooks: _grpc.UnaryUnaryMultiCallable[_jobs_pb2.ListWebhooksRequest, _jobs_pb2.ListWebhooksResponse]
     """Lists what was sent to the webhook of a job, with the attempts at it; nothing for a job without a webhook."""
@@ -86,8 +86,8 @@ class JobServiceAsyncStub(JobServiceStub):
     batch, then the ended job as the last message. Ending the stream does not touch the job.
     """
     GetJobLog: _aio.UnaryUnaryMultiCallable[_jobs_pb2.GetJobLogRequest, _jobs_pb2.GetJobLogResponse]  # type: ignore[assignment]
-    """Reads what FFmpeg said last of a job, where it said something: of each task the newest attempt of which there is
-    something, of 8 tasks at most. Nothing of a job in which all went well.
+    """Reads what FFmpeg said last of tasks that failed or have warnings, where it said something: of each task the newest
+    attempt of which there is something, of 8 tasks at most.
     """
     ListWebhooks: _aio.UnaryUnaryMultiCallable[_jobs_pb2.ListWebhooksRequest, _jobs_pb2.ListWebhooksResponse]  # type: ignore[assignment]
     """Lists what was sent to the webhook of a job, with the attempts at it; nothing for a job without a webhook."""
@@ -159,8 +159,8 @@ class JobServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _jobs_pb2.GetJobLogRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_jobs_pb2.GetJobLogResponse, _abc.Awaitable[_jobs_pb2.GetJobLogResponse]]:
-        """Reads what FFmpeg said last of a job, where it said something: of each task the newest attempt of which there is
-        something, of 8 tasks at most. Nothing of a job in which all went well.
+        """Reads what FFmpeg said last of tasks that failed or have warnings, where it said something: of each task the newest
+        attempt of which there is something, of 8 tasks at most.
         """
 
     @_abc_1.abstractmethod

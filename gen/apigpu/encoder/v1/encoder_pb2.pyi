@@ -485,7 +485,7 @@ class Summary(_message.Message):
     """
     log: _builtins.str
     """The end of what FFmpeg said, 3 KiB at most, a message a line and without paths of this encoder; empty where it said
-    nothing. With an error the same stands in its DebugInfo.
+    nothing, and without `warnings`. With an error the same stands in its DebugInfo.
     """
     @_builtins.property
     def warnings(self) -> _containers.RepeatedCompositeFieldContainer[_video_pb2.Warning]:
