@@ -83,7 +83,7 @@ class TaskExecutor:
         One whose message comes for the first time is taken as it was seen last: should it have changed since, its start
         is not recorded.
         """
-        job = (self._seen(ref) if is_first else None) or await self.store.get(ref.job_id)
+        job = (self.store.seen_ready(ref.job_id, ref.index) if is_first else None) or await self.store.get(ref.job_id)
         job_log.learn(job)
         task = job.tasks[ref.index]
         if task.status.is_terminal:
@@ -91,13 +91,6 @@ class TaskExecutor:
             return None
         attempts.check(task, self.boot_ids, self.policy, time.time())
         return replace(self._encode_job(ref, job), traceparent=job.traceparent)
-
-    def _seen(self, ref: TaskRef) -> Job | None:
-        """Return the job as it was seen last; None where that is not known, or not new enough for the task to be ready
-        in it."""
-        job = self.store.seen(ref.job_id)
-        is_ready = job is not None and ref.index < len(job.tasks) and job.is_ready(ref.index)
-        return job if is_ready else None
 
     async def execute(self, attempt: Attempt, work: EncodeJob, encoder: Encoder) -> None:
         """Execute the task; on return its result is stored and its record says COMPLETED."""
