@@ -26,6 +26,7 @@ from api_gpu.assets import PAGE_ASSETS, Asset, Transfers
 from api_gpu.attempts import JobLog
 from api_gpu.client import Health
 from api_gpu.connection import OPTIONS, Connection, Endpoint, Metadata, Retries
+from api_gpu.inline import inlined
 from api_gpu.jobs import PAGE_JOBS, WaitLimit, cut_off, retrial, submission
 from api_gpu.operations import Operations, filled, set_sources, wanted_assets, wanted_jobs
 from api_gpu.outcomes import Clip, Finished, JobRecord, Progress, Queued, event_of
@@ -340,6 +341,8 @@ class AsyncClient(Operations[Coroutine[Any, Any, AsyncJob]]):
     async def _submit(self, operation: str, options: Mapping[str, Any], **values: Any) -> AsyncJob:
         message, inputs = filled(operation, options, values)
         sources = [each.source for each in inputs]
+        if not self._is_quoting:
+            sources = await asyncio.to_thread(inlined, sources)
         names = [str(source) for source in sources]
         if any(map(local_file, sources)):
             names = await self._connection.transfer(lambda transfers: transfers.resolve(sources))

@@ -16,6 +16,7 @@ from api_gpu.attempts import JobLog
 from api_gpu.connection import Connection
 from api_gpu.destinations import Destinations
 from api_gpu.fleet import DayCosts, Fleet
+from api_gpu.inline import inlined
 from api_gpu.jobs import Job, Jobs
 from api_gpu.keys import Keys
 from api_gpu.operations import Operations, filled, set_sources, wanted_assets, wanted_jobs
@@ -211,7 +212,8 @@ class Client(Operations[Job]):
 
     def _submit(self, operation: str, options: Mapping[str, Any], **values: Any) -> Job:
         message, inputs = filled(operation, options, values)
-        names = self.resolve_sources([each.source for each in inputs])
+        sources = [each.source for each in inputs]
+        names = self.resolve_sources(sources if self._is_quoting else inlined(sources))
         set_sources(inputs, names)
         try:
             return self._jobs.submit(message, options=self._options)

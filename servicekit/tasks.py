@@ -37,11 +37,11 @@ async def repeat(event: str, seconds: float, work: Callable[[], Awaitable[object
 
 
 @contextlib.asynccontextmanager
-async def running(work: Coroutine[Any, Any, object]) -> AsyncIterator[None]:
-    """Let work go on beside the block; it is cancelled with it."""
+async def running(work: Coroutine[Any, Any, object]) -> AsyncIterator["asyncio.Task[object]"]:
+    """Let work go on beside the block, which may await it; it is cancelled with it."""
     task = asyncio.create_task(work)
     try:
-        yield
+        yield task
     finally:
         await cancel_and_wait(task)
 

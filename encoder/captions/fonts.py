@@ -89,15 +89,23 @@ class FontLibrary:
         return next((faces for tier in self._tiers() if (faces := [f for f in tier if name in f.names])), [])
 
     def furnish_captions(
-        self, folder: Path, family: str, texts: Sequence[str], own: Sequence[Face] = (), *, bold: bool = False
+        self,
+        folder: Path,
+        family: str,
+        texts: Sequence[str],
+        own: Sequence[Face] = (),
+        *,
+        bold: bool = False,
+        italic: bool = False,
     ) -> Lettering:
-        """Make `folder` hold all that it takes to draw these texts in a family, and in bold too where it is asked for;
-        a family that is not known is drawn in the bundled one. `own` are faces of the request. Raises FontError when
+        """Make `folder` hold all that it takes to draw these texts in a family, and in bold and italics too where they
+        are asked for: each font is loaded for each of the captions' films. A family that is not known is drawn in the
+        bundled one. `own` are faces of the request. Raises FontError when
         one of `own` is damaged."""
         folder.mkdir(exist_ok=True)
         letters = set("".join(texts))
         needed = lettering.required_codes(letters)
-        basis = self._basis(family, own)
+        basis = _styles(self._faces(family, own), bold=bold, italic=italic)
         _place_all(basis, family, folder, 0)
         has = _drawn(basis, needed)
         if has == needed:
@@ -131,7 +139,7 @@ class FontLibrary:
         # Families often lack the same letters, and a large font takes long to reduce.
         fitted: dict[tuple[Path, int, frozenset[int]], bytes] = {}
         for count, (family, letters) in enumerate(families.items()):
-            basis = self._basis(family, own)
+            basis = _styles(self._faces(family, own), bold=True, italic=True)
             _place_all(basis, family, folder, count)
             needed = lettering.required_codes(letters)
             left = needed - _drawn(basis, needed)
@@ -149,10 +157,10 @@ class FontLibrary:
                 (folder / f"{count}-more-{number}.ttf").write_bytes(data)
         return FurnishedScript(frozenset(map(chr, missing)), frozenset(map(chr, crowded)), unknown)
 
-    def _basis(self, family: str, own: Sequence[Face]) -> list[Face]:
-        """Return the faces that a family is drawn with, in every style."""
+    def _faces(self, family: str, own: Sequence[Face]) -> list[Face]:
+        """Return the faces of a family, or of the one that stands in for it."""
         faces = [face for face in own if family.casefold() in face.names] or self.find_family(family)
-        return _styles(faces or self.find_family(FAMILY))
+        return faces or self.find_family(FAMILY)
 
     def _covering(self, letters: Set[int], region: str) -> list[Face]:
         """Return few faces that have these letters, as far as any have them: each has the most of those that are left,
@@ -206,12 +214,12 @@ def _log_unusable(path: Path, error: Exception) -> None:
     log.warning("a font cannot be used", path=str(path), error=str(error))
 
 
-def _styles(faces: Sequence[Face]) -> list[Face]:
-    """Return the faces that regular, bold and italic text is drawn with."""
-    wanted = ((REGULAR, False), (BOLD, False), (REGULAR, True), (BOLD, True))
+def _styles(faces: Sequence[Face], *, bold: bool, italic: bool) -> list[Face]:
+    """Return the faces that regular text is drawn with, and bold and italic text where they are asked for."""
+    wanted = [(weight, slant) for slant in (False, True)[: 1 + italic] for weight in (REGULAR, BOLD)[: 1 + bold]]
     nearest = [
-        min(faces, key=lambda face: (face.italic != italic, abs(face.weight - weight)))
-        for weight, italic in wanted
+        min(faces, key=lambda face: (face.italic != slant, abs(face.weight - weight)))
+        for weight, slant in wanted
         if faces
     ]
     return list(dict.fromkeys(nearest))

@@ -180,9 +180,9 @@ def breaks_anywhere(script: str) -> bool:
     return script.isascii() or not UNBREAKABLE.search(script)
 
 
-def has_bold(cue: Cue) -> bool:
-    """Return True if a part of a cue is marked as bold."""
-    return any(mark["tag"] == "b" for mark in MARK.finditer(cue.text))
+def has_mark(cue: Cue, tag: str) -> bool:
+    """Return True if a part of a cue is marked as bold ("b"), in italics ("i") and the like."""
+    return any(mark["tag"] == tag for mark in MARK.finditer(cue.text))
 
 
 def shown_text(cue: Cue) -> str:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from servicekit.process import kill_group, spawn
+from encoder.sandbox.sandboxes import ALLOCATOR
+from servicekit.process import child_environment, kill_group, spawn
 
 
 @dataclass(frozen=True)
@@ -60,5 +61,6 @@ class Output:
 async def spawn_child(command: Sequence[str], folder: Path, files: tuple[int, int, int]) -> Child:
     """Start a program by this process itself."""
     stdin, stdout, stderr = files
-    process = await spawn(command, cwd=folder, stdin=stdin, stdout=stdout, stderr=stderr)
+    environment = child_environment(**ALLOCATOR)
+    process = await spawn(command, env=environment, cwd=folder, stdin=stdin, stdout=stdout, stderr=stderr)
     return Child(asyncio.ensure_future(process.wait()), lambda: kill_group(process))

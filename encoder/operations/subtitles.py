@@ -35,8 +35,8 @@ from encoder.captions.lettering import (
     breaks_anywhere,
     drop_from_cue,
     drop_from_words,
-    has_bold,
     has_drawn,
+    has_mark,
     shown_text,
     tell_script,
     translation_table,
@@ -265,9 +265,9 @@ def _write_script(
         ]
         cues, given = [cue for cue, _ in changed], [timed for _, timed in changed] if given else []
     texts = [shown_text(cue) for cue in cues]
-    bold = style.bold or any(map(has_bold, cues))
+    bold, italic = style.bold or _has_any(cues, "b"), style.italic or _has_any(cues, "i")
     folder = canvas.fonts_folder
-    lettering = library.furnish_captions(folder, family, [*texts, HYPHEN], own_faces, bold=bold)
+    lettering = library.furnish_captions(folder, family, [*texts, HYPHEN], own_faces, bold=bold, italic=italic)
     _check_drawn(frozenset("".join(texts)), lettering.missing, options)
     drawn = [drop_from_cue(cue, lettering.missing) for cue in cues]
     words: Iterable[Sequence[Word]] = repeat(())
@@ -288,6 +288,10 @@ def _write_script(
     fitted = [fitter.fit(*both) for both in zip(drawn, checked, strict=True)]
     script = ass.write_script([one.placed for one in fitted], *canvas.size, style, lettering)
     return script, [*warnings, *wrapping.warnings_of(fitted)]
+
+
+def _has_any(cues: Iterable[Cue], tag: str) -> bool:
+    return any(has_mark(cue, tag) for cue in cues)
 
 
 def _timed(

@@ -95,6 +95,7 @@ class PlannedTask:
     size: tuple[int, int] = (0, 0)
     reports: bool = False
     progress: tuple[int, ...] = ()
+    finishes: bool = False
 
     def frames_before(self, run: int) -> int | None:
         """Return how many frames are done before a run; None for one whose frames are no progress."""
@@ -287,6 +288,7 @@ def _planned_task(data: PlanData, codec: Codec, folder: Path) -> PlannedTask:
         size=data.size,
         reports=data.reports,
         progress=_checked_progress(data),
+        finishes=data.finishes,
     )
 
 

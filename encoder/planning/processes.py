@@ -17,7 +17,7 @@ from encoder.ffmpeg.children import Child, spawn_child
 from encoder.planning.forking import ForkingProgram
 from encoder.planning.protocol import ForkRequest, LaunchRequest, PlanningSettings, ProgramData, ServerRequest
 from encoder.sandbox import launcher
-from encoder.sandbox.sandboxes import ProcessLimits, Sandbox, SandboxAccess, library_paths
+from encoder.sandbox.sandboxes import ALLOCATOR, ProcessLimits, Sandbox, SandboxAccess, library_paths
 from servicekit.codec import to_json
 from servicekit.process import child_environment, kill_group, spawn
 
@@ -91,7 +91,9 @@ class LaunchServerClient:
 
     def __init__(self) -> None:
         # Killed at once, it could end no process groups.
-        self._server = ForkingProgram("launch server", LAUNCH_SERVER, death_signal=signal.SIGTERM)
+        self._server = ForkingProgram(
+            "launch server", LAUNCH_SERVER, environment=ALLOCATOR, death_signal=signal.SIGTERM
+        )
 
     async def start(self) -> None:
         """Start it, unless it runs. Raises Unavailable."""

@@ -130,8 +130,8 @@ class FileData:
 class PlanData:
     """A plan. A run that can only be made after those before it is None. `warnings` are serialized apigpu.v1.Warning,
     `further` FurtherTask, `scenes` SceneSpan, `size` the width and height that the further tasks make, 0 where there
-    are none; one that `reports` tells something in place of a result; `font_tiers` tells how many tiers of fonts were
-    read for it."""
+    are none; one that `reports` tells something in place of a result; one that `finishes` changes its result as
+    it is checked; `font_tiers` tells how many tiers of fonts were read for it."""
 
     runs: tuple[RunData | None, ...]
     field: str
@@ -148,6 +148,7 @@ class PlanData:
     size: tuple[int, int] = (0, 0)
     reports: bool = False
     progress: tuple[int, ...] = ()
+    finishes: bool = False
 
 
 @dataclass(frozen=True)

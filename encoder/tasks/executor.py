@@ -30,6 +30,7 @@ from servicekit import tracing
 from servicekit.errors import FailedPrecondition, InvalidArgument, ResourceExhausted, ServiceError, Unavailable
 from servicekit.process import usable_cores
 from servicekit.tasks import run_to_completion
+from servicekit.tasks import running as going_on
 
 log = structlog.get_logger("encoder")
 
@@ -233,17 +234,10 @@ class TaskExecutor:
                     finally:
                         work.reservation.facts.note_messages(running.messages)
         work.reservation.place.encoded()
-        with tracing.span("check results"):
-            summary = await planner.check() if plan.has_result or plan.reports else encoder_pb2.Summary()
+        summary = await self._check_and_send(plan, work)
         if plan.further:  # of what is to come
             summary.duration_seconds, summary.frames = plan.duration_seconds, plan.frames_total
         planner.end()
-        summary.encode_seconds = time.monotonic() - work.started_at
-        with tracing.span("send results"):
-            if plan.has_result:
-                await stream.pump(result)
-            for file in plan.files:
-                await stream.send_file(file, file.path(result))
         reason = COPIED if plan.codec == COPY else choice.reason
         summary.MergeFrom(
             encoder_pb2.Summary(
@@ -259,6 +253,31 @@ class TaskExecutor:
             )
         )
         return summary
+
+    async def _check_and_send(self, plan: PlannedTask, work: Work) -> encoder_pb2.Summary:
+        """Return what the results are, once they are checked and sent: side by side, where checking leaves them as they
+        are. Who gets them keeps nothing of a task that fails."""
+        planner, summary = work.reservation.planner, encoder_pb2.Summary()
+        if plan.finishes:
+            summary = await self._checked(planner)
+        async with going_on(self._send_results(plan, work)) as sending:
+            if not plan.finishes and (plan.has_result or plan.reports):
+                summary = await self._checked(planner)
+            summary.encode_seconds = time.monotonic() - work.started_at
+            await sending
+        return summary
+
+    async def _checked(self, planner: Planner) -> encoder_pb2.Summary:
+        with tracing.span("check results"):
+            return await planner.check()
+
+    async def _send_results(self, plan: PlannedTask, work: Work) -> None:
+        stream, result = work.stream, work.reservation.folder.result
+        with tracing.span("send results"):
+            if plan.has_result:
+                await stream.pump(result)
+            for file in plan.files:
+                await stream.send_file(file, file.path(result))
 
     async def _follow(self, running: FfmpegProcess, number: int, plan: PlannedTask, work: Work) -> None:
         """Tell of the progress of a run until its end, and send what there is of the result."""

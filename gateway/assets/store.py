@@ -13,7 +13,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from gateway.assets.account import StorageAccount
-from gateway.assets.bucket import Bucket, ObjectWriter, missing_object, object_store_errors
+from gateway.assets.bucket import Bucket, ObjectWriter, object_store_errors
+from gateway.assets.known import KnownAssets, checked
 from gateway.assets.parts import part_owner, part_path, read_parts
 from gateway.assets.record import ID, PREFIX, AssetPart, StoredAsset, clean_filename, new_id
 from gateway.assets.record import content_type as media_type
@@ -63,6 +64,7 @@ class AssetStore:
         # Returns the ids of the assets to be of uploads that are not whole yet.
         self.unfinished: Callable[[], Awaitable[Collection[str]]] = _none
         self.account = StorageAccount()
+        self._known = KnownAssets()
         # Told of each file that this gateway has stored, or deleted.
         self.listeners: list[AssetListener] = []
 
@@ -114,13 +116,14 @@ class AssetStore:
     async def describe(self, asset_id: str, tenant: str | None = None) -> StoredAsset:
         """Return the record of a tenant's file (None: whoever's). Raises NotFound (also once it has expired, and for
         one of another tenant) and DataLoss (the record is damaged)."""
-        asset = await self._record(asset_id)
-        if tenant not in (None, asset.tenant):
-            raise missing_object(asset.name)
-        if asset.is_expired():
-            text = f"{asset.name} expired at {asset.expires_at:%Y-%m-%d %H:%M:%S} UTC; upload the file again."
-            raise NotFound(text, reason="ASSET_EXPIRED")
-        return asset
+        return checked(await self._record(asset_id), tenant)
+
+    async def find(self, asset_id: str, tenant: str | None = None) -> StoredAsset:
+        """Return the record of a tenant's file that is about to be read, as `describe` does; one that was written here
+        a moment ago as it is remembered. Records do not change, and that another gateway deleted the file is told by
+        `read`."""
+        known = self._known.get(asset_id)
+        return await self.describe(asset_id, tenant) if known is None else checked(known, tenant)
 
     async def read(
         self, known: str | StoredAsset, offset: int = 0, length: int | None = None
@@ -163,6 +166,7 @@ class AssetStore:
     async def add(self, asset: StoredAsset) -> None:
         """Make a file whose parts are there an asset; again where it is one already."""
         await self.bucket.put(record_path(asset.id), to_json(asset))
+        self._known.add(asset)
         self.tell(asset.id, is_stored=True)
 
     def tell(self, asset_id: str, *, is_stored: bool) -> None:
@@ -179,6 +183,7 @@ class AssetStore:
     async def remove(self, asset_id: str) -> None:
         """Delete what there is of a file, the record first."""
         paths, asset = [PREFIX + asset_id], None
+        self._known.forget(asset_id)
         with contextlib.suppress(NotFound, DataLoss):
             asset = await self._record(asset_id)
             paths = object_paths(asset)

@@ -23,6 +23,10 @@ log = structlog.get_logger("gateway.jetstream")
 MAIN = ""
 # Between two looks at lanes that have nothing: another gateway may put something, or return it.
 POLLS = Backoff(first_seconds=0.005, max_seconds=0.5)
+# Looks that are left out where nothing is expected.
+CALM_ROUNDS = 4
+# A message that was announced is looked for so much later, unless it is put here meanwhile.
+EXPECT_SECONDS = 0.004
 RETRY_SECONDS = 0.5
 TAKE_SECONDS = 5.0
 # A lane that has not answered within that is asked beside the others.
@@ -118,6 +122,8 @@ class WorkQueue:
     write_failed: asyncio.Event = field(default_factory=asyncio.Event)
     # Set where there may be something to take.
     filled: asyncio.Event = field(default_factory=asyncio.Event)
+    _expecting: asyncio.TimerHandle | None = field(default=None, init=False)
+    _is_expected: bool = field(default=False, init=False)
     # What was asked of lanes that have not answered yet.
     _asked: "dict[str, list[asyncio.Task[Delivery | None]]]" = field(default_factory=dict, init=False)
     # Lanes whose next message somebody waits for, and messages on their way back that nobody did.
@@ -136,8 +142,23 @@ class WorkQueue:
                 return False
             self.write_failed.set()
             raise
+        self._expect_no_more()
         self.filled.set()
         return True
+
+    def expect(self) -> None:
+        """Look for a message soon: one is about to be put, here or by another gateway."""
+        if self._expecting is None:
+            self._expecting = asyncio.get_running_loop().call_later(EXPECT_SECONDS, self._look)
+
+    def _look(self) -> None:
+        self._expecting, self._is_expected = None, True
+        self.filled.set()
+
+    def _expect_no_more(self) -> None:
+        if self._expecting is not None:
+            self._expecting.cancel()
+            self._expecting = None
 
     async def keys(self) -> set[str]:
         """Return the keys that are queued or held, in whichever lane; 100,000 of a stream at most."""
@@ -151,7 +172,7 @@ class WorkQueue:
 
     async def next(self, lanes: Lanes = lambda: (MAIN,)) -> Delivery:
         """Wait for the next message, and through errors of the server: that of the first of `lanes` that has one."""
-        rounds = 0
+        rounds = CALM_ROUNDS
         try:
             while True:
                 self.filled.clear()
@@ -163,7 +184,7 @@ class WorkQueue:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(POLLS.pause_seconds(rounds)):
                         await self.filled.wait()
-                        rounds = 0
+                        rounds, self._is_expected = 0 if self._is_expected else CALM_ROUNDS, False
         finally:
             self._want(())
 
@@ -231,6 +252,7 @@ class WorkQueue:
 
     async def stop(self) -> None:
         """Ask for nothing any more; what came and was not taken is returned."""
+        self._expect_no_more()
         asked = [task for tasks in self._asked.values() for task in tasks]
         self._asked.clear()
         await cancel_and_wait(*asked)

@@ -21,6 +21,7 @@ from servicekit.tasks import cancel_and_wait
 log = structlog.get_logger("gateway.jetstream")
 
 T = TypeVar("T")
+V = TypeVar("V")
 
 MAX_UPDATE_ATTEMPTS = 100
 # Records that were read or written last, as they are stored and what they are: one that changes often, like that of a
@@ -95,6 +96,8 @@ class Records(Generic[T]):
     _revisions: dict[str, int] = field(default_factory=dict, init=False)
     # Not a dict, which looks through the places of all that were taken from its front.
     _recent: OrderedDict[str, tuple[bytes, T]] = field(default_factory=OrderedDict, init=False)
+    # Values that were seen last, with their revisions: to change one of them needs no reading before.
+    _seen: OrderedDict[str, tuple[T, int]] = field(default_factory=OrderedDict, init=False)
     _watch: asyncio.Task[None] | None = field(default=None, init=False)
     # By key, what waits to be written, and what writes it.
     _changes: "dict[str, list[_Change[T]]]" = field(default_factory=dict, init=False)
@@ -120,6 +123,12 @@ class Records(Generic[T]):
     async def get(self, key: str) -> T | None:
         """Return the value as the store has it, or None."""
         found = await self._read(key)
+        return found[0] if found else None
+
+    def seen(self, key: str) -> T | None:
+        """Return the value as it was seen last, which others may have changed since; None where that is not known any
+        more."""
+        found = self._seen.get(key)
         return found[0] if found else None
 
     async def create(self, key: str, value: T) -> None:
@@ -164,11 +173,13 @@ class Records(Generic[T]):
             change.fail(Unavailable(f"The gateway ends; the {self.noun} {key} may not have been changed."))
 
     async def _apply(self, key: str, changes: "Sequence[_Change[T]]") -> None:
-        for attempt in range(1, self.max_update_attempts + 1):
+        is_written = await self._apply_to_seen(key, changes)
+        if is_written:
+            return
+        for attempt in range(1 if is_written is None else 2, self.max_update_attempts + 1):
             found = await self._read(key)
             value, revision = found or (None, 0)
-            for change in (change for change in changes if not change.done.done()):
-                value = change.applied(value, lambda: self.not_found(key))
+            value = self._changed_value(key, value, changes)
             if value is None or (found and value == found[0]):
                 if value is not None:
                     self.note(key, value, revision)
@@ -181,6 +192,29 @@ class Records(Generic[T]):
             raise Aborted(f"The {self.noun} {key} is changing too fast; try again.", reason="CHANGED_MEANWHILE")
         for change in changes:
             change.end()
+
+    async def _apply_to_seen(self, key: str, changes: "Sequence[_Change[T]]") -> bool | None:
+        """Write the changes of the value as it was seen last, unread; return False where that is not what the store
+        has, None where it is not known. Where a step refuses it or changes nothing, it takes a look at the store, too.
+        """
+        known, revision = self._seen.get(key, (None, 0))
+        if known is None:
+            return None
+        value = self._changed_value(key, known, changes)
+        if value is None or value == known or any(isinstance(change.outcome, Exception) for change in changes):
+            return None
+        try:
+            await self._replace(key, value, revision)
+        except Aborted:
+            return False
+        for change in changes:
+            change.end()
+        return True
+
+    def _changed_value(self, key: str, value: T | None, changes: "Sequence[_Change[T]]") -> T | None:
+        for change in (change for change in changes if not change.done.done()):
+            value = change.applied(value, lambda: self.not_found(key))
+        return value
 
     async def delete(self, key: str) -> None:
         """Delete the record; listeners of other gateways are not told."""
@@ -243,10 +277,7 @@ class Records(Generic[T]):
         return value
 
     def _keep(self, key: str, data: bytes, value: T) -> None:
-        self._recent.pop(key, None)
-        self._recent[key] = data, value
-        if len(self._recent) > MAX_RECENT:
-            self._recent.popitem(last=False)
+        _put_last(self._recent, key, (data, value))
 
     def _changed(self, key: str, data: bytes | None, revision: int) -> None:
         if not key.startswith(self.prefix):
@@ -267,6 +298,7 @@ class Records(Generic[T]):
         if not self._is_news(key, revision):
             return
         self._revisions[key] = revision
+        _put_last(self._seen, key, (value, revision))
         if self.keeps_values:
             self.cached[key] = value
         for listener in self.listeners:
@@ -278,7 +310,16 @@ class Records(Generic[T]):
 
     def _forget(self, key: str) -> None:
         self._recent.pop(key, None)
+        self._seen.pop(key, None)
         if self._revisions.pop(key, None) is not None:
             self.cached.pop(key, None)
             for listener in self.listeners:
                 listener(key, None)
+
+
+def _put_last(entries: "OrderedDict[str, V]", key: str, entry: V) -> None:
+    """Put an entry at the end; of more than MAX_RECENT the first one goes."""
+    entries.pop(key, None)
+    entries[key] = entry
+    if len(entries) > MAX_RECENT:
+        entries.popitem(last=False)

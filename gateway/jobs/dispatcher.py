@@ -219,7 +219,7 @@ class Dispatcher:
     async def _execute(self, attempt: Attempt, slot: SlotLease) -> None:
         """Prepare the task and execute it. Raises ServiceError."""
         ref = attempt.ref
-        work = await self.executor.load(ref)
+        work = await self.executor.load(ref, is_first=attempt.delivery.count == 1)
         if work is None:
             return
         if self._lacks_codec(work.codec):

@@ -77,9 +77,13 @@ class TaskExecutor:
     # Tasks whose ends are being recorded.
     committing: set[TaskRef] = field(default_factory=set, init=False)
 
-    async def load(self, ref: TaskRef) -> EncodeJob | None:
-        """Return the task for an encoder; None for one that has ended. Raises what attempts.check raises."""
-        job = await self.store.get(ref.job_id)
+    async def load(self, ref: TaskRef, *, is_first: bool = False) -> EncodeJob | None:
+        """Return the task for an encoder; None for one that has ended. Raises what attempts.check raises.
+
+        One whose message comes for the first time is taken as it was seen last: should it have changed since, its start
+        is not recorded.
+        """
+        job = (self.store.seen_ready(ref.job_id, ref.index) if is_first else None) or await self.store.get(ref.job_id)
         job_log.learn(job)
         task = job.tasks[ref.index]
         if task.status.is_terminal:

@@ -24,7 +24,7 @@ async def read_filenames(assets: AssetStore, sources: Iterable[str], tenant: str
     async def read(name: str) -> None:
         async with turns:
             with contextlib.suppress(ServiceError):  # the attempt tells what is wrong with it
-                names[name] = (await assets.describe(parse_name(name), tenant)).filename
+                names[name] = (await assets.find(parse_name(name), tenant)).filename
 
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(MAX_SECONDS), asyncio.TaskGroup() as group:

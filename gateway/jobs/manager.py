@@ -3,8 +3,8 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -16,6 +16,7 @@ from gateway.jobs import checks, graph, model, names, operation, options
 from gateway.jobs.claims import IdempotencyKey
 from gateway.jobs.filenames import read_filenames
 from gateway.jobs.hooks import Webhook
+from gateway.jobs.inline_inputs import naming, stored_inline
 from gateway.jobs.job_log import of_request
 from gateway.jobs.listing import JobFilter
 from gateway.jobs.model import Failure, Job, Status
@@ -25,7 +26,6 @@ from gateway.jobs.progress import ProgressBus
 from gateway.jobs.queue import TaskQueue
 from gateway.jobs.store import JobStore
 from gateway.sources import Sources
-from gateway.sources.inline import is_inline
 from servicekit import log_context
 from servicekit.errors import (
     Aborted,
@@ -56,15 +56,6 @@ REREAD_CHECKS = 6
 QUEUE_FULL_SECONDS = 30.0
 NO_OPTIONS = jobs_pb2.JobOptions()
 CANCELLED = Failure(code=Cancelled.code.value[0], message="The job was cancelled.", reason="JOB_CANCELLED")
-
-
-@contextlib.contextmanager
-def _naming(path: str) -> Iterator[None]:
-    """Name the field in an InvalidArgument that the block raises."""
-    try:
-        yield
-    except InvalidArgument as error:
-        raise InvalidArgument.field(path, error.message, reason=error.reason) from error
 
 
 def check_wait(seconds: float) -> None:
@@ -123,7 +114,7 @@ class JobManager:
         checked = await self.checked_options(said, base_url)
         if (made := await self.made_before(key)) is not None:
             return made
-        async with self._stored_inline(wanted) as stored:
+        async with stored_inline(self.sources, wanted, caller.get().tenant) as stored:
             sources = (source for _, source in operation.inputs(operation.kind(stored)[1]))
             filenames = await read_filenames(self.sources.assets, sources, caller.get().tenant)
             job = self.new_job(stored, checked, filenames)
@@ -265,32 +256,9 @@ class JobManager:
         for path, source in operation.inputs(operation.kind(wanted)[1]):
             if graph.is_graph(wanted) and graph.is_reference(source):
                 continue
-            with faults.gathering(), _naming(path):
+            with faults.gathering(), naming(path):
                 self.sources.check(source)
         faults.check()
-
-    @asynccontextmanager
-    async def _stored_inline(self, wanted: video_pb2.Operation) -> AsyncIterator[video_pb2.Operation]:
-        """Yield the operation with an asset in place of each data: URI, so that records stay small.
-
-        The assets expire as uploads do; they are deleted where the block fails. Raises what Sources.store raises.
-        """
-        paths = {text: path for path, text in operation.inputs(operation.kind(wanted)[1]) if is_inline(text)}
-        if not paths:
-            yield wanted
-            return
-        names: dict[str, str] = {}
-        async with contextlib.AsyncExitStack() as undo:
-            for text, path in paths.items():
-                with _naming(path):
-                    asset = await self.sources.store(text, caller.get().tenant)
-                undo.push_async_callback(self.sources.assets.remove, asset.id)
-                names[text] = asset.name
-            stored = video_pb2.Operation()
-            stored.CopyFrom(wanted)
-            operation.replace_inputs(operation.kind(stored)[1], lambda text: (names.get(text, text),))
-            yield stored
-            undo.pop_all()
 
     async def page(self, wanted: JobFilter, size: int, token: str) -> tuple[list[Job], str]:
         """Return a page of the jobs of a list, the newest first, and the token of the next page ("" at the end)."""
@@ -352,7 +320,7 @@ class JobManager:
         while True:
             job = None
             with contextlib.suppress(Unavailable):
-                job = await self._before_close(self._latest(job_id), grace_seconds=LAST_READ_SECONDS)
+                job = await self._before_close(self.visible(job_id), grace_seconds=LAST_READ_SECONDS)
             if job is not None:
                 yield job
                 if job.status.is_terminal:
@@ -365,7 +333,9 @@ class JobManager:
                     metadata={"job_id": job_id},
                 )
 
-    async def _latest(self, job_id: str) -> Job:
+    async def visible(self, job_id: str) -> Job:
+        """Return a job that the caller may see; one that is followed as it was seen a moment ago, at most. Raises
+        NotFound."""
         return await self.store.visible(job_id, REREAD_CHECKS * self.policy.recheck_seconds)
 
     async def changed(self, changed: asyncio.Event) -> None:

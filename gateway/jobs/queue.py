@@ -91,7 +91,7 @@ class TaskQueue:
     def follow(self, index: JobIndex) -> None:
         """Take tasks in the order of an index, and look for one as soon as more of them wait there."""
         self.order = index.order
-        index.on_waiting.append(self.queue.filled.set)
+        index.on_waiting.append(self.queue.expect)
 
     async def put(self, job: Job, indexes: Iterable[int] | None = None) -> int:
         """Queue every task of the job, or of these, that can be done and is not queued yet; return how many were

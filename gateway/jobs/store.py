@@ -331,6 +331,11 @@ class JobStore(Records[Job]):
             raise self.not_found(key)
         return job
 
+    def seen_ready(self, key: str, index: int) -> Job | None:
+        """Return a job as it was seen last; None where that is not known, or a task of it was not ready then."""
+        job = self.seen(key)
+        return job if job is not None and index < len(job.tasks) and job.is_ready(index) else None
+
     async def latest(self, key: str, max_age_seconds: float) -> Job:
         """Return a job that is followed as it was seen within that time, else as the store has it."""
         followed = self.index.followers.jobs.get(key)

@@ -63,7 +63,7 @@ class AssetService(assets_pb2_grpc.AssetServiceServicer):
         self, request: pb2.DownloadAssetRequest, context: Context
     ) -> None:
         async with self.transfers.acquire(caller.get().key_id) as transfer:
-            asset = await self.assets.describe(parse_name(request.name), caller.get().sight)
+            asset = await self.assets.find(parse_name(request.name), caller.get().sight)
             if not 0 <= request.offset <= asset.size_bytes:
                 raise InvalidArgument(
                     f"offset is {request.offset} and must be from 0 to {asset.size_bytes}.",

@@ -167,8 +167,8 @@ class JobWatch:
 
     async def events(self, job_id: str) -> AsyncIterator[pb2.WatchJobResponse]:
         """Yield the events until the job has ended. Raises NotFound, Unavailable."""
-        await self.jobs.store.visible(job_id)  # what is no id must not become a topic
         with self.jobs.store.index.followers.following(job_id, place=True) as changed:
+            await self.jobs.visible(job_id)  # what is no id must not become a topic
 
             def on_progress(index: int, progress: TaskProgress) -> None:
                 self._running[index] = progress

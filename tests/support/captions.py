@@ -29,7 +29,7 @@ def library() -> fonts.FontLibrary:
 
 def furnish(folder: Path, text: str) -> Lettering:
     """What draws a text, all of which some font has, with its fonts laid out in a folder."""
-    lettering = library().furnish_captions(folder, fonts.FAMILY, [text], bold=True)
+    lettering = library().furnish_captions(folder, fonts.FAMILY, [text], bold=True, italic=True)
     assert not lettering.missing
     return lettering
 

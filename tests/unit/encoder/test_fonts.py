@@ -54,12 +54,25 @@ def given(folder: Path) -> dict[str, list[Face]]:
 
 
 def test_latin_takes_the_bundled_family_as_it_is(library: FontLibrary, tmp_path: Path) -> None:
-    assert not library.furnish_captions(tmp_path / "f", FAMILY, ["Grüße, Ελλάδα, привет"]).missing
+    text = ["Grüße, Ελλάδα, привет"]
+    assert not library.furnish_captions(tmp_path / "f", FAMILY, text, bold=True, italic=True).missing
     contents = sorted(path.read_bytes() for path in (tmp_path / "f").iterdir())
     assert contents == sorted(path.read_bytes() for path in FIRA)
     for path in (tmp_path / "f").iterdir():
         assert not path.is_symlink()  # what it leads to is out of reach
         assert path.stat().st_nlink == 1  # what writes to it would change the font of every task
+
+
+@pytest.mark.parametrize("bold", [False, True])
+@pytest.mark.parametrize("italic", [False, True])
+def test_only_the_styles_that_are_drawn_are_laid_out(
+    library: FontLibrary, tmp_path: Path, bold: bool, italic: bool
+) -> None:
+    library.furnish_captions(tmp_path / "f", FAMILY, ["a"], bold=bold, italic=italic)
+    faces = [face for path in (tmp_path / "f").iterdir() for face in read_faces(path)]
+    styles = {(face.weight >= font_making.BOLD, face.italic) for face in faces}
+    assert styles == {(weight, slant) for weight in {False, bold} for slant in {False, italic}}
+    assert len(faces) == len(styles)
 
 
 def test_a_letter_that_the_family_lacks_comes_under_its_name(library: FontLibrary, tmp_path: Path) -> None:

@@ -60,6 +60,26 @@ async def test_chunks_are_of_the_size_that_streams_want(store):
     assert {type(chunk) async for chunk in store.read(asset.id)} == {bytes}
 
 
+async def test_a_file_that_was_written_a_moment_ago_is_found_without_its_record_until_it_is_deleted(
+    store, folder, monkeypatch
+):
+    asset, asked = await put(store, b"mine"), []
+    monkeypatch.setattr(
+        store.bucket, "get", lambda path, what, get=store.bucket.get: asked.append(path) or get(path, what)
+    )
+    assert (await store.find(asset.id), asked) == (asset, [])
+    with pytest.raises(NotFound):
+        await store.find(asset.id, "somebody else")
+    other = AssetStore(str(folder), retention_seconds=1, max_bytes=1)
+    assert await other.find(asset.id) == asset
+    await other.delete(asset.id)
+    with pytest.raises(NotFound):  # here it is known for a while, and cannot be read
+        await get(store, await store.find(asset.id))
+    await store.remove(asset.id)
+    with pytest.raises(NotFound):
+        await store.find(asset.id)
+
+
 async def test_another_store_on_the_same_folder_has_it(store, folder):
     asset = await put(store, b"shared")
     other = AssetStore(f"file://{folder}", retention_seconds=1, max_bytes=1)

@@ -52,6 +52,33 @@ async def follower(bucket):
     await followed.stop()
 
 
+async def test_a_record_that_was_seen_is_changed_unread_and_one_that_others_changed_is_read(records, bucket):
+    await records.create("a", Count(1))
+    other, asked = Records(bucket, Count, "count", "count."), []
+    records.bucket = replace(bucket)
+    records.bucket.get = lambda key: asked.append(key) or bucket.get(key)
+    assert (await records.update("a", plus_one), asked) == (Count(2), [])
+    assert await other.update("a", plus_one) == Count(3)
+    assert (await records.update("a", plus_one), asked) == (Count(4), ["count.a"])
+    await other.update("a", lambda count: replace(count, note="kept"))
+    assert await records.update("a", lambda count: count if count.note else plus_one(count)) == Count(4, "kept")
+    await other.delete("a")
+    with pytest.raises(NotFound):
+        await records.update("a", plus_one)
+
+
+async def test_what_a_step_refuses_or_leaves_alone_is_held_against_the_store(records, bucket):
+    def refuse(count):
+        raise ValueError(count.number)
+
+    await records.create("a", Count(1))
+    await Records(bucket, Count, "count", "count.").update("a", plus_one)
+    with pytest.raises(ValueError, match="2"):
+        await records.update("a", refuse)
+    await Records(bucket, Count, "count", "count.").update("a", plus_one)
+    assert await records.update("a", lambda count: count) == Count(3)
+
+
 async def test_a_record_is_created_once_read_changed_and_deleted(records):
     await records.create("a", Count(1))
     with pytest.raises(Aborted):

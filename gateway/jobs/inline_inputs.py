@@ -1,0 +1,69 @@
+"""Inputs that stand in the request itself, as data: URIs: they become assets when the job is submitted, so that records
+stay small."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator, Mapping
+
+from apigpu.v1 import video_pb2
+from gateway.jobs import operation
+from gateway.sources import Sources
+from gateway.sources.inline import is_inline
+from servicekit.errors import InvalidArgument
+from servicekit.tasks import cancel_and_wait
+
+# Inputs of one request.
+STORED_AT_ONCE = 8
+
+
+@contextlib.asynccontextmanager
+async def stored_inline(
+    sources: Sources, wanted: video_pb2.Operation, tenant: str
+) -> AsyncIterator[video_pb2.Operation]:
+    """Yield the operation with an asset of the tenant in place of each data: URI.
+
+    The assets expire as uploads do; they are deleted where the block fails. Raises what Sources.store raises.
+    """
+    paths = {text: path for path, text in operation.inputs(operation.kind(wanted)[1]) if is_inline(text)}
+    if not paths:
+        yield wanted
+        return
+    async with contextlib.AsyncExitStack() as undo:
+        names = await _store_all(sources, paths, tenant, undo)
+        stored = video_pb2.Operation()
+        stored.CopyFrom(wanted)
+        operation.replace_inputs(operation.kind(stored)[1], lambda text: (names.get(text, text),))
+        yield stored
+        undo.pop_all()
+
+
+async def _store_all(
+    sources: Sources, paths: Mapping[str, str], tenant: str, undo: contextlib.AsyncExitStack
+) -> dict[str, str]:
+    """Return the names of the assets that data: URIs are stored as; `undo` deletes them."""
+    turns = asyncio.Semaphore(STORED_AT_ONCE)
+    names: dict[str, str] = {}
+
+    async def store(text: str, path: str) -> None:
+        async with turns:
+            with naming(path):
+                asset = await sources.store(text, tenant)
+            undo.push_async_callback(sources.assets.remove, asset.id)
+            names[text] = asset.name
+
+    storing = [asyncio.create_task(store(text, path)) for text, path in paths.items()]
+    try:
+        for task in storing:
+            await task
+    finally:
+        await cancel_and_wait(*storing)
+    return names
+
+
+@contextlib.contextmanager
+def naming(path: str) -> Iterator[None]:
+    """Name the field in an InvalidArgument that the block raises."""
+    try:
+        yield
+    except InvalidArgument as error:
+        raise InvalidArgument.field(path, error.message, reason=error.reason) from error
