@@ -62,8 +62,8 @@ log = structlog.get_logger("gateway")
 CLOSE_SECONDS = 2.0
 METRICS_PORT = 9464
 # Of each upload over gRPC so much, and the message that is read, is held before it is taken. Over a line of 100 ms that
-# carries about 5 MiB/s; a client that has more uses several uploads, or HTTP.
-STREAM_WINDOW_BYTES = 256 * 1024
+# carries about 10 MiB/s; a client that has more uses several uploads, or HTTP.
+STREAM_WINDOW_BYTES = 1024 * 1024
 
 
 async def serve(settings: GatewaySettings) -> None:
