@@ -8,7 +8,8 @@ CONTENT_TYPE = "application/vnd.apple.mpegurl"
 # EXT-X-MAP in playlists of media.
 VERSION = 7
 HEAD = ("#EXTM3U", f"#EXT-X-VERSION:{VERSION}", "#EXT-X-INDEPENDENT-SEGMENTS")
-# A player would else begin with the latest piece.
+# A player would else begin with the latest piece. In playlists of media alone: in one that names others FFmpeg refuses
+# it, though it may stand there.
 FROM_START = "#EXT-X-START:TIME-OFFSET=0,PRECISE=YES"
 GROUP = "sound"
 
@@ -17,7 +18,7 @@ UrlOf = Callable[[PlayedPiece], str]
 
 def master_playlist(film: PlayedFilm, picture_url: str, sound_url: str) -> str:
     """Return the playlist that names those of picture and sound; the sound is left out while it is not there."""
-    sound, lines = film.ready_sound, [*HEAD, FROM_START]
+    sound, lines = film.ready_sound, [*HEAD]
     if sound is not None:
         named = f'TYPE=AUDIO,GROUP-ID="{GROUP}",NAME="{GROUP}",DEFAULT=YES,AUTOSELECT=YES,URI="{sound_url}"'
         lines.append(f"#EXT-X-MEDIA:{named}")

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 from urllib.parse import urljoin
 
 import httpx
@@ -12,8 +13,10 @@ import pytest
 from gateway.jobs import model
 from gateway.jobs.model import Job
 from gateway.jobs.store import JobIndex, JobStore
+from gateway.preview.playlist import master_playlist
 from servicekit.errors import NotFound
-from tests.unit.gateway.preview.test_preview_film import FIRST, GONE, JOIN, SECOND, SOUND, THIRD, made, story
+from tests.support import media
+from tests.unit.gateway.preview.test_preview_film import FIRST, GONE, JOIN, SECOND, SOUND, THIRD, made, shown, story
 
 ASSET = "assets/" + "a" * 26
 TYPE = "application/vnd.apple.mpegurl"
@@ -141,3 +144,12 @@ async def test_after_the_end_the_same_link_has_the_whole(http, jobs) -> None:
     path, _, proof = http.links.sign_preview(jobs.job.id).partition("?")
     found = m3u8.loads((await http.get(f"{path.removesuffix('.m3u8')}/picture.m3u8?{proof}")).text)
     assert (found.is_endlist, sum(segment.duration for segment in found.segments)) == (True, 12.5)
+
+
+def test_ffmpeg_opens_the_master_and_all_that_it_names(tmp_path: Path) -> None:
+    kind = ("-hls_segment_type", "fmp4", "-hls_fmp4_init_filename")
+    media.video(tmp_path / "picture.m3u8", 2, "64x36", 5, False, *kind, "picture.mp4")
+    media.run("-f", "lavfi", "-i", "sine=duration=2", *kind, "sound.mp4", tmp_path / "sound.m3u8")
+    master = tmp_path / "preview.m3u8"
+    master.write_text(master_playlist(shown(made(story(), FIRST, SOUND)), "picture.m3u8", "sound.m3u8"))
+    media.run("-i", master, "-map", "v:0", "-map", "a:0", tmp_path / "played.mkv")
