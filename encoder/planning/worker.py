@@ -118,7 +118,7 @@ class PlanningSession:
             size=(plan.size.width, plan.size.height) if plan.size is not None else (0, 0),
             reports=plan.report is not None,
             progress=plan.progress,
-            finishes=plan.finish is not None or plan.compose is not None,
+            finishes=plan.plays or plan.finish is not None or plan.compose is not None,
         )
 
     def _codec(self, name: str) -> Codec:
