@@ -60,7 +60,7 @@ class LocalWriter:
         self._is_over = True
 
     async def abandon(self) -> None:
-        """Leave nothing behind, unless the object exists."""
+        """Leave nothing behind, unless the object exists; the sweep deletes later what cannot be deleted now."""
         if not self._is_over:
             self._is_over = True
             await run_to_completion(self._end())
@@ -87,11 +87,13 @@ class LocalWriter:
         file = self._opened()
         file.close()
         os.replace(file.name, self._path)
+        self._file = None  # its name may be another writer's from now on
 
     def _discard(self) -> None:
         if self._file is not None:
-            self._file.close()
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(OSError):
+                self._file.close()
+            with contextlib.suppress(OSError):
                 os.unlink(self._file.name)
 
 

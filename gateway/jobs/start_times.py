@@ -1,12 +1,14 @@
 """When waiting jobs are expected to begin: by what runs, what waits before them, and how long such tasks took lately.
 
-An estimate for a lane of the queue holds for a second, as many callers ask at once of long queues.
+An estimate for a lane of the queue holds for a second, as many callers ask at once of long queues; longer, where
+there are so many lanes that estimates would take more than a small share of the time.
 """
 
+import functools
 import heapq
 import itertools
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gateway.fleet.fleet import Fleet
@@ -18,10 +20,14 @@ from gateway.jobs.store import JobIndex
 from gateway.workers.pool import Pool
 
 HOLDS_SECONDS = 1.0
+# Of the time, what estimates may take.
+ESTIMATING_SHARE = 0.02
 # The first jobs of a lane are looked at one by one; those behind them begin as far apart as these do.
 MAX_LOOKED = 100
 # Tasks of one job that are counted for each slot.
 MAX_ROUNDS = 50
+# Tasks that are counted for one lane; jobs behind them begin as far apart as those before.
+MAX_COUNTED = 20_000
 # Of estimates: below the first number of seconds they are told in steps of the second.
 STEPS = ((20.0, 1.0), (120.0, 5.0), (float("inf"), 30.0))
 
@@ -31,17 +37,18 @@ Work = Mapping[str, int]
 
 @dataclass(frozen=True)
 class LaneStarts:
-    """In how many seconds the first jobs of a lane begin, and how far apart those behind them."""
+    """In how many seconds the first jobs of a lane begin, and how far apart those behind them (None: not known)."""
 
     seconds: tuple[float, ...]
-    each_seconds: float
+    each_seconds: float | None
 
     def at(self, place: int) -> float | None:
-        """Return the seconds until the job at a place of the lane begins, from 1; None for no place."""
-        if place < 1 or not self.seconds:
-            return None
+        """Return the seconds until the job at a place of the lane begins, from 1; None for no place, and where that is
+        not known."""
         beyond = place - len(self.seconds)
-        return self.seconds[place - 1] if beyond <= 0 else self.seconds[-1] + beyond * self.each_seconds
+        if place < 1 or not self.seconds or (beyond > 0 and self.each_seconds is None):
+            return None
+        return self.seconds[place - 1] if beyond <= 0 else self.seconds[-1] + beyond * (self.each_seconds or 0.0)
 
 
 def lane_starts(
@@ -53,26 +60,37 @@ def lane_starts(
 ) -> LaneStarts | None:
     """Return when the jobs of a lane begin, by when slots of encoders are free (in so many seconds each). What is
     `before` them has its turn first; those of each other tenant have theirs between them. None where there is no slot,
-    or a kind of task was not seen yet."""
+    a kind of task was not seen yet, or more waits before the first of them than is counted."""
     turns = list(before)
     places = []
     for mine, *theirs in itertools.islice(itertools.zip_longest(lane, *others), len(lane)):
         turns += [one for one in theirs if one is not None]
         places.append(len(turns))
         turns.append(mine)
+    usual_seconds = functools.cache(speeds.usual_seconds)
     free = list(free_in)
     heapq.heapify(free)
-    starts = []
-    for work in turns:
-        if not free or not all(map(speeds.count, work)):
+    starts: list[float] = []
+    left = MAX_COUNTED
+    for work in turns[: places[-1] + 1] if places else ():
+        if not free or None in map(usual_seconds, work):
             return None
         starts.append(free[0])
         tasks = (kind for kind, count in work.items() for _ in range(count))
-        for kind in itertools.islice(tasks, MAX_ROUNDS * len(free)):
-            heapq.heapreplace(free, free[0] + (speeds.usual_seconds(kind) or 0.0))
-    found = tuple(starts[place] for place in places)
-    apart = (found[-1] - found[0]) / (len(found) - 1) if len(found) > 1 else 0.0
-    return LaneStarts(found, apart)
+        for kind in itertools.islice(tasks, min(MAX_ROUNDS * len(free), left)):
+            heapq.heapreplace(free, free[0] + (usual_seconds(kind) or 0.0))
+            left -= 1
+        if not left:
+            break
+    return _starts_at(places, starts)
+
+
+def _starts_at(places: Sequence[int], starts: Sequence[float]) -> LaneStarts:
+    """Return the starts of the turns that are those of a lane, as far as they are known."""
+    found = tuple(starts[place] for place in places if place < len(starts))
+    if len(found) > 1:
+        return LaneStarts(found, (found[-1] - found[0]) / (len(found) - 1))
+    return LaneStarts(found, 0.0 if len(found) == len(places) else None)
 
 
 def rounded(seconds: float) -> float:
@@ -95,17 +113,21 @@ class StartTimes:
     pool: Pool
     progress: ProgressBus
     fleet: Fleet
+    clock: Callable[[], float] = time.monotonic
     _known: dict[Lane, LaneStarts | None] = field(default_factory=dict, init=False)
-    _made_at: float = field(default=0.0, init=False)
+    _made_at: float = field(default=float("-inf"), init=False)
+    # What those that are known took.
+    _took_seconds: float = field(default=0.0, init=False)
 
     def seconds(self, job: Job) -> float | None:
         """Return in how many seconds a job that waits is expected to begin; None where that is not known."""
-        now = time.monotonic()
-        if now - self._made_at > HOLDS_SECONDS:
-            self._known, self._made_at = {}, now
+        now = self.clock()
+        if now - self._made_at > max(HOLDS_SECONDS, self._took_seconds / ESTIMATING_SHARE):
+            self._known, self._made_at, self._took_seconds = {}, now, 0.0
         lane = Lane(job.tenant, job.priority)
         if lane not in self._known:
             self._known[lane] = self._lane_starts(lane)
+            self._took_seconds += self.clock() - now
         found = self._known[lane]
         seconds = found.at(self.index.place(job.id)) if found else None
         return None if seconds is None else rounded(seconds)

@@ -87,6 +87,42 @@ async def test_what_goes_wrong_is_raised_by_the_next_call_and_leaves_nothing(tmp
         assert names(tmp_path) == []
 
 
+async def test_what_cannot_be_deleted_is_left_to_the_sweep_and_hides_no_error(tmp_path):
+    writer = LocalWriter(tmp_path / "a")
+    await writer.write(b"ab")
+    await writer.flush()
+    (tmp_path / "a#1").unlink()
+    (tmp_path / "a#1").mkdir()  # which cannot be unlinked, like a file of a disk that takes no more writes
+    await writer.abandon()
+    with pytest.raises(OSError, match="no more"):
+        await writer.flush()
+
+
+async def test_a_writer_that_is_abandoned_while_it_closes_leaves_the_file_of_the_next_one_alone(tmp_path, monkeypatch):
+    replace, is_replaced, goes_on = os.replace, threading.Event(), threading.Event()
+
+    def replace_slowly(*paths):
+        replace(*paths)
+        is_replaced.set()
+        goes_on.wait(10)
+
+    monkeypatch.setattr(os, "replace", replace_slowly)
+    one, other = LocalWriter(tmp_path / "a"), LocalWriter(tmp_path / "a")
+    await one.write(b"1")
+    closing = asyncio.ensure_future(one.close())
+    await asyncio.to_thread(is_replaced.wait, 10)
+    closing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await closing
+    await other.write(b"2")
+    await other.flush()  # under the name that the first one has no more
+    goes_on.set()
+    await one.abandon()
+    assert names(tmp_path) == ["a", "a#1"]
+    await other.close()
+    assert (tmp_path / "a").read_bytes() == b"2"
+
+
 async def test_ranges_are_read_in_chunks_up_to_the_end(tmp_path):
     (tmp_path / "a").write_bytes(b"0123456789")
     reader = LocalReader(tmp_path / "a", 4)
