@@ -170,9 +170,11 @@ def describe(event: Event) -> str:
 
 
 def frames_text(progress: JobProgress) -> str:
-    """Return frames, rate and time left in words."""
+    """Return frames, rate and time left in words, as far as they are known."""
     frames = f"{progress.frames_done}" + (f"/{progress.frames_total}" if progress.frames_total else "")
-    words = [f"{frames} frames", f"{progress.fps:.0f} fps"]
+    words = [f"{frames} frames"]
+    if progress.fps:
+        words.append(f"{progress.fps:.0f} fps")
     if progress.total > 1:
         words.insert(0, f"{progress.processed} of {progress.total} done")
     if progress.phase == "COLD_START":

@@ -94,7 +94,7 @@ async def _check_inputs(sources: Sources, ended: Job, wanted: video_pb2.Operatio
         path, source, text = gone[0]
         name = names.input_name(source, filenames) if caller.get().may_read else ""
         about = f"{path} ({brief(name)})" if name else path
-        more = f" So are {len(gone) - 1} others." if len(gone) > 1 else ""
+        more = f" {len(gone)} of its inputs are gone." if len(gone) > 1 else ""
         raise FailedPrecondition(
             f"The input {about} of job {ended.id} is gone: {text.rstrip('.')}.{more} Upload it again, and submit a new "
             "job with it.",

@@ -29,13 +29,14 @@ function taken(job) {
 function tried(attempt, job) {
   const { outcome, encoder, codec, startTime, endTime, encodeSeconds, message, item } = attempt;
   const what = job.total > 1 && item ? `${item}: ` : "";
+  const told = message?.startsWith(what) ? message : `${what}${message}`;
   const isFirst = attempt === job.attempts[0];
   const began = !isFirst && job.total === 1 && { at: startTime, title: `Taken by ${encoder || "an encoder"}`, text: "another attempt", kind: "run" };
   const ends = {
-    INTERRUPTED: { title: "The attempt ended", text: `${what}${message}`, kind: "warn" },
+    INTERRUPTED: { title: "The attempt ended", text: told, kind: "warn" },
     OVERTAKEN: { title: `${encoder} was overtaken`, text: `${what}another encoder was done first`, kind: "mute" },
-    FAILED: job.total > 1 && { title: "A task failed", text: `${what}${message}`, kind: "bad" },
-    TIMED_OUT: job.total > 1 && { title: "A task took too long", text: `${what}${message}`, kind: "bad" },
+    FAILED: job.total > 1 && { title: "A task failed", text: told, kind: "bad" },
+    TIMED_OUT: job.total > 1 && { title: "A task took too long", text: told, kind: "bad" },
     COMPLETED: job.total === 1 && encodeSeconds !== undefined && { title: "FFmpeg is done", text: ffmpegText(codec, encodeSeconds), kind: "run" },
   }[outcome];
   return [began, ends && { at: endTime, ...ends }].filter(Boolean);
