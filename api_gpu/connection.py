@@ -28,7 +28,7 @@ READING = {
     "AssetService": ("GetAsset", "ListAssets"),
     "DestinationService": ("ListDestinations",),
     "FleetService": ("GetFleet", "GetCosts"),
-    "JobService": ("GetJob", "ListJobs", "ListWebhooks"),
+    "JobService": ("GetJob", "GetJobLog", "ListJobs", "ListWebhooks"),
     "KeyService": ("ListKeys",),
     "SystemService": ("GetInfo", "GetHealth", "GetRunpodHealth", "GetRunpodConfig"),
     "TenantService": ("GetTenant", "ListTenants"),
