@@ -25,6 +25,8 @@ from gateway.assets.store import AssetStore
 from gateway.assets.transfers import TransferSlots
 from gateway.auth import ApiKeys
 from gateway.rest.server import LIMITS, HttpServer, RestSettings, build_app
+from gateway.services.assets import UPLOAD
+from servicekit.chunk_messages import takes
 from servicekit.chunks import ACCEPTED, Checksum
 from servicekit.errors import DataLoss, ServiceError
 from servicekit.interceptors import error_boundary
@@ -111,11 +113,12 @@ class Assets(Unary, assets_pb2_grpc.AssetServiceServicer):
     GetAsset = unary("GetAsset", assets_pb2.GetAssetResponse)
     DeleteAsset = unary("DeleteAsset", assets_pb2.DeleteAssetResponse)
 
+    @takes(UPLOAD)
     async def UploadAsset(self, request_iterator, context):
         gateway = self.gateway
         gateway.uploaded, finish = Checksum(), None
         try:
-            async for request in request_iterator:
+            async for request, data in request_iterator:
                 part = request.WhichOneof("part")
                 gateway.uploads.append(part)
                 if part == "header":
@@ -124,7 +127,7 @@ class Assets(Unary, assets_pb2_grpc.AssetServiceServicer):
                     if gateway.before_reading is not None:
                         await gateway.before_reading()
                 elif part == "chunk":
-                    gateway.uploaded.add(request.chunk)
+                    gateway.uploaded.add(data)
                 else:
                     finish = request.finish
         finally:
