@@ -11,9 +11,11 @@ HOUR_SECONDS = 3600.0
 MIB = 1024**2
 # Of a job: it is submitted. Of each task: it begins, it ends.
 WRITES_OF_JOB, WRITES_OF_TASK = 1, 2
-# Requests to the store, each with one answer. A job: its record. A task: queue it, take it, read its job, read and
-# write for the start, the same for the end, acknowledge it.
+# Requests to the store, each with one answer. A job: its record. A task, at most: queue it, take it, read its job, read
+# and write for the start, the same for the end, acknowledge it. The reads are left out of a record that is among the
+# last ones that the gateway saw: in what a site asks they all count.
 REQUESTS_OF_JOB, REQUESTS_OF_TASK = 1, 8
+READS_OF_TASK = 3
 # Told of each task beside what its encoder reports, unanswered: that it encodes.
 PROGRESS_OF_TASK = 1
 # A gateway writes which tasks it has, so often at most while that changes.
@@ -85,8 +87,13 @@ def record_writes(tasks: int = 1) -> int:
 
 
 def requests(tasks: int = 1) -> int:
-    """Return the requests of a job to the store."""
+    """Return the requests of a job to the store, at most."""
     return REQUESTS_OF_JOB + REQUESTS_OF_TASK * tasks
+
+
+def spared_requests(tasks: int = 1) -> int:
+    """Return how many of them are left out where the gateway saw the job's record a moment ago each time."""
+    return READS_OF_TASK * tasks
 
 
 def progress_messages(tasks: int, reports: int) -> int:
@@ -130,7 +137,7 @@ def load(site: Site, figures: Figures) -> Load:
     beside = (beats + reports) / site.gateways
     ms = taken * figures.job_ms + followed * figures.followed_ms + polls * figures.poll_ms + beside * figures.sent_ms
     writes = rate * record_writes()
-    reads = rate * 3
+    reads = rate * READS_OF_TASK
     # 40 bytes for each running task of the assignments, told to every gateway.
     told = assigning * (1 + site.gateways) * 40 * site.running / site.gateways
     return Load(

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 
 from apigpu.v1 import video_pb2
 from gateway.jobs import operation
+from gateway.metrics import CLIENT, IN, transferred
 from gateway.sources import Sources
 from gateway.sources.inline import is_inline
 from servicekit.errors import InvalidArgument
@@ -14,6 +15,8 @@ from servicekit.tasks import cancel_and_wait
 
 # Inputs of one request.
 STORED_AT_ONCE = 8
+
+_count_received = transferred(IN, CLIENT)
 
 
 @contextlib.asynccontextmanager
@@ -50,6 +53,7 @@ async def _store_all(
                 asset = await sources.store(text, tenant)
             undo.push_async_callback(sources.assets.remove, asset.id)
             names[text] = asset.name
+            _count_received(asset.size_bytes)
 
     storing = [asyncio.create_task(store(text, path)) for text, path in paths.items()]
     try:

@@ -8,6 +8,7 @@ import pytest
 from apigpu.encoder.v1.encoder_pb2 import EncodeRequest, Input, InputChunk, InputEnd
 from encoder.media.info import Source
 from encoder.tasks import inputs
+from servicekit.chunk_messages import Received
 from servicekit.chunks import Checksum
 from servicekit.disk import MIB
 from servicekit.errors import DataLoss, ResourceExhausted
@@ -16,13 +17,15 @@ END = 100 * MIB
 HEAD, TAIL = b"head" * 1000, b"tail" * 1000
 
 
-async def sent(*chunks: tuple[int, bytes], is_cut: bool = False) -> AsyncIterator[EncodeRequest]:
+async def sent(*chunks: tuple[int, bytes], is_cut: bool = False) -> AsyncIterator[Received[EncodeRequest]]:
     checksum = Checksum()
     for offset, data in chunks:
         checksum.add(data)
-        yield EncodeRequest(chunk=InputChunk(offset=offset, data=data))
+        request = inputs.REQUEST.outgoing(data, chunk=InputChunk(offset=offset))
+        yield inputs.REQUEST.read(request.encode())
     size_bytes = checksum.size_bytes - is_cut
-    yield EncodeRequest(input_end=InputEnd(size_bytes=size_bytes, sha256=checksum.sha256))
+    end = EncodeRequest(input_end=InputEnd(size_bytes=size_bytes, sha256=checksum.sha256))
+    yield inputs.REQUEST.read(end.SerializeToString())
 
 
 async def received(

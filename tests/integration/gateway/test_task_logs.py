@@ -34,6 +34,12 @@ def ended(pair: Pair, request_id: str) -> list[dict[str, Any]]:
     return lines_of(pair, "gateway", request_id=request_id)
 
 
+def told(pair: Pair, job: str) -> list[dict[str, Any]]:
+    """The lines of an encoder about a job of one task, once its call has ended, which the gateway does not wait for."""
+    until_sync(lambda: [line["event"] for line in lines_of(pair, "encoder", job=job)][-1:] == ["call"])
+    return lines_of(pair, "encoder", job=job)
+
+
 def test_each_line_about_a_task_says_what_it_is_about(pair: Pair, tmp_path: Path) -> None:
     request_id, image = f"test-{secrets.token_hex(8)}", make_images(tmp_path)[0].read_bytes()
     answer = made(pair, image, request_id).raise_for_status().json()
@@ -48,7 +54,7 @@ def test_each_line_about_a_task_says_what_it_is_about(pair: Pair, tmp_path: Path
     assert (completed["codec"], completed["frames"]) == ("x264", 2)
     assert by_event["job ended"]["status"] == "COMPLETED"
 
-    mine = lines_of(pair, "encoder", job=job)
+    mine = told(pair, job)
     own = {line["event"]: line for line in mine}
     assert own.keys() >= {"task started", "task completed", "call"}
     ids = {(line["task"], line["attempt"], line["request_id"]) for line in mine}
