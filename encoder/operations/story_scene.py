@@ -49,7 +49,7 @@ def plan(part: story_pb2.ScenePart, context: PlanContext) -> Plan:
     stand in one track."""
     rate = film_rate(part.film)
     scenes = _open_all(part, context)
-    stream, generate = _reel(part, scenes) if part.following else _blended(part, *scenes)
+    stream, generate = _shown(part, scenes)
     if part.has_captions:
         numbers = range(part.first_frame, part.first_frame + part.frames)
         stream = story_captions.draw(stream, context.source(story_captions.FIELD), context.folder, numbers, rate)
@@ -149,28 +149,30 @@ def _open_video(
     return Frames(fitting.by_film_clock(fitted, info, cut, shown, rate), warnings=warnings)
 
 
-def _blended(part: story_pb2.ScenePart, own: Frames, following: Frames | None = None) -> tuple[Any, Generate | None]:
-    """Return the frames of the piece, and what generates those that come by its standard input; None where none do."""
-    if following is None:
-        return own.stream or _piped(part), own.still
-    if own.still is not None and following.still is not None:
-        return _reel(part, (own, following))
+def _shown(part: story_pb2.ScenePart, scenes: Sequence[Frames]) -> tuple[Any, Generate | None]:
+    """Return the frames of the piece, and what generates those that come by its standard input; None where none do.
+    Raises InvalidArgument."""
+    if not part.transition_frames or all(scene.still is not None for scene in scenes[-2:]):
+        return _alone(part, scenes)
     rate = film_rate(part.film)
     passage = Passage(part.transition, part.frames - part.transition_frames, part.transition_frames, rate)
-    one, other = (transitions.at_rate(each.stream or _piped(part), rate) for each in (own, following))
-    return transitions.blend(one, other, passage), own.still or following.still
+    (one, generate), (other, beside) = _alone(part, scenes[:-1]), _alone(part, scenes[-1:])
+    one, other = (transitions.at_rate(each, rate) for each in (one, other))
+    return transitions.blend(one, other, passage), generate or beside
 
 
-def _reel(part: story_pb2.ScenePart, scenes: Sequence[Frames]) -> tuple[Any, Generate]:
-    """Return the frames of stills that lead into each other, and what generates them. Raises InvalidArgument for a part
-    of a story that has a video among them."""
+def _alone(part: story_pb2.ScenePart, scenes: Sequence[Frames]) -> tuple[Any, Generate | None]:
+    """Return the frames of a video, or of stills that lead into each other, and what generates these. Raises
+    InvalidArgument for a part of a story that has a video among its stills."""
     stills = [scene.still for scene in scenes if scene.still is not None]
+    if not stills and len(scenes) == 1:
+        return scenes[0].stream, None
     if len(stills) < len(scenes):
         raise InvalidArgument("The part of the story has a video among its stills.", reason="BAD_PART")
     size = stills[0].clip
     led = [*((still.transition_frames, still.transition) for still in part.following)]
     led += [(part.transition_frames, part.transition)] if part.transition_frames else []
-    meetings = [Meeting(frames, StillBlend(transition, size)) for frames, transition in led]
+    meetings = [Meeting(frames, StillBlend(transition, size)) for frames, transition in led[: len(stills) - 1]]
     return _piped(part), StillReel(tuple(stills), tuple(meetings))
 
 

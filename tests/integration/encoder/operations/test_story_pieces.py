@@ -141,6 +141,18 @@ async def test_stills_in_one_piece_are_those_in_a_piece_each(client: Client, tmp
     assert sum(gaps) / len(gaps) < 2
 
 
+async def test_stills_in_one_piece_lead_into_a_video(client: Client, tmp_path: Path) -> None:
+    stills = [media.image(tmp_path / f"still{number}.png") for number in range(2)]
+    clip = media.video(tmp_path / "clip.mp4", 30, "64x36", 10, False)
+    options = {"width": 64, "height": 36, "frame_rate": 10, "transition": {"seconds": 0.4}}
+    given = [*(scene(still, duracao=1) for still in stills), scene(clip)]
+    apart = await stories.film(client, tmp_path / "apart", given, **options)
+    film = await stories.film(client, tmp_path / "film", given, told={"workers": 1}, **options)
+    assert [task.item for task in film.plan.further] == ["scenes 1 to 2", "scene 3", "film"]
+    one, other = ([frame.astype(int) for frame in judge.pictures(made.path, "gray")] for made in (apart, film))
+    assert max(abs(here - there).mean() for here, there in zip(one, other, strict=True)) < 8
+
+
 def check_sound(path: Path, told: encoder_pb2.Playback, seconds: float) -> None:
     assert told.codec == "mp4a.40.2"
     assert max(told.segment_milliseconds) <= 2050
