@@ -42,10 +42,10 @@ class Killer:
             else:
                 self._services.cluster.kill(victim)
                 time.sleep(self._chance.uniform(0, 1))
-                self._services.cluster.start(victim)
+                self._services.starter.submit(self._services.cluster.start, victim).result()
 
     def _kill(self, victim: str) -> None:
         process = self._services.processes[victim]
         process.end(signal.SIGKILL)
         time.sleep(self._chance.uniform(0, 0.5))
-        process.start()
+        self._services.starter.submit(process.start).result()

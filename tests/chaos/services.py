@@ -6,6 +6,7 @@ import secrets
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -52,6 +53,8 @@ class Services:
 
     def __init__(self, folder: Path, cluster: NatsCluster, object_port: int, stack: contextlib.ExitStack) -> None:
         self.folder, self.cluster = folder, cluster
+        # A child that dies with its parent dies with the thread that started it: this one lasts as long as they do.
+        self.starter = stack.enter_context(ThreadPoolExecutor(1))
         self.certificates = folder / "certs"
         make_set(self.certificates, ["localhost"])
         self.encoders = [self._encoder(number) for number in range(PAIRS)]
