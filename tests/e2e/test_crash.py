@@ -129,11 +129,13 @@ def test_stories_survive_kills_at_random_moments(own_pair, media):
 
 
 def story_of(pair, media):
-    """Two scenes with a transition between, narration and captions, all of them uploaded."""
+    """Two scenes that lead into each other, in one piece of the film, a third in another one, narration and captions;
+    all of them uploaded."""
     with pair.client() as client:
         image, voice = client.upload(media.image).name, client.upload(media.tone).name
         captions = client.upload(media.srt).name
-    scenes = [{"image": image, "seconds": 1}] * 2
+    still = {"image": image, "seconds": 1}
+    scenes = [still, {**still, "transition": {"kind": "CUT"}}, still]
     shape = {"width": 320, "height": 180, "fps": 12, "transition": {"kind": "CROSSFADE", "seconds": 0.5}}
     return {"scenes": scenes, "narration": voice, "subtitles": captions, **shape}
 
@@ -156,7 +158,7 @@ def assert_whole(pair, job, wanted):
         found = client.get(job)
         assert (found.status, found.processed, found.total) == (Status.COMPLETED, 5, 5), found.error
         film = client.download(found.asset, pair.data_dir / "film.mp4")
-        assert judge.facts(film).frames == 18
+        assert judge.facts(film).frames == 30
         given = {wanted["scenes"][0]["image"], wanted["narration"], wanted["subtitles"], found.asset}
         until_sync(lambda: assets(pair) == given)
         client.delete(found.asset)
