@@ -101,6 +101,7 @@ async def test_a_slow_upload_gives_way_and_a_fast_one_does_not(tmp_path):
             await fast.write(assets_pb2.UploadAssetRequest(chunk=bytes(1 << 18)))
             assert (await refused(stub.UploadAsset(iter([HEADER])))).reason == "BUSY"
         fast.cancel()
+        await until(lambda: transfers.free == 1)  # nothing of it is left then
 
 
 async def test_a_download_of_which_nothing_is_taken_gives_its_place_up(tmp_path):
