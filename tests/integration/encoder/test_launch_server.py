@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import resource
-import shutil
 import sys
 from asyncio.subprocess import DEVNULL
 from collections.abc import AsyncIterator, Iterator
@@ -20,6 +19,7 @@ from encoder.sandbox.sandboxes import Bubblewrap, ProcessLimits, SandboxAccess
 from tests.integration.encoder.test_encoder_life import LONG, alive
 from tests.support import encoder_harness
 from tests.support.launching import launched
+from tests.support.missing import need
 from tests.support.until import until
 
 TOLD = "import os; print(os.getpgid(0) == os.getpid(), sorted(os.listdir('/proc/self/fd')), dict(os.environ))"
@@ -93,8 +93,8 @@ async def test_an_encoder_that_is_killed_leaves_none_of_them(tmp_path: Path) -> 
     await until(lambda: not any(map(alive, family)))
 
 
-@pytest.mark.skipif(shutil.which("bwrap") is None, reason="needs bubblewrap")
 async def test_all_of_a_sandbox_is_in_the_process_group_that_is_killed(tmp_path: Path) -> None:
+    need("bwrap")
     access = SandboxAccess((tmp_path,), ())
     command = Bubblewrap(ProcessLimits(60, 1 << 30, 1 << 30)).wrap(["/usr/bin/sleep", "100"], access)
     client = LaunchServerClient()
