@@ -227,6 +227,7 @@ def _asset_store(settings: GatewaySettings) -> AssetStore:
         retention_seconds=settings.asset_retention_seconds,
         max_bytes=settings.max_asset_bytes,
         min_free_bytes=settings.min_free_bytes,
+        staging_folder=settings.data_dir / "staged",
     )
 
 

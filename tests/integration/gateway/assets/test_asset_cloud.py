@@ -6,13 +6,11 @@ import os
 import httpx
 import pytest
 
-from gateway.assets.bucket import CLOUD
+from gateway.assets.cloud_files import PART_BYTES
 from gateway.assets.store import ABANDONED_AFTER, AssetStore
 from servicekit.chunks import CHUNK_BYTES
 from servicekit.errors import DataLoss, NotFound, Unavailable
 from tests.support.object_server import BUCKET, ObjectServer
-
-PART_BYTES = CLOUD.part_bytes
 
 
 @pytest.fixture
