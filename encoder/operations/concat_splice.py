@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import accumulate, groupby
+from pathlib import Path
 from typing import Any
 
 import ffmpeg
@@ -96,11 +97,16 @@ def _find_fitting(joined: JoinedParts, context: PlanContext) -> FittingTracks:
         raise Unspliceable(f"the codec {context.codec.name} cannot number its parameter sets")
     found: list[FittingTracks] = []
     reasons: list[str] = []
+    scanned: dict[Path, ScannedTrack | None] = {}  # a file may be given several times
     for number, part in enumerate(joined.parts):
-        try:
-            track = _scan(part, joined.frame)
-        except Unspliceable as error:
-            reasons.append(f"{part.source.field}: {error}")
+        if part.source.path not in scanned:
+            try:
+                scanned[part.source.path] = _scan(part, joined.frame)
+            except Unspliceable as error:
+                scanned[part.source.path] = None
+                reasons.append(f"{part.source.field}: {error}")
+        track = scanned[part.source.path]
+        if track is None:
             continue
         for place, others in enumerate(found):
             if (both := _with(others, number, track, part)) is not None:
@@ -218,7 +224,7 @@ class _Joining:
         pictures = ffmpeg.input(FILM, f=MP4_DEMUXER, protocol_whitelist="file,pipe")
         return self._joined.finish(pictures["v:0"], FORMAT)
 
-    def _path(self, number: int) -> Any:
+    def _path(self, number: int) -> Path:
         return self._context.folder / RUN.format(number)
 
     def _stretches(self, made: Sequence[Source]) -> list[Stretch]:

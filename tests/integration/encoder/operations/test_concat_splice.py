@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.integration.encoder.operations.test_concat import H264, color_at, joined, packets, part, pitch_at
-from tests.integration.encoder.operations.test_splice import read
+from tests.integration.encoder.operations.test_splice import captioned, read
 from tests.support import encoder_harness, judge, media
 
 Client = encoder_harness.Client
@@ -68,8 +68,6 @@ async def test_a_part_of_another_encoder_is_encoded_and_the_longer_ones_are_copi
 async def test_films_that_captions_were_spliced_into_stand_beside_those_that_they_came_of(
     client: Client, tmp_path: Path
 ) -> None:
-    from tests.integration.encoder.operations.test_splice import captioned
-
     plain = media.video(tmp_path / "plain.mp4", 5, "160x90", 25, True, "-preset", "veryfast", "-g", "25")
     spliced, _ = await captioned(client, tmp_path, plain)
     spliced = spliced.rename(tmp_path / "spliced.mp4")
@@ -77,6 +75,20 @@ async def test_films_that_captions_were_spliced_into_stand_beside_those_that_the
     summary = await joined(client, out, plain, spliced)
     assert (summary.codec, packets(out)) == ("copy", [*packets(plain), *packets(spliced)])
     assert np.array_equal(judge.pictures(out), [*judge.pictures(plain), *judge.pictures(spliced)])
+
+
+@pytest.mark.parametrize("late", [0.0, 0.06], ids=["together", "sound-first"])
+async def test_frames_of_an_encoded_part_are_those_of_their_time(client: Client, tmp_path: Path, late: float) -> None:
+    plain = media.video(tmp_path / "plain.mp4", 3, "160x90", 25, True, "-preset", "veryfast", "-g", "25")
+    other = tmp_path / "other.mkv"
+    sooner = ("-i", plain, "-itsoffset", f"{late}", "-i", plain, "-map", "0:a", "-map", "1:v")
+    media.run(*sooner, "-c:v", "ffv1", "-c:a", "copy", other)
+    out = tmp_path / "o.mp4"
+    summary = await joined(client, out, other, plain, width=160, height=90, frame_rate=25)
+    assert summary.frames_copied == 75
+    theirs = np.array([picture.astype(np.int16) for picture in judge.pictures(plain)])
+    for number, picture in enumerate(judge.pictures(out)[:70]):
+        assert np.abs(theirs - picture).mean(axis=(1, 2, 3)).argmin() == number
 
 
 async def test_why_nothing_is_copied_is_told(client: Client, tmp_path: Path) -> None:
