@@ -19,7 +19,7 @@ from encoder.operations.caption_splice import SplicedRuns
 from encoder.operations.concat_parts import Frame, Part, frame_counts, same_rate
 from encoder.operations.plan import Extent, PlanContext
 from encoder.splice import assembling, h264, muxing, scan
-from encoder.splice.assembling import Stretch
+from encoder.splice.assembling import PacketStretch
 from encoder.splice.h264 import BadBitstream, DecoderRecord, SequenceParameters
 from encoder.splice.muxing import PartMismatch
 from encoder.splice.scan import ScannedTrack, Times, Unspliceable
@@ -227,7 +227,7 @@ class _Joining:
     def _path(self, number: int) -> Path:
         return self._context.folder / RUN.format(number)
 
-    def _stretches(self, made: Sequence[Source]) -> list[Stretch]:
+    def _stretches(self, made: Sequence[Source]) -> list[PacketStretch]:
         """Return the stretches of the film, in their order. Raises PartMismatch."""
         found = {
             run.first: assembling.encoded_stretch(source, self._times(run))
@@ -238,7 +238,7 @@ class _Joining:
             shown = track.shown - track.shown.min() + self._begins[number]
             if shown.max() >= self._begins[number + 1]:
                 raise PartMismatch(f"{part.source.field} has pictures behind its end")
-            found[number] = Stretch(part.source, part.info.demuxer, part.video.index, 0, shown)
+            found[number] = PacketStretch(part.source, part.info.demuxer, part.video.index, 0, shown)
         return [found[number] for number in sorted(found)]
 
     def _times(self, run: _Run) -> Times:

@@ -22,7 +22,7 @@ from servicekit.errors import InvalidArgument
 
 
 @dataclass(frozen=True)
-class Stretch:
+class PacketStretch:
     """Packets of one stream of a file that follow each other, from the packet `first` on: when each is shown, in ticks
     of the film."""
 
@@ -33,7 +33,7 @@ class Stretch:
     shown: Times
 
 
-def encoded_stretch(made: Source, wanted: Times) -> Stretch:
+def encoded_stretch(made: Source, wanted: Times) -> PacketStretch:
     """Return the stretch of an encoded run, whose pictures are shown at these times, sorted. Raises PartMismatch where
     it has others than were planned."""
     try:
@@ -45,11 +45,13 @@ def encoded_stretch(made: Source, wanted: Times) -> Stretch:
     if len(packets) != len(wanted) or any(time is None for time, _ in packets) or not packets[0][1]:
         raise PartMismatch(f"{len(packets)} frames were made where {len(wanted)} were planned")
     times = np.array([time for time, _ in packets], np.int64)
-    return Stretch(made, MP4_DEMUXER, index, 0, wanted[np.argsort(np.argsort(times, kind="stable"), kind="stable")])
+    return PacketStretch(
+        made, MP4_DEMUXER, index, 0, wanted[np.argsort(np.argsort(times, kind="stable"), kind="stable")]
+    )
 
 
 def assemble(
-    stretches: Sequence[Stretch],
+    stretches: Sequence[PacketStretch],
     record: DecoderRecord,
     clock: Fraction,
     last_ticks: int,
