@@ -1,6 +1,6 @@
 """What encoders tried of a job, and what FFmpeg said, as messages of the API."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from apigpu.v1 import jobs_pb2 as pb2
 from gateway.jobs.ffmpeg_log import FfmpegLog
@@ -19,13 +19,20 @@ OUTCOMES = {
 }
 
 
-def told_attempts(job: Job, most: int) -> list[pb2.JobAttempt]:
+# Returns what a caller is told of an encoder's name.
+Named = Callable[[str], str]
+
+
+def told_attempts(job: Job, most: int, named: Named) -> list[pb2.JobAttempt]:
     """Return the last attempts at the tasks of a job in the order in which they began, so many at most."""
     if not most:
         return []
     found = [attempt for index in range(len(job.tasks)) for attempt in _attempts(job, index)]
     found.sort(key=lambda attempt: attempt.start_time.ToNanoseconds())
-    return found[-most:]
+    told = found[-most:]
+    for attempt in told:
+        attempt.encoder = named(attempt.encoder)
+    return told
 
 
 def _attempts(job: Job, index: int) -> Iterator[pb2.JobAttempt]:
@@ -74,8 +81,8 @@ def item_of(job: Job, index: int) -> str:
     return task.item if job.batch or job.graph else ""
 
 
-def told_log(job: Job, found: FfmpegLog) -> Iterator[pb2.JobLog]:
+def told_log(job: Job, found: FfmpegLog, named: Named) -> Iterator[pb2.JobLog]:
     """Yield what FFmpeg said of tasks, the newest last."""
     for one in found.entries:
         item = item_of(job, one.task) if one.task < len(job.tasks) else ""
-        yield pb2.JobLog(task=one.task, item=item, encoder=one.encoder, time=timestamp(one.at), text=one.text)
+        yield pb2.JobLog(task=one.task, item=item, encoder=named(one.encoder), time=timestamp(one.at), text=one.text)
