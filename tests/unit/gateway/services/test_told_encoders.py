@@ -40,7 +40,8 @@ def test_a_tenant_knows_an_encoder_again_without_its_address(calling):
     calling({Scope.SUBMIT, Scope.READ})
     first, other, again = encoders(PRESENTER.job(tried(ADDRESS, "10.1.2.4:50052", ADDRESS)))
     assert first == again != other
-    assert first.startswith("encoder-") and len(first) < 16 and "10.1" not in first + other
+    assert (first.startswith("encoder-"), len(first) < 16) == (True, True)
+    assert "10.1" not in first + other
     (log,) = told_log(tried(), FfmpegLog().after(TaskLog(0, 100.0, "text", ADDRESS)), PRESENTER.encoder)
     assert log.encoder == first
 
