@@ -86,7 +86,7 @@ async def test_one_bad_image_fails_alone(works):
     assert failed[0].failure.message == "image_url: this is no image"
 
 
-@pytest.mark.parametrize("step", ["lost", "no end", "corrupt"])
+@pytest.mark.parametrize("step", ["lost", "no end", "corrupt", "no digest"])
 async def test_an_encoder_lost_in_mid_task_costs_a_try_and_leaves_nothing(works, step):
     works.encoder.script = [step]
     job = await works.result((await works.manager.submit(await works.caption())).id)
