@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from gateway.assets.bucket import storage_floor
+from gateway.assets.bucket import Bucket, storage_floor
 from gateway.assets.direct import DirectLinks
 from gateway.assets.links import LinkSigner
 from gateway.assets.store import AssetStore
@@ -223,11 +223,10 @@ def _resumable(providers: Mapping[str, Provider]) -> list[ResumableEncoder]:
 
 def _asset_store(settings: GatewaySettings) -> AssetStore:
     return AssetStore(
-        settings.assets_location,
+        Bucket(settings.assets_location, settings.data_dir / "staged"),
         retention_seconds=settings.asset_retention_seconds,
         max_bytes=settings.max_asset_bytes,
         min_free_bytes=settings.min_free_bytes,
-        staging_folder=settings.data_dir / "staged",
     )
 
 

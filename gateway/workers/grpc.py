@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from typing import Any
 
 import grpc
 import structlog
@@ -26,7 +25,7 @@ from gateway.workers.base import (
 from gateway.workers.faults import reported
 from gateway.workers.pool import Pool
 from servicekit import log_context, tracing
-from servicekit.chunk_messages import ChunkMessage, Outgoing, Received, encoder
+from servicekit.chunk_messages import ChunkMessage, Outgoing, Received, chunk_method
 from servicekit.chunks import ACCEPTED, MAX_MESSAGE_BYTES, Checksum, check_size
 from servicekit.composing import COMPOSES
 from servicekit.errors import DataLoss, ServiceError, from_rpc
@@ -54,6 +53,7 @@ OPTIONS = (
     ("grpc.keepalive_timeout_ms", 10_000),
 )
 _count_sent, _count_received = transferred(OUT, ENCODER), transferred(IN, ENCODER)
+SERVICE = encoder_pb2.DESCRIPTOR.services_by_name["EncoderService"]
 REQUEST = ChunkMessage(encoder_pb2.EncodeRequest, "chunk", "data")
 RESPONSE = ChunkMessage(encoder_pb2.EncodeResponse, "chunk")
 Request = encoder_pb2.EncodeRequest | Outgoing[encoder_pb2.EncodeRequest]
@@ -73,6 +73,8 @@ class GrpcEncoder:
         name: str = "",
     ) -> None:
         self.name = name or address
+        # In errors, which callers are told: the address is for the operator's log.
+        self._told = f"encoder {name}" if name else "the encoder"
         self.address = address
         named = (("grpc.ssl_target_name_override", tls_name),) if tls_name else ()
         self._options = (*OPTIONS, *named)
@@ -86,11 +88,7 @@ class GrpcEncoder:
         """Make new calls with other credentials; those that run end on the connection that they have."""
         self._channels.append(grpc.aio.secure_channel(self.address, credentials, self._options))
         self._stub = encoder_pb2_grpc.EncoderServiceStub(self._channels[-1])
-        self._encode: Any = self._channels[-1].stream_stream(
-            "/apigpu.encoder.v1.EncoderService/Encode",
-            request_serializer=encoder(encoder_pb2.EncodeRequest.SerializeToString),
-            response_deserializer=RESPONSE.read,
-        )
+        self._encode = chunk_method(self._channels[-1], SERVICE, "Encode", RESPONSE)
 
     async def close(self) -> None:
         await asyncio.gather(*(channel.close() for channel in self._channels))
@@ -105,7 +103,7 @@ class GrpcEncoder:
                 wait_for_ready=True,
             )
         except grpc.aio.AioRpcError as error:
-            raise EncoderBusy(f"Encoder {self.name} does not answer: {error.details()}") from error
+            raise EncoderBusy(f"{self._told} does not answer: {error.details()}") from error
 
     async def release(self, task_id: str) -> None:
         """Do nothing: no run goes on without its gateway."""
@@ -136,7 +134,7 @@ class GrpcEncoder:
         except TimeoutError as error:
             if is_accepted:
                 raise
-            raise EncoderBusy(f"Encoder {self.name} did not accept the task in time.") from error
+            raise EncoderBusy(f"{self._told} did not accept the task in time") from error
         finally:
             if self._ending.get(job.id) is not call:
                 call.cancel()
@@ -150,15 +148,16 @@ class GrpcEncoder:
             async with asyncio.timeout(CONNECT_SECONDS):
                 await self._channels[-1].channel_ready()
         except TimeoutError as error:
-            raise EncoderBusy(f"Encoder {self.name} cannot be reached.") from error
+            raise EncoderBusy(f"{self._told} cannot be reached") from error
 
     def _error(self, error: grpc.aio.AioRpcError, job: EncodeJob, is_accepted: bool) -> Exception:
         """Return the error of a failed call. A status that gRPC made by itself means that the encoder, or the way to
         it, is gone: the encoder's own carry at least a request id."""
         if error.trailing_metadata():
-            return reported(from_rpc(error), f"encoder {self.name}", job.inputs, is_accepted=is_accepted)
+            return reported(from_rpc(error), self._told, job.inputs, is_accepted=is_accepted)
         kind = EncoderCutOff if is_accepted else EncoderBusy
-        return kind(f"encoder {self.name} went away ({error.code().name}: {error.details()})")
+        log.warning("encoder went away", encoder=self.name, code=error.code().name, error=error.details())
+        return kind(f"{self._told} went away ({error.code().name})")
 
 
 def grpc_endpoints(pool: Pool) -> list[tuple[str, int]]:

@@ -7,6 +7,7 @@ import os
 import httpx
 import pytest
 
+from gateway.assets.bucket import Bucket
 from gateway.assets.cloud_files import DIRECT_WRITERS, PART_BYTES
 from gateway.assets.store import ABANDONED_AFTER, AssetStore
 from servicekit.chunks import CHUNK_BYTES
@@ -25,8 +26,9 @@ def cloud(monkeypatch):
         yield server
 
 
-def store(retention_seconds=3600, bucket=BUCKET, **more):
-    return AssetStore(f"s3://{bucket}/under/here", retention_seconds=retention_seconds, max_bytes=1 << 30, **more)
+def store(retention_seconds=3600, bucket=BUCKET, staging_folder=None):
+    location = Bucket(f"s3://{bucket}/under/here", staging_folder)
+    return AssetStore(location, retention_seconds=retention_seconds, max_bytes=1 << 30)
 
 
 async def put(assets, data, chunk_bytes=CHUNK_BYTES):
