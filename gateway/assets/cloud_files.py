@@ -53,7 +53,8 @@ class WriterRoom:
         """Return one that has no bytes yet. Raises OSError."""
         if self.folder is not None:
             self.folder.mkdir(parents=True, exist_ok=True)
-        return StagedPart(tempfile.SpooledTemporaryFile(max_size=MEMORY_BYTES, dir=self.folder))
+        folder = str(self.folder) if self.folder else None
+        return StagedPart(tempfile.SpooledTemporaryFile(max_size=MEMORY_BYTES, dir=folder))
 
 
 @dataclass(eq=False)
