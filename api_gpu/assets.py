@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from io import FileIO
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from api_gpu.connection import Connection, Retries
 from api_gpu.requests import ASSETS, from_message, local_file, to_datetime
 from api_gpu.uploads import (
+    ASSET_SERVICE,
     CHUNK_BYTES,
     OnBytes,
     ResumableUpload,
@@ -24,7 +25,7 @@ from api_gpu.uploads import (
 from apigpu.options import Source
 from apigpu.v1 import assets_pb2
 from apigpu.v1.assets_pb2_grpc import AssetServiceStub
-from servicekit.chunk_messages import ChunkMessage, Received
+from servicekit.chunk_messages import ChunkMessage, Received, chunk_method
 from servicekit.chunks import ChecksumBeside, Data
 from servicekit.errors import DataLoss, ServiceError, Unavailable, Unimplemented
 
@@ -151,11 +152,7 @@ class Transfers:
         """Yield what an asset is, then its bytes from `offset` on, until the stream ends, at the end of the asset or
         before."""
         request = assets_pb2.DownloadAssetRequest(name=name, offset=offset)
-        method: Any = self._connection.channel.unary_stream(
-            "/apigpu.v1.AssetService/DownloadAsset",
-            request_serializer=assets_pb2.DownloadAssetRequest.SerializeToString,
-            response_deserializer=DOWNLOAD.read,
-        )
+        method = chunk_method(self._connection.channel, ASSET_SERVICE, "DownloadAsset", DOWNLOAD)
         with self._connection.errors():
             call = method(request, metadata=self._connection.metadata)
             try:

@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-from google.bytestream.bytestream_pb2 import WriteRequest, WriteResponse
+from google.bytestream import bytestream_pb2
+from google.bytestream.bytestream_pb2 import WriteRequest
 
 from api_gpu.connection import Connection, Retries
 from api_gpu.requests import sendable
 from apigpu.v1 import assets_pb2, uploads_pb2
 from apigpu.v1.assets_pb2_grpc import AssetServiceStub
 from apigpu.v1.uploads_pb2_grpc import UploadServiceStub
-from servicekit.chunk_messages import ChunkMessage, Outgoing, encoder
+from servicekit.chunk_messages import ChunkMessage, Outgoing, chunk_method
 from servicekit.chunks import ACCEPTED, Checksum, ChecksumBeside
 from servicekit.errors import Aborted, DataLoss, FailedPrecondition, NotFound, ServiceError, Unavailable
 
@@ -30,6 +31,8 @@ RESUMABLE_BYTES = 8 * CHUNK_BYTES
 PASSING = ("BUSY", "EVICTED", "UPLOAD_IDLE")
 END_SECONDS = 2.0
 
+ASSET_SERVICE = assets_pb2.DESCRIPTOR.services_by_name["AssetService"]
+BYTE_STREAM = bytestream_pb2.DESCRIPTOR.services_by_name["ByteStream"]
 UPLOAD = ChunkMessage(assets_pb2.UploadAssetRequest, "chunk")
 WRITE = ChunkMessage(WriteRequest, "data")
 
@@ -95,11 +98,7 @@ class SingleUpload:
         return self.call.result().asset if self.call.code() is grpc.StatusCode.OK else None
 
     def _send(self) -> None:
-        method: Any = self.connection.channel.stream_unary(
-            "/apigpu.v1.AssetService/UploadAsset",
-            request_serializer=encoder(assets_pb2.UploadAssetRequest.SerializeToString),
-            response_deserializer=assets_pb2.UploadAssetResponse.FromString,
-        )
+        method = chunk_method(self.connection.channel, ASSET_SERVICE, "UploadAsset")
         try:
             self.call = method.future(self.messages, metadata=self.connection.metadata)
         except BaseException:  # the connection was closed meanwhile
@@ -314,11 +313,7 @@ class ResumableUpload:
         return upload.committed_size, upload.asset if upload.HasField("asset") else None
 
     def _send(self, offset: int) -> None:
-        method: Any = self.connection.channel.stream_unary(
-            "/google.bytestream.ByteStream/Write",
-            request_serializer=encoder(WriteRequest.SerializeToString),
-            response_deserializer=WriteResponse.FromString,
-        )
+        method = chunk_method(self.connection.channel, BYTE_STREAM, "Write")
         self.call = method.future(self._messages(offset), metadata=self.connection.metadata)
 
     def _messages(self, offset: int) -> Iterator[WriteRequest | Outgoing[WriteRequest]]:

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
 
 from servicekit.chunks import Data
 
@@ -93,6 +95,18 @@ class ChunkMessage(Generic[M]):
         for name in self._path[:-1]:
             holder = getattr(holder, name)
         return holder
+
+
+def chunk_method(channel: Any, service: ServiceDescriptor, name: str, answers: ChunkMessage[Any] | None = None) -> Any:
+    """Return a method of a service as a stub of that channel has it, but that it sends Outgoing messages too, and
+    yields its answers as Received where these are of a kind that carries bytes of files."""
+    method = service.methods_by_name[name]
+    call = "_".join("stream" if streams else "unary" for streams in (method.client_streaming, method.server_streaming))
+    return getattr(channel, call)(
+        f"/{service.full_name}/{name}",
+        request_serializer=encoder(GetMessageClass(method.input_type).SerializeToString),
+        response_deserializer=answers.read if answers else GetMessageClass(method.output_type).FromString,
+    )
 
 
 def takes(kind: ChunkMessage[Any]) -> Callable[[Any], Any]:

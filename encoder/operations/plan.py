@@ -160,6 +160,11 @@ class Plan:
     progress: tuple[int, ...] = ()
     extent: Callable[[], Extent] | None = None
 
+    @property
+    def changes_result(self) -> bool:
+        """True where what the runs wrote is not the result yet: nothing of it may be sent before it was finished."""
+        return self.plays or self.finish is not None or self.compose is not None
+
 
 Operation = Callable[[Any, PlanContext], Plan]
 """Plans the runs for its request message; raises ServiceError for inputs that it cannot work with. May block: it reads

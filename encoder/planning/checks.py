@@ -17,19 +17,35 @@ from servicekit.errors import InvalidArgument
 from servicekit.playback import playback_fault
 
 
-def check_results(plan: Plan, result: Path) -> encoder_pb2.Summary:
-    """Return the frames, length and size of a finished result, as players show it, and how it plays; all 0 where it is
-    neither picture nor video. Raises InvalidArgument, which blames the plan's field, when it or a further result beside
-    it is not what the plan declares."""
+def finish_results(plan: Plan, result: Path) -> encoder_pb2.Summary:
+    """Finish what the runs of a plan have written, and return what it says of it: a report, or its frames, length and
+    size as players show it (all 0 where it is neither picture nor video), how it plays, of what it is composed.
+
+    Raises InvalidArgument, which blames the plan's field, when a result or a further one beside it is not what the plan
+    declares."""
+    if plan.report is not None:
+        return encoder_pb2.Summary(media=plan.report())
+    if plan.finish is not None:
+        plan.finish(result)
     for file in plan.files:
         _measure(plan, file.path(result), file.content_type)
     summary = _measure(plan, result, plan.content_type)
     if plan.plays:
-        if (told := _playback(plan, result)) is not None:
-            summary.playback.CopyFrom(told)
-        with suppress(ValueError):  # without an index it is read whole
-            summary.index_bytes = append_index(result)
+        _note_playback(plan, result, summary)
+    if plan.compose is not None:
+        summary.composed.extend(plan.compose(result))
+    if plan.extent is not None:
+        extent = plan.extent()
+        summary.frames_copied, summary.whole_reason = extent.frames_copied, extent.whole_reason
     return summary
+
+
+def _note_playback(plan: Plan, result: Path, summary: encoder_pb2.Summary) -> None:
+    """Say how a result plays, and append its index, which says where its samples are."""
+    if (told := _playback(plan, result)) is not None:
+        summary.playback.CopyFrom(told)
+    with suppress(ValueError):  # without an index it is read whole
+        summary.index_bytes = append_index(result)
 
 
 def _playback(plan: Plan, result: Path) -> encoder_pb2.Playback | None:

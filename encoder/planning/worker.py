@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from google.protobuf.message import Message
 
-from apigpu.encoder.v1 import encoder_pb2, story_pb2
+from apigpu.encoder.v1 import story_pb2
 from apigpu.v1 import video_pb2
 from encoder.captions.fonts import FontLibrary
 from encoder.codecs.base import X264, Codec
@@ -26,7 +26,7 @@ from encoder.media.reading import on_reading
 from encoder.media.web_pages import check_no_page
 from encoder.operations import OPERATIONS, STORY_PARTS
 from encoder.operations.plan import Operation, Plan, PlanContext, check_options
-from encoder.planning.checks import check_results
+from encoder.planning.checks import finish_results
 from encoder.planning.protocol import (
     FileData,
     PlanData,
@@ -66,17 +66,7 @@ class PlanningSession:
         if request.run is not None:
             planned = plan.runs[request.run]
             return PlannerReply(run=to_data(planned if isinstance(planned, FfmpegRun) else planned()))
-        if plan.report is not None:
-            return PlannerReply(summary=encoder_pb2.Summary(media=plan.report()).SerializeToString())
-        if plan.finish is not None:
-            plan.finish(result)
-        summary = check_results(plan, result)
-        if plan.compose is not None:
-            summary.composed.extend(plan.compose(result))
-        if plan.extent is not None:
-            extent = plan.extent()
-            summary.frames_copied, summary.whole_reason = extent.frames_copied, extent.whole_reason
-        return PlannerReply(summary=summary.SerializeToString())
+        return PlannerReply(summary=finish_results(plan, result).SerializeToString())
 
     def _make_plan(self, request: PlanRequest) -> PlanData:
         resource.setrlimit(resource.RLIMIT_CPU, (request.cpu_seconds, resource.getrlimit(resource.RLIMIT_CPU)[1]))
@@ -118,7 +108,7 @@ class PlanningSession:
             size=(plan.size.width, plan.size.height) if plan.size is not None else (0, 0),
             reports=plan.report is not None,
             progress=plan.progress,
-            finishes=plan.plays or plan.finish is not None or plan.compose is not None,
+            finishes=plan.changes_result,
         )
 
     def _codec(self, name: str) -> Codec:

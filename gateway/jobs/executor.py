@@ -233,13 +233,12 @@ class TaskExecutor:
             self._input(job, source, fields, min(outlines.get(field, 0) for field in fields))
             for source, fields in operation.distinct_inputs(message)
         ]
-        files = operation.rules(message).files
         return EncodeJob(
             ref.key,
             wanted,
             inputs,
             filename,
-            files,
+            operation.rules(message).files,
             tenant=job.tenant,
             workers=workers,
             is_watched=job.preview,

@@ -308,13 +308,18 @@ def playing(job: Job, index: int) -> Iterator[PlayedTask]:
 
 
 def play_order(job: Job, index: int) -> encoder_pb2.PlayOrder | None:
-    """Return when the result of a task plays; None where nobody watches, or it is no part of what plays."""
-    pieces_before = 0
-    for played in playing(job, job.kept[0]) if job.preview else ():
-        is_sound = played.plays == encoder_pb2.PLAYS_SOUND
-        if played.number == index:
-            return encoder_pb2.PlayOrder(film=job.id, pieces_before=pieces_before, is_sound=is_sound)
-        pieces_before += not is_sound
+    """Return when the result of a further task plays: a piece of the picture, or the sound; None of any other."""
+    planner, pieces_before = _planner(job, index), 0
+    for number, found in enumerate(_plan(job.tasks[planner]).further, job.tasks[planner].first_further):
+        is_sound = found.plays == encoder_pb2.PLAYS_SOUND
+        # That it is made of frames is said of pieces, too, that no browser plays.
+        is_piece = found.plays == encoder_pb2.PLAYS_PICTURE or found.frames > 0
+        if number == index:
+            order = encoder_pb2.PlayOrder(
+                film=f"{job.id}.{planner}", pieces_before=pieces_before, is_sound=is_sound, is_watched=job.preview
+            )
+            return order if is_sound or is_piece else None
+        pieces_before += is_piece
     return None
 
 

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Collection
 from dataclasses import replace
-from typing import Any
 
 import grpc
 import structlog
@@ -26,7 +25,7 @@ from gateway.workers.base import (
 from gateway.workers.faults import reported
 from gateway.workers.pool import Pool
 from servicekit import log_context, tracing
-from servicekit.chunk_messages import ChunkMessage, Outgoing, Received, encoder
+from servicekit.chunk_messages import ChunkMessage, Outgoing, Received, chunk_method
 from servicekit.chunks import ACCEPTED, MAX_MESSAGE_BYTES, Checksum, check_size
 from servicekit.composing import COMPOSES, OWN_INDEXES
 from servicekit.errors import DataLoss, ServiceError, from_rpc
@@ -54,6 +53,7 @@ OPTIONS = (
     ("grpc.keepalive_timeout_ms", 10_000),
 )
 _count_sent, _count_received = transferred(OUT, ENCODER), transferred(IN, ENCODER)
+SERVICE = encoder_pb2.DESCRIPTOR.services_by_name["EncoderService"]
 REQUEST = ChunkMessage(encoder_pb2.EncodeRequest, "chunk", "data")
 RESPONSE = ChunkMessage(encoder_pb2.EncodeResponse, "chunk")
 Request = encoder_pb2.EncodeRequest | Outgoing[encoder_pb2.EncodeRequest]
@@ -86,11 +86,7 @@ class GrpcEncoder:
         """Make new calls with other credentials; those that run end on the connection that they have."""
         self._channels.append(grpc.aio.secure_channel(self.address, credentials, self._options))
         self._stub = encoder_pb2_grpc.EncoderServiceStub(self._channels[-1])
-        self._encode: Any = self._channels[-1].stream_stream(
-            "/apigpu.encoder.v1.EncoderService/Encode",
-            request_serializer=encoder(encoder_pb2.EncodeRequest.SerializeToString),
-            response_deserializer=RESPONSE.read,
-        )
+        self._encode = chunk_method(self._channels[-1], SERVICE, "Encode", RESPONSE)
 
     async def close(self) -> None:
         await asyncio.gather(*(channel.close() for channel in self._channels))

@@ -108,6 +108,7 @@ def test_a_film_is_made_in_pieces_and_an_encoder_that_is_killed_costs_its_piece(
     # Its planning, two pieces, the joining.
     assert gateway.job(job_id)["total"] == 4
     # Which sent no more than the head of the film.
+    gateway.until(encoders.sent_by_joins)  # whose lines may come after the result
     (head_bytes,) = encoders.sent_by_joins()
     assert undisturbed[head_bytes - 4 : head_bytes] == b"mdat"
     (tmp_path / "made.mp4").write_bytes(undisturbed)

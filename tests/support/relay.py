@@ -20,6 +20,8 @@ class Relay:
         # Cuts once, when so many bytes have gone to the target in all.
         self.cut_after_sent_bytes: int | None = None
         self.refuses = False
+        # Loses what the target answers.
+        self.loses_answers = False
         self._sockets: list[socket.socket] = []
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -61,6 +63,8 @@ class Relay:
                     self.received_bytes += len(data)
                     if self.cut_after_bytes is not None and passed > self.cut_after_bytes:
                         break
+                    if self.loses_answers:
+                        continue
                 sink.sendall(data)
         for each in (source, sink):
             with contextlib.suppress(OSError):

@@ -10,20 +10,20 @@ from pathlib import Path
 
 import pytest
 
-from api_gpu import Client, uploads
-from apigpu.v1.uploads_pb2_grpc import UploadServiceStub
-from servicekit.errors import FailedPrecondition, ServiceError, Unavailable
+from api_gpu import Client
+from servicekit.errors import FailedPrecondition, ServiceError
 from tests.support.lone_gateway import KEY, LoneGateway
 from tests.support.relay import Relay
 from tests.support.until import until_sync
 
+ADMIN_KEY = "key-of-who-runs-the-gateway"
 MIB = 1024 * 1024
 LARGE_BYTES = 24 * MIB + 7
 
 
 @pytest.fixture(scope="module")
 def shared_gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LoneGateway]:
-    with LoneGateway(tmp_path_factory.mktemp("gateway")) as served:
+    with LoneGateway(tmp_path_factory.mktemp("gateway"), ADMIN_API_KEY=ADMIN_KEY) as served:
         yield served
 
 
@@ -138,28 +138,32 @@ def test_a_file_that_changes_while_it_is_sent_is_refused(
     until_sync(lambda: parts(gateway) == before)
 
 
+def begun(gateway: LoneGateway) -> int:
+    """How many uploads have been begun with success."""
+    return sum("UploadService/CreateUpload" in line and '"OK"' in line for line in gateway.log_lines())
+
+
+def open_uploads(gateway: LoneGateway) -> int:
+    as_admin, limit = {"X-API-Key": ADMIN_KEY}, {"max_open_uploads": 1000}
+    gateway.http.patch("/tenants/default", json=limit, headers=as_admin).raise_for_status()  # else it is not told
+    (quota,) = gateway.http.get("/usage?tenant=default").json()["quotas"]
+    return quota["used"]
+
+
 def test_an_upload_whose_beginning_is_asked_for_twice_begins_once(
-    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    client: Client, gateway: LoneGateway, relay: Relay, tmp_path: Path
 ) -> None:
-    answered = []
-
-    class FirstAnswerLost(UploadServiceStub):
-        def __init__(self, channel):
-            super().__init__(channel)
-            create = self.CreateUpload
-
-            def asked(request, **options):
-                answer = create(request, **options)
-                answered.append(answer.upload.name)
-                if len(answered) == 1:
-                    raise Unavailable("the answer was lost")
-                return answer
-
-            self.CreateUpload = asked
-
-    monkeypatch.setattr(uploads, "UploadServiceStub", FirstAnswerLost)
-    asset = client.upload(file_of(tmp_path, 9 * MIB))
-    assert (len(answered), len(set(answered))) == (2, 1)
+    client.delete(client.upload(file_of(tmp_path, 1)).name)  # the line is there
+    begun_before, open_before = begun(gateway), open_uploads(gateway)
+    relay.loses_answers = True
+    with ThreadPoolExecutor() as pool:
+        uploading = pool.submit(client.upload, file_of(tmp_path, 9 * MIB))
+        until_sync(lambda: begun(gateway) == begun_before + 1)
+        relay.loses_answers = False
+        relay.cut()
+        asset = uploading.result()
+    assert begun(gateway) == begun_before + 2
+    until_sync(lambda: open_uploads(gateway) == open_before)
     client.delete(asset.name)
 
 

@@ -1,4 +1,4 @@
-"""Which of the tasks in hand of a film that is watched is made first."""
+"""Which of the pieces in hand of a film is made first, and how many at once."""
 
 import asyncio
 from contextlib import ExitStack
@@ -7,12 +7,12 @@ from apigpu.encoder.v1.encoder_pb2 import PlayOrder, Task
 from encoder.tasks.play_order import PlayQueue, PlayTurn
 
 
-def piece(number: int, film: str = "film") -> Task:
-    return Task(play_order=PlayOrder(film=film, pieces_before=number))
+def piece(number: int, film: str = "film", *, is_watched: bool = True) -> Task:
+    return Task(play_order=PlayOrder(film=film, pieces_before=number, is_watched=is_watched))
 
 
 def sound(number: int) -> Task:
-    return Task(play_order=PlayOrder(film="film", pieces_before=number, is_sound=True))
+    return Task(play_order=PlayOrder(film="film", pieces_before=number, is_sound=True, is_watched=True))
 
 
 def held(stack: ExitStack, queue: PlayQueue, *tasks: Task) -> list[PlayTurn]:
@@ -37,6 +37,29 @@ def test_several_are_made_at_once_where_one_leaves_processors_free() -> None:
     with ExitStack() as stack:
         places = held(stack, PlayQueue(pieces_at_once=2), *map(piece, (3, 1, 2)))
         assert [place.is_waiting for place in places] == [True, False, False]
+
+
+def test_of_a_film_that_nobody_watches_as_many_are_made_at_once_as_there_are_cores() -> None:
+    tasks = [piece(number, is_watched=False) for number in range(4)]
+    with ExitStack() as stack:
+        places = held(stack, PlayQueue(pieces_at_once=1, cores=2), *tasks)
+        assert [place.is_waiting for place in places] == [False, False, True, True]
+        places[0].encoded()  # the first one, too: nobody waits for it
+        assert [place.is_waiting for place in places[1:]] == [False, False, True]
+
+
+async def test_beside_pieces_that_nobody_watches_the_next_one_is_prepared() -> None:
+    with ExitStack() as stack:
+        queue = PlayQueue(cores=1)
+        first, second, third = held(stack, queue, *(piece(number, is_watched=False) for number in range(3)))
+        await second.turn(to_prepare=True)
+        waiting = [asyncio.create_task(place.turn()) for place in (second, third)]
+        await asyncio.sleep(0)
+        assert not any(task.done() for task in waiting)
+        first.encoded()
+        await waiting[0]
+        assert not waiting[1].done()
+        waiting[1].cancel()
 
 
 async def test_beside_a_piece_the_next_one_is_prepared_but_beside_the_first_none() -> None:

@@ -147,7 +147,7 @@ class Task(_message.Message):
 
     @_builtins.property
     def play_order(self) -> Global___PlayOrder:
-        """When its result plays of a film that is watched while it is made; absent of any other task."""
+        """When its result plays of the film that it is a piece of, or the sound; absent of any other task."""
 
     def __init__(
         self,
@@ -176,29 +176,35 @@ Global___Task: _TypeAlias = Task  # noqa: Y015
 
 @_typing.final
 class PlayOrder(_message.Message):
-    """When the result of a task plays: an encoder that has several tasks of a film makes first what is seen first."""
+    """When the result of a task plays: an encoder that has several pieces of a film makes first what is seen first, and not
+    more at once than it has processors for.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
     FILM_FIELD_NUMBER: _builtins.int
     PIECES_BEFORE_FIELD_NUMBER: _builtins.int
     IS_SOUND_FIELD_NUMBER: _builtins.int
+    IS_WATCHED_FIELD_NUMBER: _builtins.int
     film: _builtins.str
     """Which film: the same of all its tasks."""
     pieces_before: _builtins.int
     """Pieces of its picture that play before."""
     is_sound: _builtins.bool
     """True of sound, for which no piece of the picture waits."""
+    is_watched: _builtins.bool
+    """The film is watched while it is made: its first picture is to be there soon."""
     def __init__(
         self,
         *,
         film: _builtins.str = ...,
         pieces_before: _builtins.int = ...,
         is_sound: _builtins.bool = ...,
+        is_watched: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["film", b"film", "is_sound", b"is_sound", "pieces_before", b"pieces_before"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["film", b"film", "is_sound", b"is_sound", "is_watched", b"is_watched", "pieces_before", b"pieces_before"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

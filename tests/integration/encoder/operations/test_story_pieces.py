@@ -11,7 +11,7 @@ from apigpu.encoder.v1 import encoder_pb2
 from apigpu.v1 import story_pb2
 from encoder.media import fragments
 from encoder.operations.plan import Plan
-from encoder.planning.checks import check_results
+from encoder.planning.checks import finish_results
 from tests.support import composing, judge, media, stories
 from tests.support.encoder_harness import Client, requests
 from tests.support.growth import assert_grows_gently
@@ -228,5 +228,5 @@ def test_what_is_no_fragmented_file_is_refused_and_a_long_one_is_read_in_step_wi
 def check_no_playback(path: Path) -> None:
     """A result of which nothing can be told is whole all the same."""
     plan = Plan(runs=(), field="video", codec="h264", duration_seconds=1, frames_total=30, plays=True)
-    summary = check_results(plan, path)
+    summary = finish_results(plan, path)
     assert (summary.frames, summary.HasField("playback")) == (30, False)

@@ -139,10 +139,13 @@ def test_a_film_whose_sound_is_made_first_begins_with_it() -> None:
 def test_encoders_are_told_when_a_result_plays() -> None:
     job = story(kinds=HEADED)
     order = [further.play_order(job, index) for index in range(1, 6)]
-    told = [(one.film, one.pieces_before, one.is_sound) for one in order[:4] if one is not None]
-    assert told == [(job.id, 0, True), (job.id, 0, False), (job.id, 1, True), (job.id, 1, False)]
+    told = [(one.pieces_before, one.is_sound) for one in order[:4] if one is not None]
+    assert told == [(0, True), (0, False), (1, True), (1, False)]
+    assert {(one.film, one.is_watched) for one in order if one is not None} == {(f"{job.id}.0", True)}
     assert order[4] is None
-    assert further.play_order(story(preview=False), 1) is None
+    unwatched = further.play_order(story(preview=False), 2)
+    assert unwatched is not None
+    assert not unwatched.is_watched
 
 
 def test_the_playlist_grows_and_ends() -> None:
