@@ -86,7 +86,7 @@ class IndexCutter:
             for track, run in zip(self._tracks, runs, strict=True)
         ]
         (movie,) = iter_boxes(self._movie, 0, len(self._movie))
-        parts = [box for box in iter_boxes(self._movie, movie.start, movie.end) if box.kind != b"trak"]
+        parts = [box for box in iter_boxes(self._movie, movie.start, movie.end) if box.kind not in (b"trak", *MEDIA)]
         header = only_box(parts, b"mvhd")
         rest = [whole_box(self._movie, box) for box in parts if box is not header]
         written = write_box(b"moov", b"".join([whole_box(self._movie, header), *tracks, *rest]))

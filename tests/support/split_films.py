@@ -57,18 +57,24 @@ def ranges(entry: encoder_pb2.FurtherInput, own_index: bool = True) -> list[tupl
     return list(ByteRanges(entry.source_bytes, tuple(pairs)).without(left_out).ranges)
 
 
-def without_own_indexes(plan: encoder_pb2.Summary) -> encoder_pb2.Summary:
-    """The same plan as encoders of earlier versions made it."""
+def by_older_gateway(plan: encoder_pb2.Summary) -> encoder_pb2.Summary:
+    """The same plan as gateways of earlier versions carry it out: pieces get more than they need."""
     older = encoder_pb2.Summary()
     older.CopyFrom(plan)
+    for entry in (entry for task in older.further for entry in task.inputs):
+        entry.ClearField("index_ranges")
+        entry.ClearField("planned_ranges")
+    return older
+
+
+def without_own_indexes(plan: encoder_pb2.Summary) -> encoder_pb2.Summary:
+    """The same plan as encoders of earlier versions made it."""
+    older = by_older_gateway(plan)
     for task in older.further:
         part = story_pb2.StoryPart.FromString(task.part)
         if part.HasField("caption_piece"):
             part.caption_piece.ClearField("index")
         task.part = part.SerializeToString()
-        for entry in task.inputs:
-            entry.ClearField("index_ranges")
-            entry.ClearField("planned_ranges")
     return older
 
 
