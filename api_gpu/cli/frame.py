@@ -19,6 +19,7 @@ from api_gpu.cli.operations import (
     ForceOption,
     OutOption,
     argument,
+    flag_parameters,
     flags_of,
     flags_of_operation,
     listed_class,
@@ -69,7 +70,7 @@ def command(name: str) -> Callable[..., None]:
         inspect.Parameter("out", ANY, default=None, annotation=OutOption),
         inspect.Parameter("force", ANY, default=False, annotation=ForceOption),
         inspect.Parameter("dry_run", ANY, default=False, annotation=DryRunOption),
-        *(flag.parameter() for flag in (*own, *flags)),
+        *flag_parameters([*own, *flags], inputs),
     ]
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {}

@@ -135,6 +135,11 @@ def color_matrix(video: VideoStream) -> str:
     return "bt709" if is_untold or video.transfer or video.rgb or _is_wide(video) else "auto"
 
 
+def matrix_of(tags: ColorTags, size: Size) -> str:
+    """Return what samples are to mean that are told to be of such colors, as the filter `scale` has it."""
+    return MATRICES.get(tags.matrix, "bt709" if min(size.width, size.height) >= MIN_HD_SIDE else "smpte170m")
+
+
 def _is_wide(video: VideoStream) -> bool:
     """Return True for standard dynamic range in colors that HD does not have."""
     return video.color_tags.primaries in WIDE_PRIMARIES and not video.transfer and not video.rgb

@@ -43,13 +43,15 @@ class CaptionedFilm:
 @dataclass(frozen=True)
 class SplicedRuns:
     """The runs that make a film, the name of the codec, how many frames are done before each of them, and what tells
-    how much was encoded; see Plan. It `is_whole` where all frames are encoded."""
+    how much was encoded; see Plan. It `is_whole` where all frames are encoded. `frames` are those of the film, 0 where
+    they are told elsewhere."""
 
     runs: tuple[FfmpegRun | Callable[[], FfmpegRun], ...]
     codec: str
     progress: tuple[int, ...] = ()
     extent: Callable[[], Extent] | None = None
     is_whole: bool = False
+    frames: int = 0
 
 
 def plan_runs(film: CaptionedFilm, context: PlanContext, why_whole: str = "") -> SplicedRuns:

@@ -1,9 +1,9 @@
 """concat: videos one after the other, copied where all agree, else fitted into one size and frame rate."""
 
-import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import ffmpeg
@@ -11,10 +11,14 @@ import ffmpeg
 from apigpu.v1 import video_pb2
 from encoder.audio import mixing, soundtrack, tracks
 from encoder.ffmpeg import filters
-from encoder.ffmpeg.command import COPY, SQUARE, FfmpegRun, FilteredFrames
-from encoder.media import packets, probe
-from encoder.media.info import HD, AudioStream, MediaInfo, Size, Source, VideoStream, bad_input
+from encoder.ffmpeg.command import COPY, SQUARE, FfmpegRun, FilteredFrames, TrackFit
+from encoder.media import packets
+from encoder.media.info import HD, ColorTags, Size
 from encoder.media.outlines import OUTLINE_TOO_SMALL
+from encoder.operations import concat_splice
+from encoder.operations.caption_splice import SplicedRuns
+from encoder.operations.concat_parts import Frame, Part, frame_counts, read_part, same_rate
+from encoder.operations.concat_splice import JoinedParts
 from encoder.operations.deviations import Note, gather, loss_notes, mix_notes, sound_choice_notes, video_notes
 from encoder.operations.plan import COPIED_CODECS, Plan, PlanContext, container, copy_video, is_streamable
 from servicekit.errors import InvalidArgument
@@ -25,43 +29,11 @@ SIDES = (16, 3840)
 MAX_PIXELS = 3840 * 2160
 DEFAULT_RATE = Fraction(25)
 MAX_RATE = Fraction(120)
-# How much the frame rates of parts may differ that are the same on paper: those of short files are averages.
-SAME_RATE = 0.005
-# Sound that goes on for less after the last picture is of no account: audio codecs have frames of their own.
-TAIL_SECONDS = 0.1
 # Each part has a decoder of its own, which holds a few frames for each of its threads.
 MANY_PARTS = 8
 QUEUED_PACKETS = 8
 LIST = "parts.ffconcat"
 COPIED_FROM = ("mov", "matroska")
-
-
-@dataclass(frozen=True)
-class Part:
-    """One of the videos; `sound` is the audio stream of it that is heard. `seconds` of it are shown, from `start` on:
-    what comes before the first picture is the lead-in of an audio codec."""
-
-    source: Source
-    info: MediaInfo
-    video: VideoStream
-    sound: AudioStream | None
-    start: float
-    seconds: float
-
-    @property
-    def shown_size(self) -> tuple[Fraction, Fraction]:
-        """Width and height that a player shows, in square pixels."""
-        width, height = self.video.rotated_size
-        return width * self.video.rotated_aspect, Fraction(height)
-
-
-@dataclass(frozen=True)
-class Frame:
-    """The size and frame rate that all parts are fitted into."""
-
-    width: int
-    height: int
-    rate: Fraction
 
 
 def plan(request: video_pb2.ConcatRequest, context: PlanContext) -> Plan:
@@ -70,16 +42,18 @@ def plan(request: video_pb2.ConcatRequest, context: PlanContext) -> Plan:
     parts = _read_parts(len(request.url_videos), context)
     frame = _target_frame(request, parts[0])
     copied = _is_shape_of(request, frame, parts[0]) and _agree(parts)
-    run = _copy_run(parts, context, kind) if copied else _encode_run(parts, frame, context, kind)
+    made = _copy_run(parts, context, kind) if copied else _splice(parts, frame, context, kind)
     seconds = sum(part.seconds for part in parts)
     return Plan(
-        runs=(run,),
+        runs=made.runs,
         field=FIELD,
-        codec=COPY if copied else context.codec.name,
+        codec=made.codec,
         duration_seconds=seconds,
-        frames_total=sum(part.video.frames for part in parts) if copied else round(seconds * frame.rate),
+        frames_total=made.frames or round(seconds * frame.rate),
         warnings=gather(note for part in parts for note in _notes(part)),
         streamable=is_streamable(request),
+        progress=made.progress,
+        extent=made.extent,
     )
 
 
@@ -88,25 +62,9 @@ def _read_parts(count: int, context: PlanContext) -> list[Part]:
     faults, parts = Faults(), []
     for index in range(count):
         with faults.gathering(but=(OUTLINE_TOO_SMALL,)):
-            parts.append(_read_part(context.source(f"{FIELD}[{index}]")))
+            parts.append(read_part(context.source(f"{FIELD}[{index}]")))
     faults.check()
     return parts
-
-
-def _read_part(source: Source) -> Part:
-    info, video = probe.probe_video(source)
-    if not video.decodes:
-        raise bad_input(source, "its beginning cannot be decoded; convert it to H.264 with AAC first.")
-    sound = info.sound
-    beside = [sound] if sound else []
-    start, end = packets.start_seconds(source, info, video, beside), packets.end_seconds(source, info, video, beside)
-    start = start if start < TAIL_SECONDS else 0.0
-    if sound is not None:
-        heard = packets.end_seconds(source, info, sound, [video])
-        end = heard if heard >= end + TAIL_SECONDS else end
-    if end <= start:
-        raise bad_input(source, "it does not last; give a video.")
-    return Part(source, info, video, sound, start, end - start)
 
 
 def _target_frame(request: video_pb2.ConcatRequest, first: Part) -> Frame:
@@ -142,7 +100,7 @@ def _is_shape_of(request: video_pb2.ConcatRequest, frame: Frame, part: Part) -> 
     width, height = part.shown_size
     is_sized = request.HasField("width") or request.HasField("height")
     resized = is_sized and (frame.width, frame.height) != (int(width), int(height))
-    return not resized and (not request.HasField("frame_rate") or _same_rate(frame.rate, part.video.frame_rate))
+    return not resized and (not request.HasField("frame_rate") or same_rate(frame.rate, part.video.frame_rate))
 
 
 def _agree(parts: Sequence[Part]) -> bool:
@@ -152,17 +110,13 @@ def _agree(parts: Sequence[Part]) -> bool:
         return False
     if first.video.codec not in COPIED_CODECS or any(part.info.demuxer not in COPIED_FROM for part in parts):
         return False
-    if not all(_same_rate(part.video.frame_rate, first.video.frame_rate) for part in parts):
+    if not all(same_rate(part.video.frame_rate, first.video.frame_rate) for part in parts):
         return False
     formats = {(part.info.demuxer, packets.track_format(part.source, part.info, part.video)) for part in parts}
     return len(formats) == 1 and all(packets.is_copyable(part.source, part.info, part.video) for part in parts)
 
 
-def _same_rate(one: Fraction, other: Fraction) -> bool:
-    return abs(one - other) <= SAME_RATE * other
-
-
-def _copy_run(parts: Sequence[Part], context: PlanContext, kind: Any) -> FfmpegRun:
+def _copy_run(parts: Sequence[Part], context: PlanContext, kind: Any) -> SplicedRuns:
     """Return the run that copies the pictures; FFmpeg reads the files once for them, and once for the sound."""
     # The list counts from where a file starts: the next one begins by so much earlier as its first picture is late.
     late = [part.start for part in (*parts[1:], parts[0])]
@@ -175,20 +129,64 @@ def _copy_run(parts: Sequence[Part], context: PlanContext, kind: Any) -> FfmpegR
     allowed = f"concat,{parts[0].info.demuxer}"
     options = {"f": "concat", "safe": 1, "format_whitelist": allowed, "protocol_whitelist": "file,pipe"}
     listed = ffmpeg.input(LIST, itsoffset=f"{-parts[0].start:.6f}", auto_convert=0, **options)
-    given = _open_inputs(parts)
-    # Else FFmpeg has the list start where the lead-in of an audio track does that nobody takes.
-    by_own_clock = {"copyts": None, **kind}
-    sound = _join_sound(parts, given, [part.seconds for part in parts], by_own_clock)
+    first = parts[0].video
+    run = _beside_sound(listed[str(first.index)], first.codec, parts=parts, context=context, kind=kind)
+    return SplicedRuns((run,), COPY, frames=sum(part.video.frames for part in parts))
+
+
+def _beside_sound(pictures: Any, codec: str, *, parts: Sequence[Part], context: PlanContext, kind: Any) -> FfmpegRun:
+    """Return the run that copies pictures of a codec beside the joined sound of the parts."""
+    # Else FFmpeg has the pictures start where the lead-in of an audio track does that nobody takes.
+    sound = _join_sound(parts, _open_inputs(parts), [part.seconds for part in parts], {"copyts": None, **kind})
     spec = context.output(*sound, tags_of=parts[0].source)
-    return spec.run(listed[str(parts[0].video.index)], copy_video(parts[0].video.codec))
+    return spec.run(pictures, copy_video(codec))
+
+
+def _splice(parts: Sequence[Part], frame: Frame, context: PlanContext, kind: Any) -> SplicedRuns:
+    """Return the runs that copy the parts that are of the frame's shape, and fit the others into it."""
+    joined = JoinedParts(
+        parts=parts,
+        frame=frame,
+        whole=_encode_run(parts, frame, context, kind),
+        encode=partial(_part_run, frame=frame, context=context),
+        finish=partial(_beside_sound, parts=parts, context=context, kind=kind),
+    )
+    return concat_splice.plan_runs(joined, context)
 
 
 def _encode_run(parts: Sequence[Part], frame: Frame, context: PlanContext, kind: Any) -> FfmpegRun:
     """Return the run that fits all parts into the frame."""
-    counts = _frame_counts(parts, frame.rate)
-    options = {"threads": 1} if len(parts) > MANY_PARTS else {}
-    given = _open_inputs(parts, **options)
+    counts = frame_counts(parts, frame.rate)
+    given = _open_inputs(parts, **_few_threads(parts))
     shown = [_fit(*each, frame) for each in zip(parts, given, counts, strict=True)]
+    seconds = [float(count / frame.rate) for count in counts]
+    output = context.output(*_join_sound(parts, given, seconds, kind), tags_of=parts[0].source)
+    return context.codec.make_run(_joined_frames(parts, given, shown, frame), output)
+
+
+def _part_run(
+    parts: Sequence[Part],
+    counts: Sequence[int],
+    tags: ColorTags,
+    fit: TrackFit,
+    result: str,
+    *,
+    frame: Frame,
+    context: PlanContext,
+) -> FfmpegRun:
+    """Return the run that makes some parts, pictures alone, so many frames of each, that stand between packets that are
+    copied."""
+    given = _open_inputs(parts, **_few_threads(parts))
+    shown = [_fit(*each, frame, tags, by_own_clock=True) for each in zip(parts, given, counts, strict=True)]
+    frames = replace(_joined_frames(parts, given, shown, frame), color_tags=tags, fit=fit)
+    return context.codec.make_run(frames, replace(context.output((), {"f": "mp4", "copyts": None}), result=result))
+
+
+def _few_threads(parts: Sequence[Part]) -> dict[str, int]:
+    return {"threads": 1} if len(parts) > MANY_PARTS else {}
+
+
+def _joined_frames(parts: Sequence[Part], given: Sequence[Any], shown: Sequence[Any], frame: Frame) -> FilteredFrames:
     joined = ffmpeg.concat(*shown, v=1, a=0) if len(shown) > 1 else shown[0]
     taken = [
         each[str(stream.index)]
@@ -196,10 +194,7 @@ def _encode_run(parts: Sequence[Part], frame: Frame, context: PlanContext, kind:
         for stream in (part.video, part.sound)
         if stream is not None
     ]
-    picture = FilteredFrames(joined, taken, Size(frame.width, frame.height), HD, SQUARE, frame.rate)
-    seconds = [float(count / frame.rate) for count in counts]
-    output = context.output(*_join_sound(parts, given, seconds, kind), tags_of=parts[0].source)
-    return context.codec.make_run(picture, output)
+    return FilteredFrames(joined, taken, Size(frame.width, frame.height), HD, SQUARE, frame.rate)
 
 
 def _open_inputs(parts: Sequence[Part], **options: Any) -> list[Any]:
@@ -211,24 +206,23 @@ def _open_inputs(parts: Sequence[Part], **options: Any) -> list[Any]:
     ]
 
 
-def _frame_counts(parts: Sequence[Part], rate: Fraction) -> list[int]:
-    """Return the number of frames of each part. What is rounded is the time of each joint, so that no error adds up."""
-    ends = [round(seconds * rate) for seconds in itertools.accumulate(part.seconds for part in parts)]
-    return [max(end - start, 1) for start, end in itertools.pairwise((0, *ends))]
-
-
-def _fit(part: Part, given: Any, count: int, frame: Frame) -> Any:
-    """Return the pictures of a part between black bars, `count` frames of the frame's rate."""
+def _fit(part: Part, given: Any, count: int, frame: Frame, tags: ColorTags = HD, *, by_own_clock: bool = False) -> Any:
+    """Return the pictures of a part between black bars, `count` frames of the frame's rate, in these colors."""
+    canvas = Size(frame.width, frame.height)
     width, height = part.shown_size
     by = frame.width / width if frame.width / width < frame.height / height else frame.height / height
     size = min(_round_to_even(width * by), frame.width), min(_round_to_even(height * by), frame.height)
     shown = filters.hd_picture(given, part.info, part.video)
-    shown = shown.filter(
-        "scale", *size, in_color_matrix=filters.color_matrix(part.video), out_color_matrix="bt709", flags="bicubic"
-    )
+    matrices = {
+        "in_color_matrix": filters.color_matrix(part.video),
+        "out_color_matrix": filters.matrix_of(tags, canvas),
+    }
+    shown = shown.filter("scale", *size, **matrices, flags="bicubic")
     shown = shown.filter("setsar", 1).filter("pad", frame.width, frame.height, "(ow-iw)/2", "(oh-ih)/2", color="black")
-    shown = shown.filter("setparams", range="tv", color_primaries="bt709", color_trc="bt709", colorspace="bt709")
-    shown = shown.filter("setpts", f"PTS-{part.start:.6f}/TB").filter("fps", str(frame.rate), start_time=0)
+    told = {"color_primaries": tags.primaries, "color_trc": tags.transfer, "colorspace": tags.matrix}
+    start = part.start + (part.info.start_seconds if by_own_clock else 0.0)
+    shown = shown.filter("setparams", range="tv", **told)
+    shown = shown.filter("setpts", f"PTS-{start:.6f}/TB").filter("fps", str(frame.rate), start_time=0)
     held = shown.filter("tpad", stop=-1, stop_mode="clone").filter("trim", end_frame=count)
     return held.filter("setpts", "PTS-STARTPTS").filter("format", "yuv420p")
 

@@ -228,6 +228,17 @@ class DecoderRecord:
         head = bytes((*self.head[:2], self.head[2] & other.head[2], self.head[3]))
         return replace(self, head=head, sps=sps, pps=pps)
 
+    def joined(self, other: "DecoderRecord") -> "DecoderRecord | None":
+        """Return it with those sets of another that it lacks; None where one decoder is not set up for both: by two
+        sets of one number, another profile or level, or lengths of another kind."""
+        if (self.head, self.length_bytes, self.tail) != (other.head, other.length_bytes, other.tail):
+            return None
+        sps = {read_sps(unit).number: unit for unit in (*other.sps, *self.sps)}
+        pps = {pps_number(unit): unit for unit in (*other.pps, *self.pps)}
+        both = replace(self, sps=tuple(sps.values()), pps=tuple(pps.values()))
+        is_whole = set(self.sps) | set(other.sps) == set(both.sps) and set(self.pps) | set(other.pps) == set(both.pps)
+        return both if is_whole else None
+
 
 def read_record(data: bytes) -> DecoderRecord:
     """Return an avcC."""

@@ -13,11 +13,12 @@ from av.container import OutputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream as AvVideo
 
+from encoder.ffmpeg.command import TrackFit
 from encoder.media.containers import MP4_DEMUXER, open_container
 from encoder.media.info import MediaInfo, Source, VideoStream
 from encoder.media.pieces import CLOCK_SECONDS, MUXER
 from encoder.splice import h264
-from encoder.splice.h264 import BadBitstream, DecoderRecord
+from encoder.splice.h264 import BadBitstream, DecoderRecord, SequenceParameters
 from encoder.splice.scan import ScannedTrack, Times
 from encoder.splice.segments import Segment
 from servicekit.errors import InvalidArgument
@@ -62,7 +63,7 @@ def _write_film(
     result: Path,
     is_piece: bool,
 ) -> None:
-    record = track.record.with_sets(_common_record(parts, track)) if parts else track.record
+    record = track.record.with_sets(common_record(parts, track.parameters, track.fit())) if parts else track.record
     parts = parts[: len(list(_encoded(segments)))]
     times = [_part_times(part, track, segment) for part, segment in zip(parts, _encoded(segments), strict=True)]
     options = {**(MUXER if is_piece else {}), "video_track_timescale": str(track.clock.denominator)}
@@ -106,14 +107,7 @@ class _Writer:
         """Write a packet with these times of the source."""
         packet.stream, packet.time_base = self._stream, self._track.clock
         packet.pts, packet.dts = shown - self._begin, decoded - self._begin
-        try:
-            self._made.mux(packet)
-        except OSError as error:  # which is not the fault of the file that is read
-            raise OSError(error.errno, os.strerror(error.errno or 0)) from error
-        except MemoryError:
-            raise
-        except av.FFmpegError as error:
-            raise PartMismatch(f"MP4 does not take a packet of it: {error.strerror}") from error
+        mux_packet(self._made, packet)
 
     def write_part(self, part: Source, shown: Times, decoded: Times, segment: Segment) -> None:
         """Write the packets of an encoded run."""
@@ -125,15 +119,26 @@ class _Writer:
                 self.write(packet, int(shown[number]), int(decoded[number]))
 
 
-def _common_record(parts: Sequence[Source], track: ScannedTrack) -> DecoderRecord:
-    """Return the parameter sets that all runs have. Raises PartMismatch where decoders that are set up for the source
-    would not do."""
+def mux_packet(made: OutputContainer, packet: "Packet[AvVideo]") -> None:
+    """Write a packet. Raises PartMismatch where the container does not take it, and OSError where there is no room."""
+    try:
+        made.mux(packet)
+    except OSError as error:  # which is not the fault of the file that is read
+        raise OSError(error.errno, os.strerror(error.errno or 0)) from error
+    except MemoryError:
+        raise
+    except av.FFmpegError as error:
+        raise PartMismatch(f"MP4 does not take a packet of it: {error.strerror}") from error
+
+
+def common_record(parts: Sequence[Source], told: SequenceParameters, fit: TrackFit) -> DecoderRecord:
+    """Return the parameter sets that all runs have. Raises PartMismatch where decoders that are set up for a source
+    whose parameters are these would not do, or they do not keep to the fit."""
     found = {_record(part) for part in parts}
     if len(found) != 1:
         raise PartMismatch("its runs were encoded with different parameters")
     (record,) = found
-    made, told = h264.read_sps(record.sps[0]), track.parameters
-    fit = track.fit()
+    made = h264.read_sps(record.sps[0])
     if len(record.sps) != 1 or len(record.pps) != 1 or made.number != fit.number:
         raise PartMismatch("its runs have parameter sets of other numbers than were planned")
     if made.shape.across != told.shape.across or made.shape.down != told.shape.down:

@@ -197,10 +197,14 @@ def _read_packets(
 
 
 def _decoding_times(shown: Times, decoded: Times) -> Times:
-    """Return when packets are decoded. Matroska does not tell: then each is at the time at which a picture is shown, by
-    so many pictures earlier as the order of decoding needs, and the first ones in steps of the first one."""
-    if UNTOLD not in decoded:
-        return decoded
+    """Return when packets are decoded, as far as their file tells: Matroska does not."""
+    return even_decoding(shown) if UNTOLD in decoded else decoded
+
+
+def even_decoding(shown: Times) -> Times:
+    """Return when packets are decoded, by the times at which they are shown alone: each at the time at which a picture
+    is shown, by so many pictures earlier as the order of decoding needs, and the first ones in steps of the first
+    one."""
     ahead, ordered = _reordered(shown), np.sort(shown)
     step = max(int(ordered[1] - ordered[0]), 1) if len(ordered) > 1 else 1
     before = ordered[0] - step * np.arange(ahead, 0, -1)

@@ -68,7 +68,7 @@ class TaskResults:
             return summary
         writer = self._writers[0]
         sent = await writer.checksum()
-        sent.verify(THE_RESULT, size_bytes=summary.size_bytes, sha256=summary.sha256)
+        sent.verify(THE_RESULT, size_bytes=summary.size_bytes, sha256=_digest(summary))
         _check_ranges(summary, inputs)
         writer.check_size(summary.size_bytes + sum(found.end - found.start for found in summary.composed))
         known: dict[int, StoredAsset] = {}
@@ -110,7 +110,10 @@ class TaskResults:
             return stored_result(summary, "", ())
         name = name_for_type(self.filename, summary.content_type)
         self._writers[0].rename(name, summary.content_type)
-        announced = [(summary.size_bytes, summary.sha256), *((file.size_bytes, file.sha256) for file in summary.files)]
+        announced = [
+            (summary.size_bytes, _digest(summary)),
+            *((file.size_bytes, _digest(file)) for file in summary.files),
+        ]
         ids: list[str] = []
         try:
             for writer, (size_bytes, sha256) in zip(self._writers, announced, strict=True):
@@ -151,6 +154,13 @@ def stored_result(summary: encoder_pb2.Summary, asset_id: str, file_ids: Sequenc
             for file, file_id in zip(summary.files, file_ids, strict=True)
         ),
     )
+
+
+def _digest(told: encoder_pb2.Summary | encoder_pb2.ResultFile) -> str:
+    """Return the SHA-256 that is told of a result. Raises DataLoss where none is."""
+    if not told.sha256:
+        raise DataLoss("The encoder's summary has no SHA-256 of a result.", reason="DIGEST_MISSING")
+    return told.sha256
 
 
 def _check_ranges(summary: encoder_pb2.Summary, inputs: Sequence[Input]) -> None:

@@ -73,6 +73,8 @@ class GrpcEncoder:
         name: str = "",
     ) -> None:
         self.name = name or address
+        # In errors, which callers are told: the address is for the operator's log.
+        self._told = f"encoder {name}" if name else "the encoder"
         self.address = address
         named = (("grpc.ssl_target_name_override", tls_name),) if tls_name else ()
         self._options = (*OPTIONS, *named)
@@ -101,7 +103,7 @@ class GrpcEncoder:
                 wait_for_ready=True,
             )
         except grpc.aio.AioRpcError as error:
-            raise EncoderBusy(f"Encoder {self.name} does not answer: {error.details()}") from error
+            raise EncoderBusy(f"{self._told} does not answer: {error.details()}") from error
 
     async def release(self, task_id: str) -> None:
         """Do nothing: no run goes on without its gateway."""
@@ -132,7 +134,7 @@ class GrpcEncoder:
         except TimeoutError as error:
             if is_accepted:
                 raise
-            raise EncoderBusy(f"Encoder {self.name} did not accept the task in time.") from error
+            raise EncoderBusy(f"{self._told} did not accept the task in time") from error
         finally:
             if self._ending.get(job.id) is not call:
                 call.cancel()
@@ -146,15 +148,16 @@ class GrpcEncoder:
             async with asyncio.timeout(CONNECT_SECONDS):
                 await self._channels[-1].channel_ready()
         except TimeoutError as error:
-            raise EncoderBusy(f"Encoder {self.name} cannot be reached.") from error
+            raise EncoderBusy(f"{self._told} cannot be reached") from error
 
     def _error(self, error: grpc.aio.AioRpcError, job: EncodeJob, is_accepted: bool) -> Exception:
         """Return the error of a failed call. A status that gRPC made by itself means that the encoder, or the way to
         it, is gone: the encoder's own carry at least a request id."""
         if error.trailing_metadata():
-            return reported(from_rpc(error), f"encoder {self.name}", job.inputs, is_accepted=is_accepted)
+            return reported(from_rpc(error), self._told, job.inputs, is_accepted=is_accepted)
         kind = EncoderCutOff if is_accepted else EncoderBusy
-        return kind(f"encoder {self.name} went away ({error.code().name}: {error.details()})")
+        log.warning("encoder went away", encoder=self.name, code=error.code().name, error=error.details())
+        return kind(f"{self._told} went away ({error.code().name})")
 
 
 def grpc_endpoints(pool: Pool) -> list[tuple[str, int]]:

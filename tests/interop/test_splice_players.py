@@ -1,4 +1,4 @@
-"""A film of which only the captioned frames were encoded, as others read it: Chromium's player, Cisco's decoder and
+"""A film of which only some frames were encoded, as others read it: Chromium's player, Cisco's decoder and
 GPAC's reader of MP4. Nothing is to be seen of the places at which it was put together."""
 
 import json
@@ -11,6 +11,7 @@ import av
 import numpy as np
 import pytest
 
+from api_gpu import Client, Job
 from tests.interop.test_film_players import means, played
 from tests.interop.toolchain import run, workplace
 from tests.support import judge, media
@@ -49,14 +50,32 @@ def packets(path: Path) -> list[bytes]:
     return [data for _, data in sorted(found)]
 
 
-@pytest.fixture(scope="module", params=KINDS)
+def caption(client: Client, source: Path, folder: Path) -> Job:
+    cues = media.srt(folder / "s.srt", [(start, end, "Words between") for start, end in CUES])
+    return client.caption(source, cues).wait()
+
+
+def join(client: Client, source: Path, folder: Path) -> Job:
+    """Put three parts of the source together again, of which the one between is of another codec meanwhile."""
+    first, second, third = folder / "1.mp4", folder / "2.mkv", folder / "3.mp4"
+    media.run("-i", source, "-frames:v", "100", "-c", "copy", first)
+    media.run("-ss", "4", "-t", "2", "-i", source, "-c:v", "ffv1", "-c:a", "flac", second)
+    media.run("-ss", "6", "-i", source, "-c", "copy", third)
+    return client.concat([first, second, third]).wait()
+
+
+@pytest.fixture(
+    scope="module",
+    params=[("high", caption), ("baseline", caption), ("high", join)],
+    ids=["high", "baseline", "joined"],
+)
 def spliced(request: pytest.FixtureRequest, pair: Pair, tmp_path_factory: pytest.TempPathFactory) -> Spliced:
+    kind, make = request.param
     folder = tmp_path_factory.mktemp("splice")
     size = f"{SIZE[0]}x{SIZE[1]}"
-    source = media.video(folder / "source.mp4", SECONDS, size, RATE, True, *KINDS[request.param])
-    cues = media.srt(folder / "s.srt", [(start, end, "Words between") for start, end in CUES])
+    source = media.video(folder / "source.mp4", SECONDS, size, RATE, True, *KINDS[kind])
     with pair.client() as client:
-        job = client.caption(source, cues).wait()
+        job = make(client, source, folder)
         client.download(job.asset, folder / "out.mp4")
     copied = [one == other for one, other in zip(packets(source), packets(folder / "out.mp4"), strict=True)]
     assert sum(copied) > SECONDS * RATE // 2

@@ -1622,9 +1622,9 @@ class Encoding(_message.Message):
     reason: _builtins.str
     """The card that it was made on, or why it was this codec and no other; for people."""
     frames_copied: _builtins.int
-    """How many frames are those of the source, packet by packet, as captions touch others alone."""
+    """How many frames are those of a source, packet by packet, as others alone had to be encoded."""
     whole_reason: _builtins.str
-    """Why all frames were encoded, where it could have been those alone that captions touch; for people."""
+    """Why all frames were encoded, where it could have been some alone; for people."""
     def __init__(
         self,
         *,

@@ -142,10 +142,20 @@ async def test_no_rounding_adds_up_over_many_parts(client: Client, tmp_path: Pat
         part(tmp_path / "2.mp4", "green", 880, 0.53),
     ]
     out = tmp_path / "o.mp4"
-    await joined(client, out, *parts * 8)
+    seconds = [judge.facts(path).frames / float(judge.facts(path).rate) for path in parts]
+    length = 8 * sum(seconds)
+    await joined(client, out, *parts * 8, frame_rate=24)
     facts = judge.facts(out)
-    length = 8 * sum(judge.facts(path).frames / float(judge.facts(path).rate) for path in parts)
-    assert facts.frames == pytest.approx(length * 30000 / 1001, abs=1)
+    assert facts.frames == pytest.approx(length * 24, abs=1)
+    assert facts.audio_seconds == pytest.approx(length, abs=1 / 25)
+    # Parts that are copied begin to the tick where those before them end.
+    summary = await joined(client, out, *parts * 8)
+    facts = judge.facts(out)
+    assert summary.frames_copied == 8 * judge.facts(parts[0]).frames
+    for number in range(8):
+        begin = number * sum(seconds)
+        assert min(abs(time - begin) for time in facts.times) < 1e-4
+    assert facts.seconds == pytest.approx(length, abs=1 / 25)
     assert facts.audio_seconds == pytest.approx(length, abs=1 / 25)
 
 

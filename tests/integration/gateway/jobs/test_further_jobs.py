@@ -228,6 +228,7 @@ async def test_a_large_input_is_planned_with_by_its_outline(works: Works) -> Non
     video, srt = await works.asset(bytes(size_bytes)), await works.asset(b"subtitles")
     job = await works.result((await works.manager.submit(outlined(video, srt))).id)
     assert (job.status, job.tasks[0].attempts, works.encoder.tasks) == (Status.COMPLETED, 1, 2)
+    assert job.tasks[0].past == ()  # nothing went wrong
     first, again = works.encoder.given
     assert [entry.is_outline for entry in first.inputs] == [True, False]
     assert [entry.is_outline for entry in again.inputs] == [False, False]

@@ -1,0 +1,247 @@
+"""Joined videos of which those that have the result's shape are copied packet by packet, and the others encoded to
+stand among them."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from itertools import accumulate, groupby
+from pathlib import Path
+from typing import Any
+
+import ffmpeg
+import numpy as np
+
+from encoder.codecs.base import X264
+from encoder.ffmpeg.command import COPY, SQUARE, FfmpegRun, TrackFit
+from encoder.media.containers import MP4_DEMUXER
+from encoder.media.info import ColorTags, Source
+from encoder.operations.caption_splice import SplicedRuns
+from encoder.operations.concat_parts import Frame, Part, frame_counts, same_rate
+from encoder.operations.plan import Extent, PlanContext
+from encoder.splice import assembling, h264, muxing, scan
+from encoder.splice.assembling import PacketStretch
+from encoder.splice.h264 import BadBitstream, DecoderRecord, SequenceParameters
+from encoder.splice.muxing import PartMismatch
+from encoder.splice.scan import ScannedTrack, Times, Unspliceable
+from encoder.splice.segments import MIN_SAVED
+
+FILM, RUN = "joined.mp4", "run-{}.mp4"
+# Of standard dynamic range, and near enough to each other to be told as one (ITU-T H.273, tables 2 to 4).
+PRIMARIES, TRANSFERS, MATRICES = (1, 2, 5, 6), (1, 2, 6, 14, 15), (1, 2, 5, 6)
+FORMAT = "h264"
+EncodeParts = Callable[[Sequence[Part], Sequence[int], ColorTags, TrackFit, str], FfmpegRun]
+
+
+@dataclass(frozen=True)
+class JoinedParts:
+    """Videos that are joined in a frame: the run that fits all of them into it; what makes the run of some of them, so
+    many frames of each, with colors, a fit and the name of its file; and what puts pictures beside the sound."""
+
+    parts: Sequence[Part]
+    frame: Frame
+    whole: FfmpegRun
+    encode: EncodeParts
+    finish: Callable[[Any, str], FfmpegRun]
+
+
+@dataclass(frozen=True)
+class FittingTracks:
+    """The parts that are copied, by their numbers, and the parameter sets that they have together."""
+
+    tracks: dict[int, ScannedTrack]
+    record: DecoderRecord
+    tags: ColorTags
+
+    @property
+    def frames(self) -> int:
+        """How many frames are copied."""
+        return sum(len(track.shown) for track in self.tracks.values())
+
+    @property
+    def clock(self) -> Fraction:
+        """Seconds of a tick, of all of them."""
+        return next(iter(self.tracks.values())).clock
+
+    @property
+    def parameters(self) -> SequenceParameters:
+        """What any decoder of one of them can do."""
+        told = [track.parameters for track in self.tracks.values()]
+        return replace(
+            told[0],
+            profile=min(one.profile for one in told),
+            level=min(one.level for one in told),
+            references=min(one.references for one in told),
+        )
+
+    @property
+    def fit(self) -> TrackFit:
+        """What frames keep to that stand among them."""
+        least = self.parameters
+        reordered = min(track.fit().reordered for track in self.tracks.values())
+        profile = h264.PROFILES[least.profile]
+        return TrackFit(h264.free_number(self.record), profile, least.level, least.references, reordered)
+
+
+def plan_runs(joined: JoinedParts, context: PlanContext) -> SplicedRuns:
+    """Return the runs that join the parts: those that fit are copied, where that is possible and of use."""
+    try:
+        return _Joining(joined, context, _find_fitting(joined, context)).plan()
+    except Unspliceable as error:
+        extent = Extent(whole_reason=str(error))
+        return SplicedRuns((joined.whole,), context.codec.name, extent=lambda: extent, is_whole=True)
+
+
+def _find_fitting(joined: JoinedParts, context: PlanContext) -> FittingTracks:
+    """Return the parts that can stand in one track as they are, those with the most frames. Raises Unspliceable."""
+    if not isinstance(context.codec, X264):
+        raise Unspliceable(f"the codec {context.codec.name} cannot number its parameter sets")
+    found: list[FittingTracks] = []
+    reasons: list[str] = []
+    scanned: dict[Path, ScannedTrack | None] = {}  # a file may be given several times
+    for number, part in enumerate(joined.parts):
+        if part.source.path not in scanned:
+            try:
+                scanned[part.source.path] = _scan(part, joined.frame)
+            except Unspliceable as error:
+                scanned[part.source.path] = None
+                reasons.append(f"{part.source.field}: {error}")
+        track = scanned[part.source.path]
+        if track is None:
+            continue
+        for place, others in enumerate(found):
+            if (both := _with(others, number, track, part)) is not None:
+                found[place] = both
+                break
+        else:
+            found.append(FittingTracks({number: track}, track.record, part.video.color_tags))
+    if not found:
+        raise Unspliceable(reasons[0])
+    best = max(found, key=lambda one: one.frames)
+    if best.frames < MIN_SAVED:
+        raise Unspliceable("what could be copied is too short")
+    try:
+        h264.free_number(best.record)
+    except BadBitstream as error:
+        raise Unspliceable(str(error)) from error
+    return best
+
+
+def _with(others: FittingTracks, number: int, track: ScannedTrack, part: Part) -> FittingTracks | None:
+    """Return tracks with another one; None where it cannot stand among them."""
+    record = others.record.joined(track.record)
+    if record is None or track.clock != others.clock or part.video.color_tags != others.tags:
+        return None
+    return replace(others, tracks={**others.tracks, number: track}, record=record)
+
+
+def _scan(part: Part, frame: Frame) -> ScannedTrack:
+    """Return the packets of a part that has the shape of the result. Raises Unspliceable."""
+    video, info = part.video, part.info
+    if (video.width, video.height) != (frame.width, frame.height) or video.sizes:
+        raise Unspliceable(f"it is not {frame.width}×{frame.height}, as the result is")
+    if video.display_matrix or video.pixel_aspect != SQUARE:
+        raise Unspliceable("it is turned by its container, or its pixels are not square")
+    if not same_rate(video.frame_rate, frame.rate):
+        raise Unspliceable(f"it has not {float(frame.rate):g} frames a second, as the result has")
+    if info.is_cut_off or part.source.is_outline:
+        raise Unspliceable("not all of it is there")
+    tags = video.color_tags
+    is_known = tags.primaries in PRIMARIES and tags.transfer in TRANSFERS and tags.matrix in MATRICES
+    if video.transfer or video.interlaced or not is_known:
+        raise Unspliceable("it is interlaced, or in other colors than results are")
+    track = scan.scan(part.source, info, video)
+    late = (int(track.shown.min()) - track.start) * track.clock - Fraction(part.start)
+    if abs(late) * frame.rate > Fraction(1, 2):
+        raise Unspliceable("its picture begins after its sound")
+    return track
+
+
+@dataclass(frozen=True)
+class _Run:
+    """Parts, from one number to another, that are encoded in one run of so many frames of each."""
+
+    first: int
+    end: int
+    counts: Sequence[int]
+
+
+class _Joining:
+    """A film that is joined, with what came of it so far."""
+
+    def __init__(self, joined: JoinedParts, context: PlanContext, fitting: FittingTracks) -> None:
+        self._joined, self._context, self._fitting = joined, context, fitting
+        ends = accumulate(Fraction(part.seconds) for part in joined.parts)
+        # In ticks, so that no error adds up.
+        self._begins = [0, *(round(end / fitting.clock) for end in ends)]
+        self._runs = list(self._find_runs())
+        self._mismatch = ""
+
+    def _find_runs(self) -> Iterator[_Run]:
+        parts, place = self._joined.parts, 0
+        for is_copied, numbers in groupby(range(len(parts)), lambda number: number in self._fitting.tracks):
+            count = len(list(numbers))
+            if not is_copied:
+                yield _Run(place, place + count, frame_counts(parts[place : place + count], self._joined.frame.rate))
+            place += count
+
+    def plan(self) -> SplicedRuns:
+        """Return the runs: one for each stretch of parts that do not fit, and the one that puts all together."""
+        copied, fitting = self._fitting.frames, self._fitting
+        encoded = [sum(run.counts) for run in self._runs]
+        before = [copied, *(copied + done for done in accumulate(encoded[:-1]))]
+        runs = [
+            self._joined.encode(
+                self._joined.parts[run.first : run.end], run.counts, fitting.tags, fitting.fit, RUN.format(number)
+            )
+            for number, run in enumerate(self._runs)
+        ]
+        name = self._context.codec.name if runs else COPY
+        frames = copied + sum(encoded)
+        return SplicedRuns((*runs, self._join), name, (*before[: len(runs)], -1), self._extent, frames=frames)
+
+    def _extent(self) -> Extent:
+        return Extent(0, self._mismatch) if self._mismatch else Extent(self._fitting.frames)
+
+    def _join(self) -> FfmpegRun:
+        """Put the film together, and return the run that adds the sound; or the one that encodes all frames, where runs
+        are not what was planned."""
+        fitting = self._fitting
+        made = [Source(self._joined.parts[run.first].source.field, self._path(n)) for n, run in enumerate(self._runs)]
+        try:
+            record = fitting.record
+            if made:
+                record = record.with_sets(muxing.common_record(made, fitting.parameters, fitting.fit))
+            stretches = self._stretches(made)
+            usual = max(round(1 / (self._joined.frame.rate * fitting.clock)), 1)
+            last = max(self._begins[-1] - int(stretches[-1].shown.max()), usual)
+            assembling.assemble(stretches, record, fitting.clock, last, self._context.folder / FILM)
+        except PartMismatch as error:
+            self._mismatch = str(error)
+            return self._joined.whole
+        finally:
+            for source in made:
+                source.path.unlink(missing_ok=True)
+        pictures = ffmpeg.input(FILM, f=MP4_DEMUXER, protocol_whitelist="file,pipe")
+        return self._joined.finish(pictures["v:0"], FORMAT)
+
+    def _path(self, number: int) -> Path:
+        return self._context.folder / RUN.format(number)
+
+    def _stretches(self, made: Sequence[Source]) -> list[PacketStretch]:
+        """Return the stretches of the film, in their order. Raises PartMismatch."""
+        found = {
+            run.first: assembling.encoded_stretch(source, self._times(run))
+            for run, source in zip(self._runs, made, strict=True)
+        }
+        for number, track in self._fitting.tracks.items():
+            part = self._joined.parts[number]
+            shown = track.shown - track.shown.min() + self._begins[number]
+            if shown.max() >= self._begins[number + 1]:
+                raise PartMismatch(f"{part.source.field} has pictures behind its end")
+            found[number] = PacketStretch(part.source, part.info.demuxer, part.video.index, 0, shown)
+        return [found[number] for number in sorted(found)]
+
+    def _times(self, run: _Run) -> Times:
+        step = 1 / (self._joined.frame.rate * self._fitting.clock)
+        begin = self._begins[run.first]
+        return np.array([begin + round(number * step) for number in range(sum(run.counts))], np.int64)
