@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from gateway.assets.bucket import storage_floor
+from gateway.assets.bucket import Bucket, storage_floor
 from gateway.assets.direct import DirectLinks
 from gateway.assets.links import LinkSigner
 from gateway.assets.store import AssetStore
@@ -40,7 +40,7 @@ class Storage:
         ConfigError."""
         jetstream, guard = await _jetstream(settings, stack)
         assets = AssetStore(
-            settings.assets_location,
+            Bucket(settings.assets_location, settings.data_dir / "staged"),
             retention_seconds=settings.asset_retention_seconds,
             max_bytes=settings.max_asset_bytes,
             min_free_bytes=settings.min_free_bytes,

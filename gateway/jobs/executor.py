@@ -229,13 +229,12 @@ class TaskExecutor:
             self._input(job, source, fields, min(outlines.get(field, 0) for field in fields))
             for source, fields in operation.distinct_inputs(message)
         ]
-        files = operation.rules(message).files
         return EncodeJob(
             ref.key,
             wanted,
             inputs,
             filename,
-            files,
+            operation.rules(message).files,
             tenant=job.tenant,
             workers=workers,
             is_watched=job.preview,
@@ -265,8 +264,10 @@ class TaskExecutor:
             whole = self._input(job, found.source, found.fields, 0)
             index = functools.partial(self.sources.open_index, found.source, job.tenant)
             return replace(whole, open_index=index) if composes and found.source.startswith(PREFIX) else whole
-        opened = functools.partial(self.sources.open_ranges, found.source, job.tenant, found.ranges)
-        return Input(name, found.source, opened, tuple(also), ranges=found.ranges)
+        opens = functools.partial(self.sources.open_ranges, found.source, job.tenant)
+        indexed = functools.partial(opens, found.ranges)
+        bare = functools.partial(opens, found.bare) if found.bare else indexed
+        return Input(name, found.source, bare, tuple(also), ranges=found.ranges, open_indexed=indexed)
 
     async def _commit(self, attempt: Attempt, encoder: Encoder, made: "MadeResult") -> None:
         """Record the result, or delete it. Must not be cancelled half-way: a record that was written while nobody

@@ -58,6 +58,7 @@ class ScriptedEncoder(encoder_pb2_grpc.EncoderServiceServicer):
     codecs: list[str] = field(default_factory=list)
     boot_id: str = "first"
     composes: bool = True
+    own_indexes: bool = True
     # The tasks that it was given, and of each chunk its offset and size.
     given: list[encoder_pb2.Task] = field(default_factory=list)
     chunks: list[tuple[int, int]] = field(default_factory=list)
@@ -81,7 +82,8 @@ class ScriptedEncoder(encoder_pb2_grpc.EncoderServiceServicer):
         if self.refusals:
             self.refusals -= 1
             raise Unavailable("shutting down", reason="DRAINING")
-        await context.send_initial_metadata((("x-accepted", "1"), *((("x-composes", "1"),) if self.composes else ())))
+        known = {"x-accepted": True, "x-composes": self.composes, "x-own-indexes": self.own_indexes}
+        await context.send_initial_metadata(tuple((name, "1") for name, is_known in known.items() if is_known))
         self.running, self.tasks = self.running + 1, self.tasks + 1
         self.most = max(self.most, self.running)
         step = self.script.pop(0) if self.script else None
