@@ -127,7 +127,7 @@ def _find_fitting(joined: JoinedParts, context: PlanContext) -> FittingTracks:
 
 def _with(others: FittingTracks, number: int, track: ScannedTrack, part: Part) -> FittingTracks | None:
     """Return tracks with another one; None where it cannot stand among them."""
-    record = others.record.joined(track.record)
+    record = scan.joined(others.record, track.record)
     if record is None or track.clock != others.clock or part.video.color_tags != others.tags:
         return None
     return replace(others, tracks={**others.tracks, number: track}, record=record)

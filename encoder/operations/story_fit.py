@@ -27,6 +27,8 @@ SAME_RATE = 5e-4
 # All other frames of the film are encoded to stand among those that are copied: these are to be worth it.
 MIN_SHARE = 0.1
 BT709 = 1
+# Every piece is told the parameter sets, which are tens of bytes.
+MAX_RECORD_BYTES = 1024
 TOO_LITTLE = "what could be copied of videos is {} of {} frames, too little"
 
 
@@ -72,11 +74,14 @@ def find(
         return None, next(iter(reasons), "")
     if best.frames < max(MIN_SAVED, MIN_SHARE * timeline.frames):
         return None, TOO_LITTLE.format(round(best.frames), timeline.frames)
+    record = best.head.record.to_bytes()
+    if len(record) > MAX_RECORD_BYTES:
+        return None, "the parameter sets of the videos are too long"
     try:
         fit = replace(best.head.fit, number=h264.free_number(best.head.record))
     except BadBitstream as error:
         return None, str(error)
-    return story_pb2.SceneSplice(fit=story_codec.write_fit(fit), decoder_record=best.head.record.to_bytes()), ""
+    return story_pb2.SceneSplice(fit=story_codec.write_fit(fit), decoder_record=record), ""
 
 
 def _read_head(source: Source, info: MediaInfo, size: Size, rate: Fraction, context: PlanContext) -> ScannedHead:
@@ -97,7 +102,7 @@ def _read_head(source: Source, info: MediaInfo, size: Size, rate: Fraction, cont
 def _put(groups: list[_Group], other: _Group) -> None:
     """Add a video to those that it can stand among, or by itself."""
     for place, group in enumerate(groups):
-        record = group.head.record.joined(other.head.record)
+        record = scan.joined(group.head.record, other.head.record)
         if record is not None:
             one, two = group.head.fit, other.head.fit
             fit = replace(

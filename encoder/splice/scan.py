@@ -171,6 +171,15 @@ def parameters_of(record: DecoderRecord) -> SequenceParameters:
     )
 
 
+def joined(one: DecoderRecord, other: DecoderRecord) -> DecoderRecord | None:
+    """Return the parameter sets of two videos that can stand in one track; None where they cannot."""
+    both = one.joined(other)
+    try:
+        return both if both is not None and parameters_of(both) else None
+    except Unspliceable:
+        return None
+
+
 def _check_shape(told: SequenceParameters, video: VideoStream) -> None:
     """Raise Unspliceable where new frames would not be of one shape with the old ones."""
     shape = told.shape
