@@ -341,7 +341,7 @@ class AsyncClient(Operations[Coroutine[Any, Any, AsyncJob]]):
     async def _submit(self, operation: str, options: Mapping[str, Any], **values: Any) -> AsyncJob:
         message, inputs = filled(operation, options, values)
         sources = [each.source for each in inputs]
-        if not self._is_quoting:
+        if not self.is_quoting:
             sources = await asyncio.to_thread(inlined, sources)
         names = [str(source) for source in sources]
         if any(map(local_file, sources)):
@@ -350,7 +350,7 @@ class AsyncClient(Operations[Coroutine[Any, Any, AsyncJob]]):
         try:
             return await self._jobs.submit(message, options=self._options)
         finally:
-            if self._is_quoting:
+            if self.is_quoting:
                 for name in {name for source, name in zip(sources, names, strict=True) if local_file(source)}:
                     with suppress(ServiceError):
                         await self.delete(name)

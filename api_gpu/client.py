@@ -213,12 +213,12 @@ class Client(Operations[Job]):
     def _submit(self, operation: str, options: Mapping[str, Any], **values: Any) -> Job:
         message, inputs = filled(operation, options, values)
         sources = [each.source for each in inputs]
-        names = self.resolve_sources(sources if self._is_quoting else inlined(sources))
+        names = self.resolve_sources(sources if self.is_quoting else inlined(sources))
         set_sources(inputs, names)
         try:
             return self._jobs.submit(message, options=self._options)
         finally:
-            if self._is_quoting:
+            if self.is_quoting:
                 for name in {name for each, name in zip(inputs, names, strict=True) if local_file(each.source)}:
                     with suppress(ServiceError):
                         self.delete(name)

@@ -195,8 +195,8 @@ class Operations(Generic[Made]):
         return options
 
     @property
-    def _is_quoting(self) -> bool:
-        """True where no job is made: what was uploaded for it is deleted again."""
+    def is_quoting(self) -> bool:
+        """True for a client whose calls make no job: what was uploaded for one is deleted again."""
         return self._options is not None and self._options.dry_run
 
     def _submit(self, operation: str, options: Mapping[str, Any], **values: Any) -> Made:

@@ -60,6 +60,11 @@ class Caller:
         """True for a key that may be told what others of its tenant have asked for."""
         return not self.scopes.isdisjoint({Scope.READ, Scope.ADMIN})
 
+    @property
+    def may_see_fleet(self) -> bool:
+        """True for a key that is told of the encoders as such, and so of their addresses."""
+        return not self.scopes.isdisjoint({Scope.FLEET, Scope.ADMIN})
+
     def may_see(self, tenant: str) -> bool:
         """Return True if what is a tenant's exists for the caller."""
         return self.sight in (None, tenant)

@@ -14,6 +14,8 @@ from apigpu.options import Status
 if TYPE_CHECKING:
     from api_gpu.jobs import Job
 
+JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="Id of the job, as `api-gpu jobs` lists it.")]
+
 
 def jobs(
     context: typer.Context,
@@ -38,7 +40,7 @@ def jobs(
         context.obj.show(list(islice(found, limit)), print_jobs)
 
 
-def watch(context: typer.Context, job: str) -> None:
+def watch(context: typer.Context, job: JobArgument) -> None:
     """Follow a job to its end, and print the links of its results."""
     from api_gpu.cli.run import JobRunner
 
@@ -63,7 +65,7 @@ def links_of(job: Job) -> list[str]:
     return [file.url for file in job.files] or [url for url in (job.video_url, job.image_url) if url]
 
 
-def open_result(context: typer.Context, job: str) -> None:
+def open_result(context: typer.Context, job: JobArgument) -> None:
     """Open the results of a job in the browser, and print their links."""
     from servicekit.errors import FailedPrecondition
 
@@ -80,8 +82,14 @@ def open_result(context: typer.Context, job: str) -> None:
         typer.launch(link)
 
 
-def log(context: typer.Context, job: str) -> None:
-    """Print what encoders tried of a job, and the end of what FFmpeg said."""
+def log(context: typer.Context, job: JobArgument) -> None:
+    """Print what encoders tried of a job, and the end of what FFmpeg said.
+
+    Of each attempt at a task: when it began, the task where the job has several,
+    encoder, codec, how long it took, how it ended, and why if without a result.
+
+    What FFmpeg said is kept of attempts that failed or have warnings.
+    """
     from api_gpu.cli.tables import print_attempts
 
     with context.obj.client() as client:
@@ -89,14 +97,14 @@ def log(context: typer.Context, job: str) -> None:
     context.obj.show({"attempts": found.attempts, "logs": logs}, lambda _: print_attempts(found.attempts, logs))
 
 
-def cancel(context: typer.Context, job: str) -> None:
+def cancel(context: typer.Context, job: JobArgument) -> None:
     """Cancel a job."""
     with context.obj.client() as client:
         client.cancel(job)
     context.obj.show({"job": job, "status": "CANCELLED"}, lambda _: print(f"job {job} is cancelled"))
 
 
-def retry(context: typer.Context, job: str) -> None:
+def retry(context: typer.Context, job: JobArgument) -> None:
     """Queue a job anew that has ended, with the same inputs and options, and print the new one's id."""
     with context.obj.client() as client:
         context.obj.show(client.retry(job), lambda made: print(made.id))

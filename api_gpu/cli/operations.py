@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
@@ -43,8 +43,8 @@ class Flag:
         """Name of the command's parameter."""
         return self.option.flag.replace("-", "_")
 
-    def parameter(self) -> inspect.Parameter:
-        """Return the command's parameter, as typer reads it."""
+    def parameter(self, names: Mapping[str, str]) -> inspect.Parameter:
+        """Return the command's parameter, as typer reads it; `names` are what the command calls other options."""
         option, kind, name = self.option, self.kind, f"--{self.option.flag}"
         settings: dict[str, Any] = {"metavar": option.metavar}
         if kind == Source:
@@ -59,7 +59,7 @@ class Flag:
             settings["callback"] = check_color
         info = typer.Option(
             name,
-            help=re.sub(r"`(\w+)`", lambda found: f"--{found.group(1).replace('_', '-')}", option.help),
+            help=re.sub(r"`(\w+)`", lambda found: names.get(found[1], found[1]), option.help),
             show_default=option.default or False,
             rich_help_panel=self.path[0].title() if len(self.path) > 1 else None,
             **settings,
@@ -67,6 +67,12 @@ class Flag:
         if self.is_optional:
             return inspect.Parameter(self.key, ANY, default=None, annotation=Annotated[kind | None, info])
         return inspect.Parameter(self.key, ANY, default=False, annotation=Annotated[bool, info])
+
+
+def flag_parameters(flags: Sequence[Flag], inputs: Iterable[str] = ()) -> list[inspect.Parameter]:
+    """Return the parameters of flags of a command, whose arguments are the inputs."""
+    names = {name: name.upper() for name in inputs} | {flag.path[-1]: f"--{flag.option.flag}" for flag in flags}
+    return [flag.parameter(names) for flag in flags]
 
 
 def check_color(value: str | None) -> str | None:
@@ -115,25 +121,39 @@ def command(name: str) -> Callable[..., None]:
         from api_gpu.cli.run import run_operation
 
         require_inputs(operation, values)
-        sources = {key: values[key] for key in operation.inputs if values[key] is not None}
-        sources |= {flag.key: values[flag.key] for flag in flags if flag.kind == Source and values[flag.key]}
-        files = [values[flag.key] for flag in flags if listed_class(flag.kind) and values[flag.key]]
+        sources, files = given_files(operation.inputs, flags, values)
         options = options_from(flags, values)
         run_operation(context.obj, name, sources, options, out, files, force=force, dry_run=dry_run)
 
+    colors = [COLORS] if any(flag.option.metavar == COLOR_METAVAR for flag in flags) else []
+    run.__doc__ = "\n\n".join([operation.help, "\n".join([SOURCES, STANDARD_INPUT_HELP, *colors])])
+    return as_command(run, name, operation.inputs, flags)
+
+
+def given_files(
+    inputs: Iterable[str], flags: Iterable[Flag], values: Mapping[str, Any]
+) -> tuple[dict[str, Any], list[Path]]:
+    """Return the sources that are given, by their names, and the files that lists of options are read from."""
+    sources = {key: values[key] for key in inputs if values[key] is not None}
+    sources |= {flag.key: values[flag.key] for flag in flags if flag.kind == Source and values[flag.key]}
+    return sources, [values[flag.key] for flag in flags if listed_class(flag.kind) and values[flag.key]]
+
+
+def as_command(
+    run: Callable[..., None], name: str, inputs: Mapping[str, Input], flags: Sequence[Flag]
+) -> Callable[..., None]:
+    """Return a function with the parameters of a command, as typer reads them: inputs, where to write, and flags."""
     parameters = [
         inspect.Parameter("context", ANY, annotation=typer.Context),
-        *(argument(key, each) for key, each in operation.inputs.items()),
+        *(argument(key, each) for key, each in inputs.items()),
         inspect.Parameter("out", ANY, default=None, annotation=OutOption),
         inspect.Parameter("force", ANY, default=False, annotation=ForceOption),
         inspect.Parameter("dry_run", ANY, default=False, annotation=DryRunOption),
-        *(flag.parameter() for flag in flags),
+        *flag_parameters(flags, inputs),
     ]
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {}
     run.__name__ = name
-    colors = [COLORS] if any(flag.option.metavar == COLOR_METAVAR for flag in flags) else []
-    run.__doc__ = "\n\n".join([operation.help, "\n".join([SOURCES, STANDARD_INPUT_HELP, *colors])])
     return run
 
 

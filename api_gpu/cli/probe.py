@@ -14,6 +14,7 @@ from api_gpu.cli.operations import (
     STANDARD_INPUT_HELP,
     DryRunOption,
     argument,
+    flag_parameters,
     flags_of_operation,
     options_from,
 )
@@ -56,7 +57,7 @@ def command() -> Callable[..., None]:
         inspect.Parameter("context", ANY, annotation=typer.Context),
         argument(key, wanted),
         inspect.Parameter("dry_run", ANY, default=False, annotation=DryRunOption),
-        *(flag.parameter() for flag in flags),
+        *flag_parameters(flags, operation.inputs),
     ]
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {}

@@ -1,4 +1,4 @@
-"""Run an operation from local files to local files: uploads, the job, downloads; and clean up on Ctrl-C."""
+"""Run an operation from local files to local files: uploads, the job, downloads; and cancel it on Ctrl-C."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ from api_gpu.cli.targets import (
     make_folder,
 )
 from api_gpu.client import Client
+from api_gpu.inline import inlined
 from api_gpu.jobs import Job
 from api_gpu.outcomes import Clip, Finished, Progress
 from api_gpu.requests import local_file, stems
@@ -141,19 +142,15 @@ class JobRunner:
         self._uploaded: list[str] = []
 
     def run(self, sources: Sources, submit: Callable[[Client, Sources], Job]) -> Job:
-        """Upload the local files among `sources`, submit the job with the names of the assets, follow it to its end.
+        """Send the local files among `sources`, submit the job with what stands for them, follow it to its end.
 
-        Of a dry run print what the job would do, and raise typer.Exit. Return the ended job, completed or not; the
-        uploads are deleted again, unless the job may still need them.
+        Of a dry run print what the job would do, and raise typer.Exit. Return the ended job, completed or not. Uploads
+        are kept as long as files are, so that the job can be tried again; those that no job came of are deleted.
         Raises ServiceError, and Interrupted on Ctrl-C, which cancels the job.
         """
         job: Job | None = None
         try:
-            uploaded = {
-                key: [self._upload(each) for each in value] if isinstance(value, list) else self._upload(value)
-                for key, value in sources.items()
-            }
-            job = submit(self._client, uploaded)
+            job = submit(self._client, self._sent(sources))
             if job.quote is not None:
                 self._delete_uploads()
                 raise typer.Exit(print_quote(self._invocation, job.quote))
@@ -166,7 +163,6 @@ class JobRunner:
             else:  # it may go on, and needs its inputs
                 self._display.message(f"lost sight of job {job.id}; `api-gpu watch {job.id}` follows it again")
             raise
-        self._delete_uploads()
         return ended
 
     def follow(self, job: Job) -> Job:
@@ -209,13 +205,20 @@ class JobRunner:
                 shutil.copyfileobj(made, file)
             file.flush()
 
-    def _upload(self, source: str) -> str:
-        path = local_file(source)
-        if path is None:
-            return source
-        asset = self._client.upload(path, self._display.transfer(f"upload {path.name}"))
-        self._uploaded.append(asset.name)
-        return asset.name
+    def _sent(self, sources: Sources) -> Sources:
+        """Return what stands for the sources at the gateway: where all local files are small they go along with the
+        request, else each is uploaded once."""
+        given = list(dict.fromkeys(source_list(sources)))
+        # Of a dry run nothing is to stay.
+        sent = dict(zip(given, given if self._client.is_quoting else map(str, inlined(given)), strict=True))
+        for source in given:
+            if (path := local_file(sent[source])) is not None:
+                sent[source] = self._client.upload(path, self._display.transfer(f"upload {path.name}")).name
+                self._uploaded.append(sent[source])
+        return {
+            key: [sent[each] for each in value] if isinstance(value, list) else sent[value]
+            for key, value in sources.items()
+        }
 
     def _cancel(self, job: Job | None) -> str:
         try:
@@ -223,8 +226,10 @@ class JobRunner:
                 job.cancel()
         except ServiceError as error:
             return f"stopped, but job {job.id if job else ''} was not cancelled: {error.message}"
+        if job is not None:
+            return f"job {job.id} is cancelled"
         self._delete_uploads()
-        return f"job {job.id} is cancelled" if job else "stopped; no job was started"
+        return "stopped; no job was started"
 
     def _delete_uploads(self) -> None:
         for name in self._uploaded:

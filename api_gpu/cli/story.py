@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from api_gpu.cli.operations import ANY, COLORS, SOURCES, DryRunOption, ForceOption, flags_of, options_from
+from api_gpu.cli.operations import (
+    ANY,
+    COLORS,
+    SOURCES,
+    DryRunOption,
+    ForceOption,
+    flag_parameters,
+    flags_of,
+    options_from,
+)
 from api_gpu.cli.plans import beside, check_inputs, read_plan
 from apigpu.options import OPERATIONS, Scene, Source
 
@@ -61,8 +70,7 @@ def command() -> Callable[..., None]:
         inspect.Parameter("force", ANY, default=False, annotation=ForceOption),
         inspect.Parameter("dry_run", ANY, default=False, annotation=DryRunOption),
         inspect.Parameter("preview", ANY, default=False, annotation=PreviewOption),
-        seconds.parameter(),
-        *(flag.parameter() for flag in flags),
+        *flag_parameters([seconds, *flags]),
     ]
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {}

@@ -4,6 +4,7 @@ import csv
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from itertools import compress
 
 from rich.console import Console
 from rich.table import Table
@@ -80,20 +81,26 @@ def _shortened(name: str) -> str:
     return name if len(name) <= NAME_LETTERS else f"{name[: half - 1]}…{name[-half:]}"
 
 
-ATTEMPTS = ("began", "task", "encoder", "codec", "seconds", "outcome", "why")
+ATTEMPTS = ("began", "task", "encoder", "codec", "took", "outcome", "why")
 
 
 def print_attempts(attempts: Iterable[JobAttempt], logs: Iterable[JobLog]) -> None:
-    """Print a row for each attempt, then what FFmpeg said of tasks."""
-    print_rows(ATTEMPTS, (_attempt(attempt) for attempt in attempts))
+    """Print a row for each attempt, then what FFmpeg said of tasks. For people columns are left out that are empty."""
+    rows = [_attempt(attempt) for attempt in attempts]
+    if not rows:
+        print("no encoder has begun it yet", file=sys.stderr)
+        return
+    told = [not sys.stdout.isatty() or any(cells) for cells in zip(*rows, strict=True)]
+    print_rows(list(compress(ATTEMPTS, told)), (list(compress(row, told)) for row in rows))
     for log in logs:
-        print(f"\n{log.item or 'task'} on {log.encoder}, {_time(log.time)}: FFmpeg said")
+        of = f" of {log.item}" if log.item else ""
+        print(f"\nWhat FFmpeg said{of} on {log.encoder}, {_time(log.time)}:")
         print(log.text)
 
 
 def _attempt(attempt: JobAttempt) -> tuple[str, ...]:
     seconds = (attempt.ended - attempt.started).total_seconds() if attempt.started and attempt.ended else None
-    took = "" if seconds is None else f"{seconds:.1f}"
+    took = "" if seconds is None else f"{seconds:.1f} s"
     why = attempt.message or attempt.reason
     return (_time(attempt.started), attempt.item, attempt.encoder, attempt.codec, took, attempt.outcome, why)
 

@@ -18,6 +18,7 @@ from google.protobuf.message import Message
 
 from api_gpu import Asset, Client, Clip, Event, Finished, Job, Progress, Queued
 from api_gpu.cli.as_json import plain
+from api_gpu.inline import inlined
 from api_gpu.mcp.schemas import FETCH, OPERATIONS, WAIT
 from api_gpu.requests import RequestInput, fill, local_file
 from api_gpu.uploads import local_errors
@@ -116,14 +117,15 @@ class ToolCall:
         raise NotFound(f"There is no tool {name}.", reason="NO_SUCH_METHOD")
 
     def cancel(self) -> None:
-        """Cancel the job of the call, now or as soon as there is one, and delete what was uploaded for it."""
+        """Cancel the job of the call, now or as soon as there is one; delete what was uploaded where there is none."""
         with self._lock:
             self._is_cancelled = True
             job_id = self._job_id
         if job_id:
             with suppress(ServiceError):  # it has ended
                 self.client.cancel(job_id)
-        self._delete_uploads()
+        else:
+            self._delete_uploads()
 
     def _listed_jobs(self, arguments: Mapping[str, Any]) -> Iterable[Job]:
         wanted = _parsed(arguments, jobs_pb2.ListJobsRequest())
@@ -148,7 +150,7 @@ class ToolCall:
         inputs = fill(message, **arguments)
         files = [self.files.readable(str(each.source), each.path) for each in inputs]
         try:
-            self._upload(inputs, files)
+            self._send(inputs, files, is_quoting=options.dry_run)
             job = self._begun(partial(self.client.submit, operation, options=options))
             return self._ended(job, wait_seconds)
         except ServiceError:
@@ -161,19 +163,24 @@ class ToolCall:
         ended = self._awaited(job, wait_seconds)
         if not ended.ended and ended.quote is None:
             return _told(ended)
-        self._delete_uploads()
+        if ended.quote is not None:
+            self._delete_uploads()
         is_fetched = self.files.is_fetching and ended.quote is None
         return self._fetched(ended.checked()) if is_fetched else _told(ended.checked())
 
-    def _upload(self, inputs: list[RequestInput], files: list[Path | None]) -> None:
-        names: dict[Path, str] = {}
-        for each, file in zip(inputs, files, strict=True):
-            if file is not None and file not in names:
+    def _send(self, inputs: list[RequestInput], files: list[Path | None], *, is_quoting: bool) -> None:
+        """Put what stands for the sources at the gateway into the request: where all files are small they go along with
+        it, else each is uploaded once."""
+        given = list(dict.fromkeys(file for file in files if file is not None))
+        sent = dict(zip(given, given if is_quoting else inlined(given), strict=True))
+        for file in given:
+            if isinstance(sent[file], Path):
                 self.report(0, None, f"uploading {file.name}")
-                names[file] = self.client.upload(file, self._go_on).name
-                self._uploaded.append(names[file])
+                sent[file] = self.client.upload(file, self._go_on).name
+                self._uploaded.append(str(sent[file]))
                 self._go_on()
-            each.set(names[file] if file is not None else str(each.source))
+        for each, path in zip(inputs, files, strict=True):
+            each.set(str(each.source if path is None else sent[path]))
 
     def _go_on(self, *_: int | None) -> None:
         """Raise Cancelled where the call was given up."""

@@ -1,16 +1,18 @@
 """The planner of one task, as the encoder sees it: asks the process that plans, and tells what its end means."""
 
 import asyncio
+import contextlib
 import errno
 import os
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
 import structlog
+from google.protobuf.message import DecodeError
 from google.rpc import status_pb2
 
 from apigpu.encoder.v1 import encoder_pb2
@@ -54,6 +56,7 @@ TOO_COMPLEX = "INPUT_TOO_COMPLEX"
 TOO_LONG = "reading it takes more processor time than the encoder gives it ({} s); give a simpler or smaller file."
 TOO_LARGE = "reading it takes more memory than the encoder gives it ({} MiB); give a simpler or smaller file."
 CRASHED = "the file is damaged in a way that what reads it does not survive; send it again, or convert it first."
+UNTRUE = "what reads it told of it what cannot be, as of a file that was made to deceive; convert it first."
 KILLED = "What plans the task was killed on the encoder, likely for lack of memory; try again."
 
 
@@ -112,7 +115,8 @@ class PlannedTask:
 @dataclass
 class Planner:
     """Plans one task in a process of its own. Raises ServiceError: what is wrong with the request or its inputs;
-    InvalidArgument (reason INPUT_TOO_COMPLEX) for an input that meets a limit; Unavailable when the process is lost."""
+    InvalidArgument for an input that meets a limit (INPUT_TOO_COMPLEX), or after which the process replies what cannot
+    be (BAD_INPUT); Unavailable when the process is lost."""
 
     process: PlanningProcess
     source: ProcessSource
@@ -150,18 +154,25 @@ class Planner:
             composes=task.composes,
             outlines=tuple(field for field, source in sources.items() if source.is_outline),
         )
-        plan = _given((await self._ask(PlannerRequest(plan=request))).plan)
+        with self._replies():
+            plan = _given((await self._ask(PlannerRequest(plan=request))).plan)
+            planned = _planned_task(plan, codec, self.folder)
         self.source.prepare_fonts(plan.font_tiers)
-        return _planned_task(plan, codec, self.folder)
+        return planned
 
     async def run(self, number: int, codec: Codec) -> FfmpegRun:
         """Return a run of the plan that depends on those before it, which have been."""
-        return from_data(_given((await self._ask(PlannerRequest(run=number))).run), codec, self.folder)
+        with self._replies():
+            return from_data(_given((await self._ask(PlannerRequest(run=number))).run), codec, self.folder)
 
     async def check(self) -> encoder_pb2.Summary:
         """Finish the results, and return what players show of the first one: frames, length, size; or what is told in
         place of a result."""
-        reply = encoder_pb2.Summary.FromString(_given((await self._ask(PlannerRequest(check=True))).summary))
+        with self._replies():
+            reply = _given((await self._ask(PlannerRequest(check=True))).summary)
+            return self._checked(encoder_pb2.Summary.FromString(reply))
+
+    def _checked(self, reply: encoder_pb2.Summary) -> encoder_pb2.Summary:
         if reply.media.ByteSize() > MAX_REPORT_BYTES:
             raise BadReply("a report is larger than one can be")
         return encoder_pb2.Summary(
@@ -236,6 +247,16 @@ class Planner:
                 raise EOFError
             data += part
         return bytes(data)
+
+    @contextlib.contextmanager
+    def _replies(self) -> Iterator[None]:
+        """Blame the input that was read last for a reply that cannot be: its file may have the process under its
+        command."""
+        try:
+            yield
+        except (ValueError, DecodeError) as error:
+            log.exception("a planning process replied what cannot be", reading=self.reading)
+            raise self._blame(UNTRUE, "BAD_INPUT") from error
 
     async def _lost(self) -> ServiceError:
         """Return the error of a process whose channel is closed, by how it ended."""

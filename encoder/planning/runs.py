@@ -4,6 +4,9 @@ import math
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
+
+from google.protobuf.message import DecodeError, Message
 
 from apigpu.v1.motion_pb2 import Motion
 from apigpu.v1.story_pb2 import Transition
@@ -14,11 +17,13 @@ from encoder.ffmpeg.command import FfmpegRun
 from encoder.ffmpeg.errors import CUT_OFF, IMAGE_DAMAGE
 from encoder.ffmpeg.process import PipedFrames
 from encoder.kenburns.reels import Meeting, StillReel
-from encoder.kenburns.sampling import MAX_STORED_PIXELS, MAX_STORED_SIDE, StillFrames, StillLevel
+from encoder.kenburns.sampling import EASINGS, MAX_STORED_PIXELS, MAX_STORED_SIDE, PANS, StillFrames, StillLevel
 from encoder.media.info import Size
 from encoder.planning.protocol import FramesData, MeetingData, RunData, SourceRun
 from encoder.story.blends import StillBlend
 from encoder.story.pieces import MAX_STILLS
+
+M = TypeVar("M", bound=Message)
 
 MAX_FRAME_PIXELS = 3840 * 2160
 # Sides are rounded.
@@ -126,7 +131,7 @@ def _frames_from_data(data: FramesData, folder: Path) -> StillFrames | StillReel
     met = [0, *(each.frames for each in data.following), 0]
     if min(met) < 0 or any(sum(met[place : place + 2]) > still.count for place, still in enumerate(stills)):
         raise BadReply("a transition has frames that cannot be")
-    blends = [StillBlend(Transition.FromString(each.transition), stills[0].clip) for each in data.following]
+    blends = [StillBlend(_message(Transition, each.transition), stills[0].clip) for each in data.following]
     meetings = (Meeting(each.frames, blend) for each, blend in zip(data.following, blends, strict=True))
     return StillReel(tuple(stills), tuple(meetings))
 
@@ -138,7 +143,11 @@ def _still_from_data(data: FramesData, folder: Path) -> StillFrames:
     )
     if not levels or any(level.stored.width * level.stored.height > MAX_STILL_PIXELS for level in levels):
         raise BadReply("a still has a size that cannot be")
-    motion = Motion.FromString(data.motion)
+    if any(grid < 1 for *_, grid in data.levels):
+        raise BadReply("a still has a grid that cannot be")
+    motion = _message(Motion, data.motion)
+    if motion.pan not in PANS or motion.easing not in EASINGS:
+        raise BadReply("a motion has ways that are not known")
     numbers = (motion.start_zoom, motion.end_zoom, motion.focus_x, motion.focus_y)
     if not all(map(math.isfinite, numbers)) or min(numbers[:2]) < 1:
         raise BadReply("a motion has numbers that cannot be")
@@ -146,6 +155,13 @@ def _still_from_data(data: FramesData, folder: Path) -> StillFrames:
         raise BadReply("a clip has frames that cannot be")
     clip = _size(data.width, data.height, MAX_FRAME_PIXELS)
     return StillFrames(levels, clip, motion, data.count, data.field, data.first, data.whole)
+
+
+def _message(kind: type[M], data: bytes) -> M:
+    try:
+        return kind.FromString(data)
+    except DecodeError as error:
+        raise BadReply(f"what should be a {kind.__name__} is none") from error
 
 
 def _size(width: int, height: int, most: int) -> Size:

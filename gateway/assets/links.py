@@ -82,6 +82,11 @@ class LinkSigner:
         except (ValueError, InvalidTag):
             return None
 
+    def pseudonym(self, text: str) -> str:
+        """Return six characters that stand for a text that is not told: always the same, at all gateways that share the
+        secret."""
+        return hmac.new(self._secret, f"pseudonym\n{text}".encode(), hashlib.sha256).hexdigest()[:6]
+
     def asset_id(self, path: str, query: str) -> str | None:
         """Return the asset that a link of `sign_file` opens, whatever its host and what is before "/files"; None for a
         link that no gateway with this secret made. Raises PermissionDenied for one that has expired."""

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from io import FileIO
 from pathlib import Path
 from typing import TypeVar
@@ -33,13 +33,13 @@ class LocalWriter:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._file: FileIO | None = None
-        self._last: asyncio.Future[None] | None = None
+        self._last: Future[None] | None = None
         self._is_over = False
 
     async def write(self, data: Data, beside: Callable[[Data], None] | None = None) -> None:
         """Begin to append bytes on a thread, once those before are written."""
         await self.flush()
-        self._last = on_thread(lambda: self._write(data, beside))
+        self._last = _THREADS.submit(self._write, data, beside)
 
     async def flush(self) -> None:
         """Wait until all bytes are written."""
@@ -47,7 +47,7 @@ class LocalWriter:
             raise OSError(f"{self._path.name} is written no more")
         if self._last is not None:
             try:
-                await asyncio.shield(self._last)
+                await asyncio.shield(asyncio.wrap_future(self._last))
             except OSError:
                 await self.abandon()
                 raise
@@ -55,7 +55,7 @@ class LocalWriter:
     async def close(self) -> None:
         """Make the object of what was written."""
         await self.flush()
-        self._last = on_thread(self._close)
+        self._last = _THREADS.submit(self._close)
         await self.flush()
         self._is_over = True
 
@@ -63,12 +63,20 @@ class LocalWriter:
         """Leave nothing behind, unless the object exists; the sweep deletes later what cannot be deleted now."""
         if not self._is_over:
             self._is_over = True
-            await run_to_completion(self._end())
+            await run_to_completion(asyncio.wrap_future(self._begin_discarding()))
 
-    async def _end(self) -> None:
-        if self._last is not None:
-            await asyncio.gather(self._last, return_exceptions=True)
-        await on_thread(self._discard)
+    def _begin_discarding(self) -> "Future[None]":
+        """Leave it to the thread that still writes, as the event loop may end, and its tasks with it, before that."""
+        if self._last is None or self._last.done():
+            return _THREADS.submit(self._discard)
+        discarded: Future[None] = Future()
+
+        def discard(_: "Future[None]") -> None:
+            self._discard()
+            discarded.set_result(None)
+
+        self._last.add_done_callback(discard)
+        return discarded
 
     def _write(self, data: Data, beside: Callable[[Data], None] | None) -> None:
         view, file = memoryview(data), self._opened()

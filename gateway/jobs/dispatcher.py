@@ -259,13 +259,14 @@ class Dispatcher:
         elif isinstance(error, NotFound) and error.reason == "JOB_NOT_FOUND":
             await attempt.delivery.ack()
         elif error.reason == OUTLINE_TOO_SMALL and not await self._has_whole_inputs(attempt):
-            await self._return(attempt, counted=False, whole_inputs=True, end=_end_of(error))
+            # Nothing went wrong: it goes on with all of its inputs, and is told as one attempt.
+            await self._return(attempt, counted=False, whole_inputs=True)
         elif isinstance(error, OriginBusy):
             pause_seconds = self.policy.origin_busy.pause_seconds(attempt.delivery.count)
             await self._return(attempt, counted=False, delay_seconds=pause_seconds, end=_end_of(error))
         # Aborted: another gateway changed a record first.
         elif isinstance(error, EncoderBusy | Aborted) or self._is_anothers(attempt):
-            log.info("task returned to the queue", error=error.message)
+            log.info("task returned to the queue", encoder=attempt.encoder, error=error.message)
             await self._return(attempt, counted=False, delay_seconds=self.policy.busy_seconds, end=_end_of(error))
         elif isinstance(error, Unavailable | DataLoss | UnreadableRecord) or passes(error):
             await self._try_again(attempt, error, slot)
@@ -292,7 +293,7 @@ class Dispatcher:
     async def _try_again(self, attempt: Attempt, error: ServiceError, slot: SlotLease) -> None:
         ref = attempt.ref
         task = (await self.store.get(ref.job_id)).tasks[ref.index]
-        log.warning("task interrupted", attempts=task.attempts, error=error.message)
+        log.warning("task interrupted", encoder=attempt.encoder, attempts=task.attempts, error=error.message)
         unfit = slot.encoder_name if isinstance(error, EncoderLost) and error.is_unfit else ""
         if passes(error):
             lost = await self._lost_encoder(attempt, error, slot)

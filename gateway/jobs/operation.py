@@ -20,6 +20,9 @@ Descriptor = Any
 
 KINDS = video_pb2.Operation.DESCRIPTOR.oneofs_by_name["kind"].fields
 
+# Name of a file that stands in a request as text: of all kinds only subtitles do.
+TEXT_FILENAME = "subtitles.srt"
+
 # Id of the only result of a batch operation that was asked for in its older form, without a batch.
 OLDER_FORM_ID = "1"
 
@@ -150,7 +153,8 @@ def _inline_texts(message: Message) -> None:
         if field_rules(field).text_of:
             # Said by its byte order mark, that it is in UTF-8 goes before all else that is said of encodings.
             data = base64.b64encode(codecs.BOM_UTF8 + value.encode()).decode()
-            setattr(message, field.name, f"data:text/plain;base64,{data}" if value.strip() else "")
+            uri = f"data:text/plain;name={TEXT_FILENAME};base64,{data}"
+            setattr(message, field.name, uri if value.strip() else "")
         elif field.message_type is not None and _has_inputs(field.message_type):
             for _, element in elements_of(field, value, ""):
                 _inline_texts(element)

@@ -1,6 +1,7 @@
 """What encoders tried of a job, and what FFmpeg said, as messages of the API."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from operator import itemgetter
 
 from apigpu.v1 import jobs_pb2 as pb2
 from gateway.jobs.ffmpeg_log import FfmpegLog
@@ -19,22 +20,30 @@ OUTCOMES = {
 }
 
 
-def told_attempts(job: Job, most: int) -> list[pb2.JobAttempt]:
+# Returns what a caller is told of an encoder's name.
+Named = Callable[[str], str]
+
+
+def told_attempts(job: Job, most: int, named: Named) -> list[pb2.JobAttempt]:
     """Return the last attempts at the tasks of a job in the order in which they began, so many at most."""
     if not most:
         return []
-    found = [attempt for index in range(len(job.tasks)) for attempt in _attempts(job, index)]
-    found.sort(key=lambda attempt: attempt.start_time.ToNanoseconds())
-    return found[-most:]
+    # Messages are made of these alone: a batch may have thousands.
+    begun = sorted(_begun(job), key=itemgetter(0))[-most:]
+    told = [_past(past, index, item_of(job, index)) if past else _newest(job, index) for _, index, past in begun]
+    for attempt in told:
+        attempt.encoder = named(attempt.encoder)
+    return told
 
 
-def _attempts(job: Job, index: int) -> Iterator[pb2.JobAttempt]:
-    task = job.tasks[index]
-    for one in task.past:
-        yield _past(one, index, item_of(job, index))
-    # One that was given back to the queue is among the past ones; records of before that were kept say less.
-    if task.started_at is not None and (task.status is Status.IN_PROGRESS or task.ended_at is not None):
-        yield _newest(job, index)
+def _begun(job: Job) -> Iterator[tuple[float, int, PastAttempt | None]]:
+    """Yield when each attempt began and of which task it is; the past one that it is, None for the newest."""
+    for index, task in enumerate(job.tasks):
+        for past in task.past:
+            yield past.started_at, index, past
+        # One that was given back to the queue is among the past ones; records of before that were kept say less.
+        if task.started_at is not None and (task.status is Status.IN_PROGRESS or task.ended_at is not None):
+            yield task.second_started_at or task.started_at, index, None
 
 
 def _past(one: PastAttempt, index: int, item: str) -> pb2.JobAttempt:
@@ -74,8 +83,8 @@ def item_of(job: Job, index: int) -> str:
     return task.item if job.batch or job.graph else ""
 
 
-def told_log(job: Job, found: FfmpegLog) -> Iterator[pb2.JobLog]:
+def told_log(job: Job, found: FfmpegLog, named: Named) -> Iterator[pb2.JobLog]:
     """Yield what FFmpeg said of tasks, the newest last."""
     for one in found.entries:
         item = item_of(job, one.task) if one.task < len(job.tasks) else ""
-        yield pb2.JobLog(task=one.task, item=item, encoder=one.encoder, time=timestamp(one.at), text=one.text)
+        yield pb2.JobLog(task=one.task, item=item, encoder=named(one.encoder), time=timestamp(one.at), text=one.text)

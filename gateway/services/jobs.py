@@ -93,7 +93,7 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
 
     async def GetJobLog(self, request: pb2.GetJobLogRequest, context: Context) -> pb2.GetJobLogResponse:
         job, found = await self.logs.read(request.id)
-        return pb2.GetJobLogResponse(logs=told_log(job, found))
+        return pb2.GetJobLogResponse(logs=told_log(job, found, self.presenter.encoder))
 
     async def ListWebhooks(self, request: pb2.ListWebhooksRequest, context: Context) -> pb2.ListWebhooksResponse:
         job, told = await self.webhooks.read(request.id)

@@ -12,7 +12,7 @@ from apigpu.v1 import assets_pb2, jobs_pb2, probe_pb2, video_pb2
 from gateway.assets.links import LinkSigner
 from gateway.assets.record import parse_name
 from gateway.assets.store import StoredAsset
-from gateway.callers import DEFAULT_TENANT
+from gateway.callers import DEFAULT_TENANT, caller
 from gateway.fleet.billing import Cost, UsageInterval
 from gateway.jobs import further, model, names, operation
 from gateway.jobs.fairness import NORMAL
@@ -107,8 +107,15 @@ class Presenter:
             request_id=job.request_id,
             inputs=inputs,
             request=request,
-            attempts=told_attempts(job, extent.attempts),
+            attempts=told_attempts(job, extent.attempts, self.encoder),
         )
+
+    def encoder(self, name: str) -> str:
+        """Return what the caller is told of an encoder's name: one that is an address, or of a provider's account, is
+        for those who may see the fleet; others know the encoder again by a short name."""
+        if ":" not in name or caller.get().may_see_fleet:
+            return name
+        return f"encoder-{self.links.pseudonym(name)}"
 
     def preview(self, job: Job) -> jobs_pb2.Preview | None:
         """Return where the film of a job plays; None where nobody asked for that."""

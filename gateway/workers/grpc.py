@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from dataclasses import replace
 
 import grpc
@@ -27,7 +27,7 @@ from gateway.workers.pool import Pool
 from servicekit import log_context, tracing
 from servicekit.chunk_messages import ChunkMessage, Outgoing, Received, chunk_method
 from servicekit.chunks import ACCEPTED, MAX_MESSAGE_BYTES, Checksum, check_size
-from servicekit.composing import COMPOSES
+from servicekit.composing import COMPOSES, OWN_INDEXES
 from servicekit.errors import DataLoss, ServiceError, from_rpc
 from servicekit.interceptors import REQUEST_ID
 from servicekit.tasks import cancel_and_wait
@@ -73,6 +73,8 @@ class GrpcEncoder:
         name: str = "",
     ) -> None:
         self.name = name or address
+        # In errors, which callers are told: the address is for the operator's log.
+        self._told = f"encoder {name}" if name else "the encoder"
         self.address = address
         named = (("grpc.ssl_target_name_override", tls_name),) if tls_name else ()
         self._options = (*OPTIONS, *named)
@@ -101,7 +103,7 @@ class GrpcEncoder:
                 wait_for_ready=True,
             )
         except grpc.aio.AioRpcError as error:
-            raise EncoderBusy(f"Encoder {self.name} does not answer: {error.details()}") from error
+            raise EncoderBusy(f"{self._told} does not answer: {error.details()}") from error
 
     async def release(self, task_id: str) -> None:
         """Do nothing: no run goes on without its gateway."""
@@ -118,9 +120,9 @@ class GrpcEncoder:
         is_accepted = False
         try:
             async with asyncio.timeout(ACCEPT_SECONDS):
-                composes = await _start(call, job)
+                known = await _start(call, job)
             is_accepted = True
-            summary = await _exchange(call, job if composes else _without_indexes(job), events)
+            summary = await _exchange(call, _as_known(job, known), events)
             if job.plan_only:  # of which nothing is stored meanwhile
                 await _end(call)
             else:
@@ -132,7 +134,7 @@ class GrpcEncoder:
         except TimeoutError as error:
             if is_accepted:
                 raise
-            raise EncoderBusy(f"Encoder {self.name} did not accept the task in time.") from error
+            raise EncoderBusy(f"{self._told} did not accept the task in time") from error
         finally:
             if self._ending.get(job.id) is not call:
                 call.cancel()
@@ -146,15 +148,16 @@ class GrpcEncoder:
             async with asyncio.timeout(CONNECT_SECONDS):
                 await self._channels[-1].channel_ready()
         except TimeoutError as error:
-            raise EncoderBusy(f"Encoder {self.name} cannot be reached.") from error
+            raise EncoderBusy(f"{self._told} cannot be reached") from error
 
     def _error(self, error: grpc.aio.AioRpcError, job: EncodeJob, is_accepted: bool) -> Exception:
         """Return the error of a failed call. A status that gRPC made by itself means that the encoder, or the way to
         it, is gone: the encoder's own carry at least a request id."""
         if error.trailing_metadata():
-            return reported(from_rpc(error), f"encoder {self.name}", job.inputs, is_accepted=is_accepted)
+            return reported(from_rpc(error), self._told, job.inputs, is_accepted=is_accepted)
         kind = EncoderCutOff if is_accepted else EncoderBusy
-        return kind(f"encoder {self.name} went away ({error.code().name}: {error.details()})")
+        log.warning("encoder went away", encoder=self.name, code=error.code().name, error=error.details())
+        return kind(f"{self._told} went away ({error.code().name})")
 
 
 def grpc_endpoints(pool: Pool) -> list[tuple[str, int]]:
@@ -170,21 +173,27 @@ def _request_id() -> tuple[tuple[str, str], ...]:
     return ((REQUEST_ID, value),) if value else ()
 
 
-async def _start(call: Stream, job: EncodeJob) -> bool:
-    """Send the task and wait until the encoder has taken it; return True for one that composes results. Raises
-    AioRpcError if it refuses."""
+async def _start(call: Stream, job: EncodeJob) -> Collection[str]:
+    """Send the task and wait until the encoder has taken it; return what it tells that it knows. Raises AioRpcError if
+    it refuses."""
     with contextlib.suppress(asyncio.InvalidStateError):  # refused before it was sent; the status says why
         await call.write(encoder_pb2.EncodeRequest(task=job.message(composes=job.composes)))
     metadata = await call.initial_metadata() or grpc.aio.Metadata()
     if ACCEPTED not in dict(metadata):
         trailing = await call.trailing_metadata() or grpc.aio.Metadata()
         raise grpc.aio.AioRpcError(await call.code(), metadata, trailing, await call.details())
-    return COMPOSES in dict(metadata)
+    return dict(metadata)
 
 
-def _without_indexes(job: EncodeJob) -> EncodeJob:
-    """Return a task whose inputs come whole."""
-    return replace(job, inputs=[replace(entry, open_index=None) for entry in job.inputs])
+def _as_known(job: EncodeJob, known: Collection[str]) -> EncodeJob:
+    """Return a task whose inputs come so that an encoder can read them that knows so much: of one of an earlier version
+    those whose index alone would do come whole, and the others with their index."""
+    inputs = list(job.inputs)
+    if COMPOSES not in known:
+        inputs = [replace(entry, open_index=None) for entry in inputs]
+    if OWN_INDEXES not in known:
+        inputs = [replace(entry, open=entry.open_indexed or entry.open) for entry in inputs]
+    return replace(job, inputs=inputs)
 
 
 async def _end(call: Stream) -> None:

@@ -347,7 +347,9 @@ class JobAttempt(_message.Message):
     item: _builtins.str
     """What the task is, where the job has several: the id of an image or a step, "scene 7"."""
     encoder: _builtins.str
-    """Name of the encoder; empty where none was needed to find out that it cannot be done."""
+    """Name of the encoder; empty where none was needed to find out that it cannot be done. Its address, where it has no
+    other name, is told to keys with the scope "fleet" or "admin"; others know it by a short name, "encoder-3f9a21".
+    """
     codec: _builtins.str
     """Name of the codec that made the video: "x264", "nvenc", "copy"; empty where none was made."""
     outcome: Global___JobAttempt.Outcome.ValueType
@@ -1205,7 +1207,7 @@ class JobLog(_message.Message):
     item: _builtins.str
     """What the task is, where the job has several."""
     encoder: _builtins.str
-    """Name of the encoder."""
+    """Name of the encoder, as in attempts."""
     text: _builtins.str
     """The end of what it said, 3 KiB at most, a message a line; paths and addresses of the encoder are left out ("…")."""
     @_builtins.property

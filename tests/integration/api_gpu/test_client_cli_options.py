@@ -8,11 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from api_gpu import Client
 from tests.integration.api_gpu.conftest import Run
-from tests.support.command_line import stored
 from tests.support.judge import RATE, Picture, differing, facts, pictures, samples
-from tools.pair import Pair
 from tools.samples import Samples
 
 FONT = Path(fontpkg_fira_sans.__file__).parent / "files" / "FiraSans-ThinItalic.ttf"
@@ -23,18 +20,14 @@ SAID = (3, 20)
 """Frames in which the one and the other is said; by their letters, "Hello" would take both."""
 
 
-def test_caption_takes_words_style_and_a_font_of_its_own(
-    pair: Pair, run: Run, media: Samples, client: Client, tmp_path: Path
-) -> None:
+def test_caption_takes_words_style_and_a_font_of_its_own(run: Run, media: Samples, tmp_path: Path) -> None:
     (tmp_path / "talk.vtt").write_text(VTT)
     (tmp_path / "words.json").write_text(json.dumps(WORDS))
-    before = stored(pair)
     look = ("--preset", "karaoke", "--position", "top", "--size", 15, "--color", "#FFFFFF", "--outline", 0)
     karaoke = ("--words", "words.json", "--highlight-color", "#FF0000", "--no-bold", "--no-capitals")
     box = ("--box-color", "#000000", "--font", FONT, "--margin-y", 0, "--container", "fragmented-mp4")
     done = run("caption", media.video, "talk.vtt", "-o", "out.mp4", *look, *karaoke, *box)
     assert (done.returncode, done.stdout) == (0, "out.mp4\n"), done.stderr
-    assert "upload FiraSans-ThinItalic.ttf" in done.stderr
 
     shown, source = pictures(tmp_path / "out.mp4"), pictures(media.video)
     changed = [differing(shown[number], source[number]) for number in SAID]
@@ -43,10 +36,6 @@ def test_caption_takes_words_style_and_a_font_of_its_own(
     early, late = (red(shown[number], where) for number, where in zip(SAID, changed, strict=True))
     assert late - early > 40  # "Hello" stands before "you"
     assert b"moof" in (tmp_path / "out.mp4").read_bytes()
-
-    (job, *_) = client.jobs()
-    client.delete(job.asset)
-    assert stored(pair) == before
 
 
 def red(picture: Picture, where: npt.NDArray[np.bool_]) -> float:

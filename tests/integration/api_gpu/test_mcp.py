@@ -58,6 +58,8 @@ def test_the_tools_take_what_the_api_takes():
 
 async def test_a_file_is_captioned_with_progress_and_written_beside_it(pair, folder):
     told = []
+    with (folder / "clip.mp4").open("ab") as video:  # too large to go along with the request
+        video.write((1 << 18).to_bytes(4, "big") + b"free" + bytes((1 << 18) - 8))
 
     async def note(done, total, message):
         told.append((done, total, message))
@@ -110,11 +112,6 @@ async def test_what_is_wrong_is_told_to_the_model(pair, folder):
 
 
 async def test_a_call_that_is_given_up_cancels_its_job(pair, folder, media):
-    def stills():
-        with pair.client() as jobs:
-            return {asset.name for asset in jobs.assets() if asset.filename == "still.png"}
-
-    before = stills()  # other tests have some
     shutil.copy(media.images[0], folder / "still.png")
     runs = asyncio.Event()
 
@@ -131,7 +128,6 @@ async def test_a_call_that_is_given_up_cancels_its_job(pair, folder, media):
         with pair.client() as jobs:
             (job,) = jobs.jobs(metadata={"given": "up"})
             await until(lambda: job.refresh().status is Status.CANCELLED)
-            await until(lambda: stills() <= before)
 
 
 async def test_a_job_that_is_not_waited_for_is_asked_for_and_cancelled(pair, folder):

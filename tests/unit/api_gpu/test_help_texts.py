@@ -27,6 +27,25 @@ def test_no_help_text_speaks_of_the_inside() -> None:
     assert {name: text for name, text in ALL.items() if INNER.search(text)} == {}
 
 
+def options_in_vain(command: Any, name: str) -> Iterator[tuple[str, str]]:
+    """Yield options that a help text names and its command does not have, with where the text stands."""
+    own = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+    for parameter in command.params:
+        text = getattr(parameter, "help", None) or ""
+        yield from ((f"{name} {parameter.name}", word) for word in re.findall(r"--\w[\w-]*", text) if word not in own)
+    for each, found in getattr(command, "commands", {}).items():
+        yield from options_in_vain(found, f"{name} {each}")
+
+
+def test_help_texts_name_options_that_there_are() -> None:
+    assert list(options_in_vain(typer.main.get_command(app), "api-gpu")) == []
+
+
+def test_help_texts_name_arguments_as_the_usage_does() -> None:
+    assert "of any kind that SUBTITLES takes" in ALL["api-gpu caption srt_text"]
+    assert "of any kind that --srt takes" in ALL["api-gpu story srt_text"]
+
+
 def test_every_command_has_a_help_text() -> None:
     assert [name for name, text in ALL.items() if not text and " " not in name.removeprefix("api-gpu ")] == []
     assert len(ALL) > 50

@@ -4,6 +4,7 @@ import os
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any, cast
 
 import ffmpeg
 import pytest
@@ -87,7 +88,13 @@ def test_stills_that_cannot_lead_into_each_other_are_refused() -> None:
     for still in (replace(frames, width=32), replace(frames, following=(met,)), replace(frames, first=3, whole=5)):
         with pytest.raises(BadReply):
             read(replace(met, still=still))
-    for wrong in ([replace(met, frames=-1)], [replace(met, frames=6)], [met, met], [replace(met, frames=1)] * 99):
+    for wrong in (
+        [replace(met, transition=b"\xff")],
+        [replace(met, frames=-1)],
+        [replace(met, frames=6)],
+        [met, met],
+        [replace(met, frames=1)] * 99,
+    ):
         with pytest.raises(BadReply):
             read(*wrong)
 
@@ -133,6 +140,10 @@ def test_no_name_leads_out_of_the_folder(name: str) -> None:
     {"levels": (("still0.yuv", 30_000, 30_000, 1),)},
     {"levels": (("still0.yuv", 8000, 8000, 64),)},
     {"levels": (("still0.yuv", -2, 36, 1),)},
+    {"levels": (("still0.yuv", 64, 36, 0),)},
+    {"motion": b"\xff"},
+    {"motion": Motion(start_zoom=1, end_zoom=1, pan=cast("Any", 99)).SerializeToString()},
+    {"motion": Motion(start_zoom=1, end_zoom=1, easing=cast("Any", 99)).SerializeToString()},
     {"motion": Motion(start_zoom=0, end_zoom=1).SerializeToString()},
     {"motion": Motion(start_zoom=float("nan"), end_zoom=1).SerializeToString()},
     {"motion": Motion(start_zoom=1, end_zoom=float("inf")).SerializeToString()},

@@ -10,10 +10,9 @@ import pytest
 from apigpu.encoder.v1.encoder_pb2 import Playback, Summary
 from encoder.planning.planner import USUAL_LIMITS, Planner
 from encoder.planning.protocol import PlannerReply, pack
-from encoder.planning.runs import BadReply
 from encoder.sandbox.sandboxes import ProcessLimits
 from gateway.jobs.results import stored_result
-from servicekit.errors import DataLoss
+from servicekit.errors import DataLoss, InvalidArgument
 from servicekit.playback import MAX_BYTES, playback_fault
 
 SIZE = 1000
@@ -67,5 +66,6 @@ async def test_a_faulty_one_is_taken_by_neither(name: str, tmp_path: Path) -> No
         stored_result(summary, "a", ())
     assert refused.value.reason == "BAD_PLAYBACK"
     if name != "more than can be":  # a message of this size is sent by no one who does not read meanwhile
-        with pytest.raises(BadReply, match="cannot play"):
+        with pytest.raises(InvalidArgument) as blamed:
             await told_by(summary, tmp_path)
+        assert blamed.value.reason == "BAD_INPUT"

@@ -48,6 +48,9 @@ async def test_a_line_that_is_cut_again_and_again_fails_no_job(jetstream, tmp_pa
         works.encoder.script = [cutting(relay)] * 5
         job = await works.result((await works.manager.submit(await works.caption())).id)
     assert (job.status, job.tasks[0].attempts, works.encoder.tasks) == (Status.COMPLETED, 1, 6)
+    told = {one.message for one in job.tasks[0].past}  # to tenants too, whom addresses do not concern
+    assert told
+    assert all(text.startswith("the encoder went away (") and relay.address not in text for text in told)
 
 
 async def test_a_task_that_ends_its_encoders_is_given_up(jetstream, tmp_path, certs):

@@ -1,6 +1,5 @@
 """What is wrong with a story is found before anything is done for it, and told of all scenes at once."""
 
-import base64
 from typing import Any
 
 import pytest
@@ -8,6 +7,7 @@ from google.protobuf import json_format
 
 from apigpu.v1.video_pb2 import Operation
 from gateway.jobs import checks, operation
+from gateway.sources import inline
 from servicekit.errors import InvalidArgument
 from tests.support.growth import assert_grows_gently
 
@@ -177,9 +177,9 @@ def test_subtitles_in_the_request_become_an_input() -> None:
     wanted = operation.inline_texts(story(STILL, srt_text="1\nČau"))
     (picture, (path, source)) = operation.inputs(wanted.story)
     assert (picture, path) == (("scenes[0].image_url", URL), "srt_text")
-    kind, _, data = source.partition(",")
-    assert kind == "data:text/plain;base64"
-    assert base64.b64decode(data).decode("utf-8-sig") == "1\nČau"
+    file = inline.parse(source)
+    assert (file.filename, file.content_type) == ("subtitles.srt", "text/plain")
+    assert file.data.decode("utf-8-sig") == "1\nČau"
 
 
 def test_bad_scenes_are_found_in_time_in_step_with_their_number() -> None:

@@ -21,7 +21,7 @@ def job(*tasks: Task) -> Job:
 def told(found: Job, most: int = 200) -> list[tuple[str, str, float, float, str]]:
     return [
         (one.encoder, Outcome.Name(one.outcome), one.start_time.seconds, one.end_time.seconds, one.reason)
-        for one in told_attempts(found, most)
+        for one in told_attempts(found, most, str)
     ]
 
 
@@ -35,7 +35,7 @@ def test_each_attempt_is_told_with_its_encoder_and_how_it_ended():
     assert told(found) == [("a", "INTERRUPTED", 101, 102, "ENCODER_LOST"), ("b", "RUNNING", 103, 0, "")]
     done = model.complete_task(found, 0, Result("assets/x", 1, "x264", encode_seconds=1.5), 105)
     assert told(done)[-1] == ("b", "COMPLETED", 103, 105, "")
-    last = told_attempts(done, 1)[0]
+    last = told_attempts(done, 1, str)[0]
     assert (last.codec, last.encode_seconds, last.item) == ("x264", 1.5, "one")
     assert from_json(Job, to_json(done)) == done
     assert told(done, 0) == []
@@ -45,7 +45,7 @@ def test_the_end_of_a_task_is_that_of_its_last_attempt():
     started = model.start_task(job(), 0, 101, "id", "a")
     failed = model.fail_task(started, 0, Failure(3, "no image", "BAD_INPUT"), 102)
     assert told(failed) == [("a", "FAILED", 101, 102, "BAD_INPUT")]
-    assert told_attempts(failed, 1)[0].message == "no image"
+    assert told_attempts(failed, 1, str)[0].message == "no image"
     assert told(model.cancel(started, Failure(1, "cancelled"), 104)) == [("a", "CANCELLED", 101, 104, "")]
     # One that waits again has no attempt that goes on, nor has it one that a cancel ends.
     waiting = returned(job(), "a", 101)
@@ -84,7 +84,7 @@ def test_the_log_has_the_newest_of_each_task_the_newest_last():
     for number in range(MAX_TASKS + 2):
         found = found.after(TaskLog(number, 100.0 + number, f"text {number}", "desk"))
     found = found.after(TaskLog(5, 200.0, "anew"))
-    logs = list(told_log(job(*(Task(str(number)) for number in range(6))), found))
+    logs = list(told_log(job(*(Task(str(number)) for number in range(6))), found, str))
     assert len(logs) == MAX_TASKS
     assert (logs[-1].task, logs[-1].item, logs[-1].text, logs[-1].time.seconds) == (5, "5", "anew", 200)
     assert [one.item for one in logs if one.task > 5] == ["", "", "", ""]

@@ -1,0 +1,65 @@
+"""What `api-gpu log` prints of the attempts at a job."""
+
+import sys
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from rich.text import Text
+
+from api_gpu.attempts import JobAttempt, JobLog
+from api_gpu.cli.tables import print_attempts
+
+BEGAN = datetime(2026, 7, 1, 12, 0, tzinfo=UTC)
+
+
+def attempt(item: str = "", message: str = "", outcome: str = "COMPLETED") -> JobAttempt:
+    ended = BEGAN + timedelta(seconds=1.25)
+    return JobAttempt(0, item, "encoder-3f9a21", "x264", outcome, "", message, BEGAN, ended, None)
+
+
+def test_programs_get_all_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    print_attempts([attempt()], [])
+    assert capsys.readouterr().out == "2026-07-01 12:00:00Z\t\tencoder-3f9a21\tx264\t1.2 s\tCOMPLETED\t\n"
+
+
+@pytest.mark.parametrize(
+    ("attempts", "headings"),
+    [
+        ([attempt()], ["began", "encoder", "codec", "took", "outcome"]),
+        (
+            [attempt("clip 1", "it went away", "INTERRUPTED"), attempt("clip 2")],
+            ["began", "task", "encoder", "codec", "took", "outcome", "why"],
+        ),
+    ],
+)
+def test_people_get_headings_over_the_columns_that_say_something(
+    attempts: list[JobAttempt],
+    headings: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "200")
+    print_attempts(attempts, [])
+    first, *rows = Text.from_ansi(capsys.readouterr().out).plain.rstrip().splitlines()
+    assert first.split() == headings
+    assert len(rows) == len(attempts)
+
+
+def test_a_job_that_waits_is_told_so(capsys: pytest.CaptureFixture[str]) -> None:
+    print_attempts([], [])
+    told = capsys.readouterr()
+    assert (told.out, told.err) == ("", "no encoder has begun it yet\n")
+
+
+def test_what_ffmpeg_said_is_told_with_its_encoder(capsys: pytest.CaptureFixture[str]) -> None:
+    print_attempts([attempt()], [JobLog(0, "", "encoder-3f9a21", BEGAN, "a\nb"), JobLog(1, "clip 2", "x", BEGAN, "c")])
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "",
+        "What FFmpeg said on encoder-3f9a21, 2026-07-01 12:00:00Z:",
+        "a",
+        "b",
+        "",
+        "What FFmpeg said of clip 2 on x, 2026-07-01 12:00:00Z:",
+        "c",
+    ]

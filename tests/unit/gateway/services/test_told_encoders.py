@@ -1,0 +1,64 @@
+"""Names of encoders, as callers are told them: who may not see the fleet is told no addresses."""
+
+import pytest
+
+from apigpu.v1 import jobs_pb2
+from gateway.assets.links import LinkSigner
+from gateway.callers import ALL_SCOPES, COMMON_SCOPES, Caller, Scope, caller
+from gateway.jobs import model
+from gateway.jobs.ffmpeg_log import FfmpegLog, TaskLog
+from gateway.jobs.history import AttemptEnd
+from gateway.jobs.model import Job, Task
+from gateway.services.attempts import told_log
+from gateway.services.presenters import Presenter
+
+ADDRESS = "10.1.2.3:50052"
+PRESENTER = Presenter(LinkSigner(b"a secret that signs links", 60.0), lambda *_: None)
+
+
+@pytest.fixture
+def calling():
+    """Return what makes the test a call with the scopes."""
+    began = caller.set(Caller())
+    yield lambda scopes: caller.set(Caller("acme", "key", frozenset(scopes)))
+    caller.reset(began)
+
+
+def tried(*encoders: str) -> Job:
+    found = Job(id="a", operation="probe", request=b"", batch=False, tasks=(Task("film"),), created_at=100.0)
+    for at, encoder in enumerate(encoders):
+        started = model.start_task(found, 0, 101.0 + at, "id", encoder)
+        found = model.return_task(started, 0, 101.5 + at, counted=True, end=AttemptEnd("ENCODER_LOST", "it went away"))
+    return found
+
+
+def encoders(job: jobs_pb2.Job) -> list[str]:
+    return [attempt.encoder for attempt in job.attempts]
+
+
+def test_a_tenant_knows_an_encoder_again_without_its_address(calling):
+    calling({Scope.SUBMIT, Scope.READ})
+    first, other, again = encoders(PRESENTER.job(tried(ADDRESS, "10.1.2.4:50052", ADDRESS)))
+    assert first == again != other
+    assert (first.startswith("encoder-"), len(first) < 16) == (True, True)
+    assert "10.1" not in first + other
+    (log,) = told_log(tried(), FfmpegLog().after(TaskLog(0, 100.0, "text", ADDRESS)), PRESENTER.encoder)
+    assert log.encoder == first
+
+
+def test_gateways_that_share_the_secret_tell_one_name(calling):
+    calling({Scope.READ})
+    other = Presenter(LinkSigner(b"a secret that signs links", 9.0), lambda *_: None)
+    unlike = Presenter(LinkSigner(b"another secret of a gateway", 60.0), lambda *_: None)
+    assert PRESENTER.encoder(ADDRESS) == other.encoder(ADDRESS) != unlike.encoder(ADDRESS)
+
+
+@pytest.mark.parametrize("scopes", [{Scope.FLEET}, {Scope.ADMIN}, COMMON_SCOPES, ALL_SCOPES])
+def test_who_may_see_the_fleet_is_told_the_address(calling, scopes):
+    calling(scopes)
+    assert encoders(PRESENTER.job(tried(ADDRESS))) == [ADDRESS]
+
+
+def test_ids_of_instances_stay(calling):
+    calling({Scope.READ})
+    assert encoders(PRESENTER.job(tried("4f2a9c", ""))) == ["4f2a9c", ""]
