@@ -141,8 +141,8 @@ class SplittingEncoder:
         return Outcome(summary)
 
     async def _moved(self, job: EncodeJob, events: Events, most_bytes: int) -> tuple[Checksum, int]:
-        """Read the inputs, and send so many of their bytes as the result: beside its packets a piece gets the index of
-        the film. Return also what was moved."""
+        """Read the inputs, and send so many of their bytes as the result: beside its packets a piece gets its index and
+        the captions. Return also what was moved."""
         tally, read_bytes = Checksum(), 0
         for entry in job.inputs:
             async with entry.open() as source:

@@ -15,10 +15,11 @@ MAX_BYTES = 256 * 1024
 PIPE_SECONDS = 5.0
 
 
-def read(name: str, path: str) -> str:
-    """Return the secret in the file that the setting `name` names, without line ends after it. Raises ConfigError."""
+def read(name: str, path: str, pipe_seconds: float = PIPE_SECONDS) -> str:
+    """Return the secret in the file that the setting `name` names, without line ends after it. Raises ConfigError, also
+    for a pipe that says nothing for so long."""
     try:
-        data = read_start(Path(path), MAX_BYTES + 1)
+        data = read_start(Path(path), MAX_BYTES + 1, pipe_seconds)
         text = data.decode("utf-8-sig").rstrip("\r\n")
     except OSError as error:
         raise ConfigError(f"{name}={path}: the file cannot be read ({error.strerror})") from error
@@ -31,7 +32,7 @@ def read(name: str, path: str) -> str:
     return text
 
 
-def read_start(path: Path, max_bytes: int) -> bytes:
+def read_start(path: Path, max_bytes: int, pipe_seconds: float = PIPE_SECONDS) -> bytes:
     """Return at most so many bytes of the start of a file, which may be a pipe. Raises OSError."""
     if not path.is_fifo():
         with path.open("rb") as file:
@@ -40,8 +41,8 @@ def read_start(path: Path, max_bytes: int) -> bytes:
     # Else the start of a service would wait for ever for somebody to write.
     with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb", buffering=0) as pipe:
         while len(data) < max_bytes:
-            if not select.select([pipe], [], [], PIPE_SECONDS)[0]:
-                raise TimeoutError(errno.ETIMEDOUT, f"a pipe that has said nothing for {PIPE_SECONDS:g} s")
+            if not select.select([pipe], [], [], pipe_seconds)[0]:
+                raise TimeoutError(errno.ETIMEDOUT, f"a pipe that has said nothing for {pipe_seconds:g} s")
             part = pipe.read(max_bytes - len(data))
             if not part:
                 break

@@ -42,14 +42,14 @@ def rename(face: Face, family: str, weight: int, letters: Set[int] | None = None
     return name_font(fit(face, letters), family, weight, f"{face.path.stem}-{face.number}-{weight}")
 
 
-def fit(face: Face, letters: Set[int] | None, weight: int = REGULAR) -> bytes:
-    """Return a font of one weight, as far as it has it, and of a size that can be used, with at least these letters;
-    None for all. Raises FontError."""
+def fit(face: Face, letters: Set[int] | None, weight: int = REGULAR, max_whole_bytes: int = MAX_WHOLE_BYTES) -> bytes:
+    """Return a font of one weight, as far as it has it, with at least these letters; with all of them where they are
+    None, or the tables have no more than `max_whole_bytes`. Raises FontError."""
     with errors_of_damage():
         font = uharfbuzz.Face(open_blob(face.path), face.number)
         order = uharfbuzz.SubsetInput()
         order.keep_everything()
-        if letters is not None and _table_bytes(font) > MAX_WHOLE_BYTES:
+        if letters is not None and _table_bytes(font) > max_whole_bytes:
             order.glyph_set.clear()
             order.unicode_set.clear()
             order.unicode_set.update(closure(face, letters))

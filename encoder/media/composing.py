@@ -4,13 +4,11 @@ tables that point at the samples, which follow it as ranges of the files. Source
 import heapq
 import struct
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import accumulate
 from operator import itemgetter
 from pathlib import Path
-
-import numpy as np
 
 from encoder.media.mp4_boxes import (
     LARGE_SIZE,
@@ -22,7 +20,8 @@ from encoder.media.mp4_boxes import (
     only_box,
     read_number,
 )
-from encoder.media.sample_index import SampleFragment, SampleIndex, Sizes
+from encoder.media.sample_index import SampleFragment, SampleIndex
+from encoder.media.sample_tables import SampleTable, whole_box, write_box
 
 LARGE = 1 << 32
 # Bytes of a box before those within it, of boxes that hold others.
@@ -53,40 +52,17 @@ class ComposedTracks:
     places: Sequence[int]
 
 
-@dataclass
-class _SampleTable:
-    """Where the samples of a track are: runs of them, each by where it begins behind the head of the film, with the
-    sizes of its samples."""
-
-    starts: list[int] = field(default_factory=list)
-    runs: list[Sizes] = field(default_factory=list)
-
-    @property
-    def sizes(self) -> Sizes:
-        return np.concatenate(self.runs) if self.runs else np.zeros(0, np.int64)
-
-    def boxes(self, lead: int, *, is_large: bool) -> Mapping[bytes, bytes]:
-        """Return the boxes of the table for a head of so many bytes, by the kinds of those that they replace."""
-        sizes, starts = self.sizes, np.array(self.starts, np.int64) + lead
-        where = _full_box(b"co64", starts.astype(">u8")) if is_large else _full_box(b"stco", starts.astype(">u4"))
-        counts = np.array([len(run) for run in self.runs], np.int64)
-        firsts = np.flatnonzero(np.diff(counts, prepend=-1))
-        chunks = np.stack([firsts + 1, counts[firsts], np.ones(len(firsts), np.int64)], axis=1).astype(">u4")
-        stsz = struct.pack(">III", 0, 0, len(sizes)) + sizes.astype(">u4").tobytes()
-        return {b"stsz": _box(b"stsz", stsz), b"stsc": _full_box(b"stsc", chunks), b"stco": where, b"co64": where}
-
-
 class Composition:
     """The order of the samples of a film: those of all its tracks side by side, by the clock of the film."""
 
     def __init__(self, parts: Sequence[ComposedTracks]) -> None:
         self.ranges: list[FileRange] = []
         self.size_bytes = 0
-        self._tables = [[_SampleTable() for _ in part.places] for part in parts]
+        self._tables = [[SampleTable() for _ in part.places] for part in parts]
         for _, number, file, fragment in heapq.merge(*map(_in_order, range(len(parts)), parts), key=itemgetter(0, 1)):
             self._add(parts[number], self._tables[number], file, fragment)
 
-    def _add(self, part: ComposedTracks, tables: Sequence[_SampleTable], file: int, fragment: SampleFragment) -> None:
+    def _add(self, part: ComposedTracks, tables: Sequence[SampleTable], file: int, fragment: SampleFragment) -> None:
         shift = self._place(file, *fragment.span)
         for place, table in zip(part.places, tables, strict=True):
             for run in fragment.runs:
@@ -110,9 +86,9 @@ class Composition:
         Raises ValueError where its tracks have not the samples of the files."""
         with mapped(path) as data:
             boxes = {box.kind: box for box in iter_boxes(data, 0, len(data))}
-            kind, movie = (_whole(data, boxes[name]) for name in (b"ftyp", b"moov"))
+            kind, movie = (whole_box(data, boxes[name]) for name in (b"ftyp", b"moov"))
         body = (
-            _box(b"mdat", b"", self.size_bytes)
+            write_box(b"mdat", b"", self.size_bytes)
             if self.size_bytes + SIZE_AND_KIND.size < LARGE
             else SIZE_AND_KIND.pack(1, b"mdat")
             + LARGE_SIZE.pack(SIZE_AND_KIND.size + LARGE_SIZE.size + self.size_bytes)
@@ -140,7 +116,7 @@ def _in_order(number: int, part: ComposedTracks) -> Iterator[tuple[Fraction, int
 class _MovieWriter:
     """Writes the box of a movie anew, with other tables of samples."""
 
-    def __init__(self, movie: bytes, tables: Sequence[_SampleTable], *, is_large: bool) -> None:
+    def __init__(self, movie: bytes, tables: Sequence[SampleTable], *, is_large: bool) -> None:
         self._movie = bytearray(movie)
         self._tables = tables
         self._is_large = is_large
@@ -160,13 +136,13 @@ class _MovieWriter:
         if box.kind in replaced:
             return replaced[box.kind]
         if box.kind not in CONTAINERS:
-            return _whole(self._movie, box)
+            return whole_box(self._movie, box)
         if box in self._tracks:
             replaced = self._tables[self._tracks.index(box)].boxes(lead, is_large=self._is_large)
         inner = iter_boxes(self._movie, box.start, box.end)
-        return _box(box.kind, b"".join(self._rebuilt(part, lead, replaced) for part in inner))
+        return write_box(box.kind, b"".join(self._rebuilt(part, lead, replaced) for part in inner))
 
-    def _check(self, track: Box, table: _SampleTable) -> None:
+    def _check(self, track: Box, table: SampleTable) -> None:
         """Raise ValueError for a track that has not the samples of its table; tell its bit rate where that is told."""
         medium = self._inner(track, b"mdia")
         clock, handler = (self._inner(medium, kind) for kind in (b"mdhd", b"hdlr"))
@@ -197,17 +173,3 @@ class _MovieWriter:
 
     def _inner(self, box: Box, kind: bytes) -> Box:
         return only_box(list(iter_boxes(self._movie, box.start, box.end)), kind)
-
-
-def _whole(data: "bytes | bytearray | object", box: Box) -> bytes:
-    """Return a box with its head, which is a usual one."""
-    return bytes(data[box.start - SIZE_AND_KIND.size : box.end])  # type: ignore[index]
-
-
-def _box(kind: bytes, body: bytes, following_bytes: int = 0) -> bytes:
-    """Return a box, of which so many bytes follow."""
-    return SIZE_AND_KIND.pack(SIZE_AND_KIND.size + len(body) + following_bytes, kind) + body
-
-
-def _full_box(kind: bytes, entries: "np.ndarray[tuple[int, ...], np.dtype[np.unsignedinteger]]") -> bytes:
-    return _box(kind, struct.pack(">II", 0, len(entries)) + entries.tobytes())

@@ -16,6 +16,8 @@ from encoder.media.containers import MP4_DEMUXER, open_container
 from encoder.media.info import MediaInfo, Source, Stream
 from encoder.media.mp4_boxes import MAX_BOXES, Box
 
+# Boxes of media, and of nothing.
+MEDIA = (b"mdat", b"free", b"skip", b"wide")
 # Of a box whose body is not read.
 BOX_HEAD_BYTES = 16
 # What lies between two ranges is read with them where it is no more.
@@ -31,7 +33,7 @@ Range = tuple[int, int]
 @dataclass(frozen=True)
 class StreamIndex:
     """The packets of a stream in the order of the file's index: when they are decoded by the clock of the stream, where
-    each begins, its bytes, and whether it is a keyframe."""
+    each begins, its bytes, and whether it is a keyframe; and the bits of a second of it, as FFmpeg has them."""
 
     stream: int
     time_base: Fraction
@@ -39,6 +41,7 @@ class StreamIndex:
     offsets: NDArray[np.int64]
     sizes: NDArray[np.int64]
     keys: NDArray[np.bool_]
+    bit_rate: int = 0
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,8 @@ def _stream_index(container: InputContainer, stream: Stream) -> StreamIndex | No
     is_picture = own.type == "video"
     if is_picture and (table["out"].any() or not table["key"][0]):
         return None
-    return StreamIndex(stream.index, own.time_base, table["time"], table["pos"], table["size"], table["key"])
+    times, offsets, sizes, keys = (table[name] for name in ("time", "pos", "size", "key"))
+    return StreamIndex(stream.index, own.time_base, times, offsets, sizes, keys, own.codec_context.bit_rate or 0)
 
 
 def _head(source: Source) -> tuple[Range, ...]:
@@ -104,8 +108,7 @@ def _without_media(boxes: Sequence[Box]) -> Iterator[Range]:
     """Yield all boxes but those of media, of which only the head."""
     end = 0
     for box in boxes:
-        is_media = box.kind in (b"mdat", b"free", b"skip", b"wide")
-        yield end, min(end + BOX_HEAD_BYTES, box.end) if is_media else box.end
+        yield end, min(end + BOX_HEAD_BYTES, box.end) if box.kind in MEDIA else box.end
         end = box.end
 
 

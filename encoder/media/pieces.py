@@ -5,7 +5,8 @@ film, as encoders need some to begin with, and so does the decoding of its first
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -38,31 +39,58 @@ class PacketSpan:
     count: int
 
 
-def cut_out(source: Source, spans: Sequence[PacketSpan], path: Path) -> tuple[Fraction, Fraction]:
+@dataclass(frozen=True)
+class CutIndex:
+    """A file that is the index of the packets of spans alone; see cut_index.py. Of the whole file it tells when it
+    begins, in seconds by its own clock, and the bits in a second of each stream."""
+
+    path: Path
+    start: Fraction
+    bit_rates: Sequence[int]
+
+
+def cut_out(
+    source: Source, spans: Sequence[PacketSpan], path: Path, index: CutIndex | None = None
+) -> tuple[Fraction, Fraction]:
     """Write packets of a file, the first span of its picture, as a file of these streams alone; return when the
-    pictures begin and end, in seconds of the film. Raises InvalidArgument where they are not there."""
-    with open_container(source, (MP4_DEMUXER,)) as container:
+    pictures begin and end, in seconds of the film. Where they have an `index` of their own, that of the file need not
+    be there. Raises InvalidArgument where they are not there."""
+    # By an index of their own streams are in the order of spans, and begin at 0.
+    earlier = {number: span.first_dts for number, span in enumerate(spans)} if index else {}
+    if index is not None:
+        spans = [replace(span, stream=number, first_dts=0) for number, span in enumerate(spans)]
+    with _opened(source, index) as container:
         streams = {
             span.stream: container.streams[span.stream] for span in spans if span.stream < len(container.streams)
         }
         if len(streams) < len(spans):
             raise bad_input(source, NOT_THERE)
-        start = Fraction(container.start_time or 0, av.time_base)
+        start = index.start if index else Fraction(container.start_time or 0, av.time_base)
         picture = streams[spans[0].stream]
         scale = str(picture.time_base.denominator) if picture.time_base else "0"
         shown: list[tuple[int, int]] = []
         with av.open(str(path), "w", format="mp4", options={**MUXER, "video_track_timescale": scale}) as written:
             written.metadata.update(container.metadata)
             outputs = {span.stream: _template(written, streams[span.stream]) for span in spans}
+            for number, rate in enumerate(index.bit_rates if index else ()):
+                outputs[number].codec_context.bit_rate = rate
             for packet in _packets(source, container, spans, list(streams.values())):
+                _move(packet, earlier.get(packet.stream_index, 0))
                 if packet.stream_index == spans[0].stream:
                     shown.append((packet.pts or 0, packet.duration or 0))
-                _move(packet, start)
+                _move(packet, _clock_ticks(packet.time_base, start))
                 packet.stream = outputs[packet.stream_index]
                 written.mux(packet)
     first, last = min(shown), max(shown)
     base = picture.time_base or Fraction(1)
     return first[0] * base - start, sum(last) * base - start
+
+
+def _opened(source: Source, index: CutIndex | None) -> AbstractContextManager[InputContainer]:
+    if index is None:
+        return open_container(source, (MP4_DEMUXER,))
+    both = replace(source, path=Path(f"concat:{index.path}|{source.path}"))
+    return open_container(both, (MP4_DEMUXER,), more={"protocol_whitelist": "concat,file"})
 
 
 def _template(written: OutputContainer, stream: AvStream) -> Any:
@@ -101,11 +129,13 @@ def _packets(
     raise bad_input(source, NOT_THERE)
 
 
-def _move(packet: "Packet[Any]", start: Fraction) -> None:
-    """Have a packet tell its time by the clock of pieces; `start` is where the file begins, in seconds."""
-    base = packet.time_base
+def _clock_ticks(base: Fraction, start: Fraction) -> int:
+    """Return by how much the clock of pieces is ahead of that of a file, which begins at `start`, in seconds."""
+    return int(CLOCK_SECONDS / base) - round(start / base)
+
+
+def _move(packet: "Packet[Any]", ticks: int) -> None:
     assert packet.pts is not None
     assert packet.dts is not None
-    offset = int(CLOCK_SECONDS / base) - round(start / base)
-    packet.pts += offset
-    packet.dts += offset
+    packet.pts += ticks
+    packet.dts += ticks

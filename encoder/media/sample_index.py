@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from encoder.media.mp4_boxes import MAX_BOXES, SIZE_AND_KIND, TIME_SCALE, Box, iter_boxes, mapped, only_box, read_number
+from encoder.media.sample_tables import Sizes
 
 # The box at the end, which players pass over: what it holds, compressed, and at its very end this and its own size.
 KIND, MARK = b"free", b"apgpuidx"
@@ -35,8 +35,6 @@ OFFSET_GIVEN, FIRST_FLAGS_GIVEN, DURATION_GIVEN, SIZE_GIVEN, FLAGS_GIVEN, SHIFT_
     0x800,
 )
 DECODE_TIME = {0: (4, ">I"), 1: (4, ">Q")}
-
-Sizes = npt.NDArray[np.int64]
 
 
 class StoredBox(NamedTuple):

@@ -144,8 +144,10 @@ def _plan_pieces(
     film: SplitFilm,
     why_whole: str,
 ) -> Plan:
-    """Return the plan of a video that goes on as pieces: its result are the captions, for these."""
-    story_captions.pack(context.folder, Path(context.result), wrap_unicode=wrap_unicode)
+    """Return the plan of a video that goes on as pieces: its result are the captions, for these, and their indexes."""
+    result, before = Path(context.result), b"".join(film.own_indexes)
+    story_captions.pack(context.folder, result, wrap_unicode=wrap_unicode, before=before)
+    further = caption_split.further_tasks(request, film, context.codec, why_whole, result.stat().st_size)
     return Plan(
         runs=(),
         field="url_video",
@@ -154,7 +156,7 @@ def _plan_pieces(
         frames_total=film.video.frames,
         warnings=tuple(warnings),
         content_type=story_captions.TYPE,
-        further=tuple(caption_split.further_tasks(request, film, context.codec, why_whole)),
+        further=tuple(further),
         size=Size(*(side // 2 * 2 for side in film.video.rotated_size)),
     )
 

@@ -5,13 +5,15 @@ from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 
+import av
+
 from apigpu.encoder.v1 import story_pb2
 from encoder.audio import tracks
 from encoder.captions import changes
 from encoder.ffmpeg import filters
 from encoder.media import keyframes, pieces, probe
 from encoder.media.info import VideoStream, bad_input
-from encoder.media.pieces import CLOCK_SECONDS, FRAGMENTS, PacketSpan
+from encoder.media.pieces import CLOCK_SECONDS, FRAGMENTS, CutIndex, PacketSpan
 from encoder.operations import caption_splice, story_captions, story_codec
 from encoder.operations.caption_splice import CaptionedFilm, SplicedRuns
 from encoder.operations.caption_split import CAPTIONS, VIDEO
@@ -19,7 +21,9 @@ from encoder.operations.deviations import gather, video_notes
 from encoder.operations.plan import Plan, PlanContext
 from servicekit.errors import InvalidArgument
 
-CUT = "cut.mp4"
+CUT, INDEX = "cut.mp4", "index.mp4"
+# Of a day of pictures and sound.
+MAX_INDEX_BYTES = 256 * 1024 * 1024
 FALSE_KEYFRAME = (
     "its index names a picture as a keyframe that is none, so that it cannot be made in pieces; have it encoded anew "
     "(ffmpeg -i FILE -c:a copy NEW.mp4), or send it in another container, such as MKV."
@@ -31,7 +35,7 @@ def plan(part: story_pb2.CaptionPiece, context: PlanContext) -> Plan:
     source = context.source(VIDEO)
     spans = [PacketSpan(run.stream, run.first_dts, run.packets) for run in (part.picture, *part.sound)]
     cut = replace(source, path=context.folder / CUT, is_outline=False)
-    seconds = pieces.cut_out(source, spans, cut.path)
+    seconds = pieces.cut_out(source, spans, cut.path, _own_index(part, context))
     if not keyframes.begins_with_one(cut):
         raise bad_input(source, FALSE_KEYFRAME)
     info, found = probe.probe_video(cut)
@@ -67,6 +71,21 @@ def plan(part: story_pb2.CaptionPiece, context: PlanContext) -> Plan:
         progress=made.progress,
         extent=made.extent,
     )
+
+
+def _own_index(part: story_pb2.CaptionPiece, context: PlanContext) -> CutIndex | None:
+    """Lay out the index of the packets of a piece, which came with its captions; None for one without."""
+    if not part.HasField("index"):
+        return None
+    own, path = part.index, context.folder / INDEX
+    with context.source(CAPTIONS).path.open("rb") as file:
+        file.seek(max(own.start, 0))
+        data = file.read(max(min(own.end - own.start, MAX_INDEX_BYTES), 0))
+    is_there = own.start >= 0 and 0 < len(data) == own.end - own.start
+    if not is_there or len(own.bit_rates) != 1 + len(part.sound):
+        raise InvalidArgument("The piece of the video came without its index.", reason="BAD_PART")
+    path.write_bytes(data)
+    return CutIndex(path, Fraction(own.begin_microseconds, av.time_base), own.bit_rates)
 
 
 def _as_planned(part: story_pb2.CaptionPiece, found: VideoStream) -> VideoStream:

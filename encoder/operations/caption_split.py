@@ -4,12 +4,13 @@ It is cut by its index, at keyframes, without a picture of it being decoded; so 
 Each piece comes with the ranges of the file that it is made of.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import accumulate, pairwise
 from math import ceil
 
+import av
 import numpy as np
 
 from apigpu.encoder.v1 import encoder_pb2
@@ -20,9 +21,10 @@ from encoder.captions import changes, collisions
 from encoder.codecs.base import Codec
 from encoder.ffmpeg.command import TrackFit
 from encoder.media import keyframes, packet_index
+from encoder.media.cut_index import IndexCutter
 from encoder.media.fragments import SEGMENT_SECONDS
 from encoder.media.info import MediaInfo, Source, VideoStream
-from encoder.media.packet_index import FilmIndex, StreamIndex
+from encoder.media.packet_index import FilmIndex, Range, StreamIndex
 from encoder.media.packets import LONG_SECONDS
 from encoder.operations import story_codec
 from encoder.operations.joining import PIECES
@@ -59,13 +61,16 @@ class FilmPiece:
 @dataclass(frozen=True)
 class SplitFilm:
     """A video in pieces, with what they have in common; where pieces copy frames, also what the others are encoded
-    to."""
+    to. Unless its index cannot be cut, each piece has its own, and those that are the index of the video are ranges of
+    it that pieces do without."""
 
     index: FilmIndex
     pieces: tuple[FilmPiece, ...]
     video: VideoStream
     seconds: float
     fit: TrackFit | None = None
+    own_indexes: tuple[bytes, ...] = ()
+    index_ranges: tuple[Range, ...] = ()
 
     @property
     def target_seconds(self) -> int:
@@ -100,7 +105,12 @@ def split(
     if not cuts:
         return None
     pieces = tuple(_pieces(index, cuts))
-    return SplitFilm(index, pieces, video, info.duration_seconds, fit)
+    film = SplitFilm(index, pieces, video, info.duration_seconds, fit)
+    cutter = IndexCutter.of(source, index, next(iter(cuts.items())))
+    if cutter is None:
+        return film
+    own = tuple(cutter.cut([piece.picture, *piece.sound]) for piece in pieces)
+    return replace(film, own_indexes=own, index_ranges=cutter.ranges)
 
 
 def longest_gop(index: FilmIndex) -> float:
@@ -177,14 +187,15 @@ def _place(stream: StreamIndex, time: Fraction) -> int:
 
 
 def further_tasks(
-    request: video_pb2.CaptionRequest, film: SplitFilm, codec: Codec, why_whole: str
+    request: video_pb2.CaptionRequest, film: SplitFilm, codec: Codec, why_whole: str, planned_bytes: int
 ) -> Iterator[encoder_pb2.FurtherTask]:
     """Yield the tasks that a video in pieces goes on with: the pieces, and what joins them. `why_whole` says why none
-    of its frames is copied."""
+    of its frames is copied. What was planned for the pieces, their own indexes and then the captions, has so many
+    bytes."""
     # What x264 makes depends on them: they must be the same however busy an encoder is.
     threads = round(THREADS_PER_CORE * usable_cores())
     for number, piece in enumerate(film.pieces):
-        yield _piece_task(film, number, piece, codec, threads)
+        yield _piece_task(film, number, piece, codec, threads, planned_bytes)
     join = parts_pb2.CaptionJoin(
         piece_count=len(film.pieces),
         frames=len(film.index.picture.times),
@@ -204,7 +215,9 @@ def further_tasks(
     )
 
 
-def _piece_task(film: SplitFilm, number: int, piece: FilmPiece, codec: Codec, threads: int) -> encoder_pb2.FurtherTask:
+def _piece_task(
+    film: SplitFilm, number: int, piece: FilmPiece, codec: Codec, threads: int, planned_bytes: int
+) -> encoder_pb2.FurtherTask:
     index, rate = film.index, film.video.frame_rate
     runs = [(index.picture, piece.picture), *zip(index.sound, piece.sound, strict=True)]
     picture, *sound = (_packet_run(*run) for run in runs)
@@ -220,6 +233,15 @@ def _piece_task(film: SplitFilm, number: int, piece: FilmPiece, codec: Codec, th
     story_codec.write(codec, part)
     if film.fit is not None:
         part.splice.CopyFrom(story_codec.write_fit(film.fit))
+    captions = encoder_pb2.FurtherInput(field=CAPTIONS, planned=True)
+    if film.own_indexes:
+        start, end, last = (sum(map(len, film.own_indexes[:count])) for count in (number, number + 1, None))
+        begin, rates = int(index.start * av.time_base), [stream.bit_rate for stream, _ in runs]
+        own = parts_pb2.OwnIndex(start=start, end=end, begin_microseconds=begin, bit_rates=rates)
+        part.index.CopyFrom(own)
+        needed = [(start, end), (last, planned_bytes)] if end < last else [(start, planned_bytes)]
+        captions.planned_ranges.extend(_byte_ranges(needed))
+        captions.source_bytes = planned_bytes
     ranges = packet_index.ranges_of(index, runs)
     return encoder_pb2.FurtherTask(
         part=parts_pb2.StoryPart(caption_piece=part).SerializeToString(),
@@ -227,10 +249,11 @@ def _piece_task(film: SplitFilm, number: int, piece: FilmPiece, codec: Codec, th
             encoder_pb2.FurtherInput(
                 field=VIDEO,
                 request_field=VIDEO,
-                ranges=[encoder_pb2.ByteRange(start=start, end=end) for start, end in ranges],
+                ranges=_byte_ranges(ranges),
                 source_bytes=index.size_bytes,
+                index_ranges=_byte_ranges(film.index_ranges),
             ),
-            encoder_pb2.FurtherInput(field=CAPTIONS, planned=True),
+            captions,
         ],
         item=f"piece {number + 1}",
         kind="caption.piece" if film.fit is None else "caption.splice",
@@ -240,6 +263,10 @@ def _piece_task(film: SplitFilm, number: int, piece: FilmPiece, codec: Codec, th
         plays=encoder_pb2.PLAYS_PICTURE if len(piece.sound) < 2 else encoder_pb2.PLAYS_UNSPECIFIED,
         target_seconds=film.target_seconds,
     )
+
+
+def _byte_ranges(ranges: Iterable[Range]) -> list[encoder_pb2.ByteRange]:
+    return [encoder_pb2.ByteRange(start=start, end=end) for start, end in ranges]
 
 
 def _packet_run(stream: StreamIndex, places: range) -> parts_pb2.PacketRun:

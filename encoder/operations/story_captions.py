@@ -46,10 +46,12 @@ def make(
     return (*read_warnings, *times_warnings, *warnings)
 
 
-def pack(folder: Path, result: Path, *, wrap_unicode: bool) -> None:
-    """Write the script and the fonts that lie in a folder to a file, the result of the task that plans a film."""
+def pack(folder: Path, result: Path, *, wrap_unicode: bool, before: bytes = b"") -> None:
+    """Write the script and the fonts that lie in a folder to a file, the result of the task that plans a film, which
+    tells `before` them what readers of ZIP pass over."""
     installed = _installed()
-    with zipfile.ZipFile(result, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as packed:
+    result.write_bytes(before)
+    with zipfile.ZipFile(result, "a", zipfile.ZIP_DEFLATED, compresslevel=1) as packed:
         packed.write(folder / SCRIPT, WRAPPED_SCRIPT if wrap_unicode else SCRIPT)
         for path in sorted((folder / FONTS).iterdir()):
             digest = _digest(path)

@@ -28,7 +28,7 @@ from servicekit.addresses import client_network, peer_address
 from servicekit.admission import CallClass, Classify, admission, open_class
 from servicekit.chunk_messages import ChunkMessage, takes
 from servicekit.chunks import ACCEPTED
-from servicekit.composing import COMPOSES
+from servicekit.composing import COMPOSES, OWN_INDEXES
 from servicekit.concurrency import ConcurrencyLimit
 from servicekit.config import Network
 from servicekit.errors import PermissionDenied, Unauthenticated
@@ -70,7 +70,7 @@ class EncoderServicer(encoder_pb2_grpc.EncoderServiceServicer):
 
         task = await inputs.read_task(request_iterator)
         async with self.executor.reserve(task) as reservation:
-            await context.send_initial_metadata(((ACCEPTED, "1"), (COMPOSES, "1")))
+            await context.send_initial_metadata(tuple((name, "1") for name in (ACCEPTED, COMPOSES, OWN_INDEXES)))
             max_bytes = self.executor.settings.max_input_bytes
             folder = reservation.folder
             with tracing.span("receive inputs", inputs=len(task.inputs)):

@@ -7,9 +7,9 @@ upload, invisible too, until the bucket's own rule for incomplete multipart uplo
 
 import asyncio
 import contextlib
+import functools
 import re
 from collections.abc import AsyncGenerator, Callable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -20,16 +20,16 @@ import structlog
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore, ObjectStore, from_url
 
-from gateway.assets.local_files import LocalReader, LocalWriter, on_thread
+from gateway.assets.cloud_files import PART_BYTES, CloudReader, CloudWriter, WriterRoom
+from gateway.assets.local_files import LocalReader, LocalWriter
 from gateway.assets.read_budget import ReadBudget
 from servicekit.chunks import CHUNK_BYTES, Data
 from servicekit.config import ConfigError
 from servicekit.disk import FULL, DiskFloor
 from servicekit.errors import DataLoss, NotFound, ServiceError, Unavailable
-from servicekit.tasks import cancel_and_wait
 
 if TYPE_CHECKING:
-    from obstore import AsyncWritableFile, Attributes
+    from obstore import Attributes
 
 log = structlog.get_logger("gateway.assets")
 
@@ -80,18 +80,8 @@ def _errno(error: Exception) -> int:
     return int(found[1]) if found else 0
 
 
-@dataclass(frozen=True)
-class TransferSizes:
-    """Bytes of one read; of a cloud also bytes of one part of a write, and how many parts are written at once."""
-
-    read_bytes: int
-    part_bytes: int = 0
-    concurrent_parts: int = 0
-
-
-# In a cloud each request costs tens of milliseconds, and S3 takes at most 10,000 parts of at least 5 MiB.
-LOCAL = TransferSizes(read_bytes=2 * CHUNK_BYTES)
-CLOUD = TransferSizes(read_bytes=16 * CHUNK_BYTES, part_bytes=16 * CHUNK_BYTES, concurrent_parts=3)
+# In a cloud each request costs tens of milliseconds.
+LOCAL_READ_BYTES, CLOUD_READ_BYTES = 2 * CHUNK_BYTES, 16 * CHUNK_BYTES
 
 
 class ObjectWriter(Protocol):
@@ -122,84 +112,20 @@ class ObjectReader(Protocol):
         """End what is under way."""
 
 
-class CloudWriter:
-    """Implements ObjectWriter with a writer of obstore, which leaves nothing once it is dropped."""
-
-    def __init__(self, file: "AsyncWritableFile") -> None:
-        self._file: AsyncWritableFile | None = file
-        self._last: asyncio.Future[None] | None = None
-
-    async def write(self, data: Data, beside: Callable[[Data], None] | None = None) -> None:
-        """Begin to append bytes, which go to `beside` while they are sent."""
-        await self.flush()
-        self._last = asyncio.ensure_future(_append(self._opened(), data, beside))
-
-    async def flush(self) -> None:
-        """Wait until obstore has all bytes."""
-        if self._last is not None:
-            await asyncio.shield(self._last)
-
-    async def close(self) -> None:
-        """Make the object of what was written."""
-        await self.flush()
-        await self._opened().close()
-
-    async def abandon(self) -> None:
-        """Drop the writer."""
-        if self._last is not None:
-            await cancel_and_wait(self._last)
-        self._file = None
-
-    def _opened(self) -> "AsyncWritableFile":
-        if self._file is None:
-            raise OSError("the object is written no more")
-        return self._file
-
-
-async def _append(file: "AsyncWritableFile", data: Data, beside: Callable[[Data], None] | None) -> None:
-    writing = file.write(data)
-    if beside is not None:
-        await on_thread(lambda: beside(data))
-    await writing
-
-
-class CloudReader:
-    """Implements ObjectReader by requests for ranges: obstore's stream took ten times the processor time."""
-
-    def __init__(self, store: ObjectStore, path: str, chunk_bytes: int) -> None:
-        self._store = store
-        self._path = path
-        self._chunk_bytes = chunk_bytes
-        self._last: asyncio.Future[list[bytes]] | None = None
-
-    def begin(self, start: int, end: int) -> "asyncio.Future[list[bytes]]":
-        """Begin to read the bytes `start` to `end`."""
-        self._last = asyncio.ensure_future(self._read(start, end))
-        return self._last
-
-    async def close(self) -> None:
-        """Cancel what is under way."""
-        if self._last is not None:
-            await cancel_and_wait(self._last)
-
-    async def _read(self, start: int, end: int) -> list[bytes]:
-        found = memoryview(await obstore.get_range_async(self._store, self._path, start=start, end=end))
-        offsets = range(0, len(found), self._chunk_bytes)
-        return [bytes(found[offset : offset + self._chunk_bytes]) for offset in offsets]
-
-
 class Bucket:
     """Objects by path. Every method raises what `object_store_errors` raises."""
 
-    def __init__(self, location: str) -> None:
+    def __init__(self, location: str, staging_folder: Path | None = None) -> None:
         """Connect to `location`: a folder, created if missing, or s3://…, gs://…, az://….
 
-        A cloud's credentials come from its usual environment variables. Raises ConfigError.
+        A cloud's credentials come from its usual environment variables; what is on its way to one may wait in files in
+        `staging_folder`. Raises ConfigError.
         """
         self._folder = None if location.startswith(CLOUDS) else _folder(location)
-        self._sizes = CLOUD if self._folder is None else LOCAL
+        self._read_bytes = CLOUD_READ_BYTES if self._folder is None else LOCAL_READ_BYTES
         self._store = _connect(location, self._folder)
         self._budget = ReadBudget()
+        self._room = WriterRoom(staging_folder)
 
     def disk_floor(self, min_free_bytes: int | None) -> DiskFloor | None:
         """Return the floor of the disk beneath a folder; None for a cloud."""
@@ -231,15 +157,14 @@ class Bucket:
         given."""
         if self._folder is not None:
             return LocalWriter(self._folder / path)
-        sizes = self._sizes
-        file = obstore.open_writer_async(
+        opened = functools.partial(
+            obstore.open_writer_async,
             self._store,
             path,
             attributes=_attributes(content_type, filename) if content_type else None,
-            buffer_size=sizes.part_bytes,
-            max_concurrency=sizes.concurrent_parts,
+            buffer_size=PART_BYTES,
         )
-        return CloudWriter(file)
+        return CloudWriter(lambda parts: opened(max_concurrency=parts), self._room)
 
     async def size(self, path: str, what: str) -> int:
         """Return the bytes of an object; `what` names it in the text of NotFound."""
@@ -256,7 +181,7 @@ class Bucket:
 
         Raises DataLoss when the object ends before `end`.
         """
-        return self._read(path, start, end, self._sizes.read_bytes, CHUNK_BYTES)
+        return self._read(path, start, end, self._read_bytes, CHUNK_BYTES)
 
     def windows(self, path: str, start: int, end: int, most_bytes: int) -> AsyncGenerator[bytes, None]:
         """Yield bytes `start` to `end` as they are read, `most_bytes` at a time at the most; see `read`."""
@@ -269,7 +194,7 @@ class Bucket:
             return
         reader = self._reader(path, chunk_bytes)
         try:
-            with self._budget.share(most_bytes) as share:
+            with self._budget.share(min(most_bytes, end - start)) as share:
                 position, stop = start, min(start + share.window_bytes(), end)
                 ahead = reader.begin(position, stop)
                 while position < end:

@@ -53,11 +53,11 @@ class AssetStore:
     """Files that clients upload and that jobs make. Every method may raise Unavailable when the bucket fails."""
 
     def __init__(
-        self, location: str, *, retention_seconds: float, max_bytes: int, min_free_bytes: int | None = None
+        self, location: str | Bucket, *, retention_seconds: float, max_bytes: int, min_free_bytes: int | None = None
     ) -> None:
-        """Open the store at `location`, of any form that Bucket accepts. Of a folder's disk `min_free_bytes` stay free,
-        see DiskFloor. Raises ConfigError."""
-        self.bucket = Bucket(location)
+        """Open the store in a bucket, or at a location of any form that Bucket accepts. Of a folder's disk
+        `min_free_bytes` stay free, see DiskFloor. Raises ConfigError."""
+        self.bucket = location if isinstance(location, Bucket) else Bucket(location)
         self.floor = self.bucket.disk_floor(min_free_bytes)
         self.retention = timedelta(seconds=retention_seconds)
         self.max_bytes = max_bytes

@@ -4,9 +4,9 @@ import asyncio
 import contextlib
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 import structlog
@@ -20,6 +20,7 @@ from nats.js.api import (
     StorageType,
     StreamConfig,
 )
+from nats.js.errors import APIError
 
 from gateway.jetstream.errors import nats_errors
 from gateway.jetstream.keyvalue import KeyValue
@@ -30,8 +31,12 @@ from servicekit.errors import Unavailable
 
 log = structlog.get_logger("gateway.jetstream")
 
+T = TypeVar("T")
+
 DEFAULT_PORT = 4222
 RETRY_SECONDS = 0.25
+# Code of an answer of JetStream's.
+UNAVAILABLE = 503
 # A server whose machine vanished sends no reset: it is found out within half a minute, by the third ping that is due.
 PING_SECONDS = 10.0
 MAX_UNANSWERED_PINGS = 2
@@ -40,9 +45,12 @@ MAX_UNANSWERED_PINGS = 2
 class JetStream:
     """One connection, which restores itself when it is lost, and the embedded server where there is one."""
 
-    def __init__(self, server: EmbeddedServer | None, replicas: int, ping_seconds: float) -> None:
+    def __init__(
+        self, server: EmbeddedServer | None, connect_seconds: float, replicas: int, ping_seconds: float
+    ) -> None:
         # Where there is no NATS_URL.
         self.server = server
+        self._connect_seconds = connect_seconds
         self._replicas = replicas
         self._ping_seconds = ping_seconds
         self._client = _Client(ping_seconds * (MAX_UNANSWERED_PINGS + 1))
@@ -70,14 +78,15 @@ class JetStream:
         """Connect to `url`, or, when it is empty, to the embedded server, started in `folder`. Raise ConfigError.
 
         `replicas` is the number of servers of a cluster that keep each record and message. A server that is silent for
-        three times `ping_seconds` is taken for lost, and connected to again.
+        three times `ping_seconds` is taken for lost, and connected to again. What is opened later waits for so long
+        too, while the cluster has no leader.
         """
         server = None if url else EmbeddedServer(folder)
-        jetstream = cls(server, replicas, ping_seconds)
+        jetstream = cls(server, connect_seconds, replicas, ping_seconds)
         try:
             if server:
                 await server.start()
-            await jetstream._connect(server.url if server else url, connect_seconds)
+            await jetstream._connect(server.url if server else url)
         except BaseException:
             if server:
                 await server.stop()
@@ -97,8 +106,7 @@ class JetStream:
         config = KeyValueConfig(
             bucket=bucket, history=1, ttl=max_age_seconds, storage=StorageType.FILE, replicas=self._replicas
         )
-        with _at_start(f"bucket {bucket}"):
-            opened = await self._stream.create_key_value(config)
+        opened = await self._at_start(f"bucket {bucket}", lambda: self._stream.create_key_value(config))
         key_value = KeyValue(bucket, opened, self._stream, self._client.max_payload, self.write_failed)
         self._buckets.append(key_value)
         self.on_reconnect.append(key_value.restart_watches)
@@ -108,9 +116,9 @@ class JetStream:
         """Open a work queue, and create it if it is missing. Raise ConfigError."""
         for own in (name, f"{name}_lanes"):
             await self._work_stream(own)
-        with _at_start(f"consumer of {name}"):
-            # Created or updated: the setting may have changed since the last start.
-            await self._stream.add_consumer(name.upper(), workers_of(name, ack_wait_seconds))
+        # Created or updated: the setting may have changed since the last start.
+        consumer = workers_of(name, ack_wait_seconds)
+        await self._at_start(f"consumer of {name}", lambda: self._stream.add_consumer(name.upper(), consumer))
         return WorkQueue(self._stream, self._client, name, ack_wait_seconds, self.write_failed)
 
     async def _work_stream(self, name: str) -> None:
@@ -125,8 +133,26 @@ class JetStream:
             max_msgs_per_subject=1,
             num_replicas=self._replicas,
         )
-        with _at_start(f"stream {name.upper()}"):
-            await self._stream.add_stream(stream)
+        await self._at_start(f"stream {name.upper()}", lambda: self._stream.add_stream(stream))
+
+    async def _at_start(self, what: str, step: Callable[[], Awaitable[T]]) -> T:
+        """Do a step of the start, again where it may only take time: a cluster has no leader for some seconds after it
+        lost one. Raises ConfigError, as in the end it is settings that keep a server from storing."""
+        clock = asyncio.get_running_loop().time
+        until = clock() + self._connect_seconds
+        while True:
+            try:
+                with nats_errors():
+                    return await step()
+            except Unavailable as error:
+                cause = error.__cause__
+                if clock() >= until or not _may_pass(cause):
+                    raise ConfigError(
+                        f"NATS_URL: the server cannot make or open the {what} ({cause}); is JetStream on, "
+                        "and was it made with other settings (NATS_REPLICAS)?"
+                    ) from error
+                log.warning("waiting for the store", step=what, error=str(cause))
+            await asyncio.sleep(RETRY_SECONDS)
 
     @property
     def is_connected(self) -> bool:
@@ -157,9 +183,9 @@ class JetStream:
             with contextlib.suppress(Exception):
                 await subscription.unsubscribe()
 
-    async def _connect(self, url: str, connect_seconds: float) -> None:
+    async def _connect(self, url: str) -> None:
         """Raise ConfigError if no server answers in time, or it refuses."""
-        self._urls = _servers(url)
+        self._urls, connect_seconds = _servers(url), self._connect_seconds
         await _until_listening(url, connect_seconds)
         try:
             await self._client.connect(
@@ -219,17 +245,9 @@ async def _log_error(error: Exception) -> None:
     log.warning("NATS reports an error", error=str(error) or type(error).__name__)
 
 
-@contextlib.contextmanager
-def _at_start(what: str) -> Iterator[None]:
-    """Raise ConfigError for Unavailable: at the start it is settings that keep a server from storing."""
-    try:
-        with nats_errors():
-            yield
-    except Unavailable as error:
-        raise ConfigError(
-            f"NATS_URL: the server cannot make or open the {what} ({error.__cause__}); is JetStream on, "
-            "and was it made with other settings (NATS_REPLICAS)?"
-        ) from error
+def _may_pass(error: BaseException | None) -> bool:
+    """Return True for what may be over in a moment: no answer, or that the server cannot serve now (503)."""
+    return not isinstance(error, APIError) or error.code == UNAVAILABLE
 
 
 async def _until_listening(url: str, connect_seconds: float) -> None:

@@ -68,10 +68,10 @@ class TaskExecutor:
     resumable: Sequence[ResumableEncoder]
     boot_ids: BootIds
     estimates: EstimateStore
+    # Where what FFmpeg said is kept.
+    logs: FfmpegLogs
     # How many machines could work side by side.
     workers: Callable[[], int] = lambda: 0
-    # Where what FFmpeg said is kept; None for nowhere.
-    logs: FfmpegLogs | None = None
     # Runs that are cancelled from now on are left to the next gateway, where they can go on.
     is_shutting_down: bool = field(default=False, init=False)
     # Tasks whose ends are being recorded.
@@ -151,9 +151,9 @@ class TaskExecutor:
                 await callbacks.waiting(is_starting=False)
                 raise
             except ServiceError as error:
-                await self._note_log(attempt, error.log)
+                await self.logs.note(attempt.ref, attempt.encoder, error.log)
                 raise
-            await self._note_log(attempt, outcome.summary.log)
+            await self.logs.note(attempt.ref, attempt.encoder, outcome.summary.log)
             count_result(self.store.index.operation(attempt.ref.job_id), outcome.summary)
             expansion = await self._expansion(attempt.ref, outcome.summary, work.versions)
             if outcome.asset_id:
@@ -162,10 +162,6 @@ class TaskExecutor:
                 with tracing.span("store results", bytes=outcome.summary.size_bytes):
                     result = await results.commit(outcome.summary)
             return MadeResult(result, expansion, bool(outcome.asset_id), work.max_files)
-
-    async def _note_log(self, attempt: Attempt, text: str) -> None:
-        if self.logs is not None:
-            await self.logs.note(attempt.ref, attempt.encoder, text)
 
     async def _expansion(
         self, ref: TaskRef, summary: encoder_pb2.Summary, versions: Mapping[str, str]
@@ -233,13 +229,12 @@ class TaskExecutor:
             self._input(job, source, fields, min(outlines.get(field, 0) for field in fields))
             for source, fields in operation.distinct_inputs(message)
         ]
-        files = operation.rules(message).files
         return EncodeJob(
             ref.key,
             wanted,
             inputs,
             filename,
-            files,
+            operation.rules(message).files,
             tenant=job.tenant,
             workers=workers,
             is_watched=job.preview,
@@ -269,8 +264,10 @@ class TaskExecutor:
             whole = self._input(job, found.source, found.fields, 0)
             index = functools.partial(self.sources.open_index, found.source, job.tenant)
             return replace(whole, open_index=index) if composes and found.source.startswith(PREFIX) else whole
-        opened = functools.partial(self.sources.open_ranges, found.source, job.tenant, found.ranges)
-        return Input(name, found.source, opened, tuple(also), ranges=found.ranges)
+        opens = functools.partial(self.sources.open_ranges, found.source, job.tenant)
+        indexed = functools.partial(opens, found.ranges)
+        bare = functools.partial(opens, found.bare) if found.bare else indexed
+        return Input(name, found.source, bare, tuple(also), ranges=found.ranges, open_indexed=indexed)
 
     async def _commit(self, attempt: Attempt, encoder: Encoder, made: "MadeResult") -> None:
         """Record the result, or delete it. Must not be cancelled half-way: a record that was written while nobody

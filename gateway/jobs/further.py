@@ -43,11 +43,13 @@ class Expansion:
 
 class PartInput(NamedTuple):
     """An input of a further task: its source, the names that the task has for it, and the ranges that it is, None for
-    the whole."""
+    the whole; also those that are enough for an encoder that knows tasks with an index of their own, None where they
+    are the same."""
 
     source: str
     fields: tuple[str, ...]
     ranges: ByteRanges | None = None
+    bare: ByteRanges | None = None
 
 
 class PlayedTask(NamedTuple):
@@ -104,9 +106,18 @@ def _check_source(entry: encoder_pb2.FurtherInput, known: Mapping[str, str], sum
     }
     if not is_there[entry.WhichOneof("source")]:
         raise _refused(f"there is nothing that its input {brief(entry.field)} could be")
-    ranges = _ranges(entry)
-    if ranges is not None and not (entry.request_field and ranges.are_valid and len(ranges.ranges) <= MAX_RANGES):
+    if not _has_good_ranges(entry, summary):
         raise _refused(f"its input {brief(entry.field)} has ranges that cannot be")
+
+
+def _has_good_ranges(entry: encoder_pb2.FurtherInput, summary: encoder_pb2.Summary) -> bool:
+    if max(map(len, (entry.ranges, entry.index_ranges, entry.planned_ranges))) > MAX_RANGES:
+        return False
+    if entry.planned_ranges and not (entry.planned and entry.source_bytes == summary.size_bytes):
+        return False
+    if (entry.ranges or entry.index_ranges) and not (entry.ranges and entry.request_field):
+        return False
+    return all(ranges is None or ranges.are_valid for ranges in (_ranges(entry), _bare_ranges(entry)))
 
 
 def _refused(text: str) -> Internal:
@@ -198,11 +209,12 @@ def part(job: Job, index: int) -> tuple[bytes, list[PartInput]]:
     planning = job.tasks[planner]
     found = _plan(planning).further[index - planning.first_further]
     known, versions = _request_sources(job, index), dict(planning.versions)
-    fields: dict[tuple[str, ByteRanges | None], list[str]] = {}
+    fields: dict[tuple[str, ByteRanges | None, ByteRanges | None], list[str]] = {}
     for entry in found.inputs:
         source = _source(job, planner, entry, known)
-        fields.setdefault((source, _ranges(entry, versions.get(source, ""))), []).append(entry.field)
-    return found.part, [PartInput(source, tuple(names), ranges) for (source, ranges), names in fields.items()]
+        version = versions.get(source, "")
+        fields.setdefault((source, _ranges(entry, version), _bare_ranges(entry, version)), []).append(entry.field)
+    return found.part, [PartInput(source, tuple(names), *ranges) for (source, *ranges), names in fields.items()]
 
 
 def composes(job: Job, index: int) -> bool:
@@ -212,9 +224,17 @@ def composes(job: Job, index: int) -> bool:
 
 
 def _ranges(entry: encoder_pb2.FurtherInput, version: str = "") -> ByteRanges | None:
-    if not entry.ranges:
-        return None
-    return ByteRanges(entry.source_bytes, tuple((found.start, found.end) for found in entry.ranges), version)
+    ranges = entry.ranges or entry.planned_ranges
+    return ByteRanges(entry.source_bytes, _pairs(ranges), version) if ranges else None
+
+
+def _bare_ranges(entry: encoder_pb2.FurtherInput, version: str = "") -> ByteRanges | None:
+    ranges = _ranges(entry, version)
+    return ranges.without(_pairs(entry.index_ranges)) if ranges is not None and entry.index_ranges else None
+
+
+def _pairs(ranges: Iterable[encoder_pb2.ByteRange]) -> tuple[tuple[int, int], ...]:
+    return tuple((found.start, found.end) for found in ranges)
 
 
 def _source(job: Job, planner: int, entry: encoder_pb2.FurtherInput, known: Mapping[str, str]) -> str:

@@ -2,7 +2,7 @@
 planning with a film costs some MiB, and not the film; ranges are what one of many tasks needs of it."""
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -44,6 +44,18 @@ class ByteRanges:
         edges = [edge for found in self.ranges for edge in found]
         is_rising = all(one < other for one, other in pairwise(edges))
         return bool(edges) and is_rising and edges[0] >= 0 and edges[-1] <= self.size_bytes
+
+    def without(self, others: Sequence[tuple[int, int]]) -> "ByteRanges":
+        """Return them less other ranges, which are in their order and not into each other."""
+        found: list[tuple[int, int]] = []
+        for start, end in self.ranges:
+            for first, last in others:
+                if start < min(end, first):
+                    found.append((start, min(end, first)))
+                start = max(start, last)
+            if start < end:
+                found.append((start, end))
+        return replace(self, ranges=tuple(found))
 
 
 async def outlined(whole: Source, stack: contextlib.AsyncExitStack, min_bytes: int = MIN_BYTES) -> Source:

@@ -46,8 +46,9 @@ class EncoderRefuses(EncoderBusy):
 class Input:
     """An input of a task: the path of its field, the text that names its source, how to open it when its turn comes,
     the paths of other fields with the same source, whether what is opened may be an outline, and from which size on;
-    the ranges of the source that it is, where it is not the whole; and how to open its index alone, where a result may
-    be composed of it."""
+    the ranges of the source that it is, where it is not the whole; how to open its index alone, where a result may be
+    composed of it; and, where `open` leaves out its index, how to open it with that, for an encoder that does not know
+    tasks with one of their own."""
 
     field: str
     source: str
@@ -57,6 +58,7 @@ class Input:
     min_outline_bytes: int = MIN_BYTES
     ranges: ByteRanges | None = None
     open_index: Callable[[], Opened] | None = None
+    open_indexed: Callable[[], Opened] | None = None
 
     @property
     def has_holes(self) -> bool:

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from dataclasses import replace
 
 import grpc
@@ -27,7 +27,7 @@ from gateway.workers.pool import Pool
 from servicekit import log_context, tracing
 from servicekit.chunk_messages import ChunkMessage, Outgoing, Received, chunk_method
 from servicekit.chunks import ACCEPTED, MAX_MESSAGE_BYTES, Checksum, check_size
-from servicekit.composing import COMPOSES
+from servicekit.composing import COMPOSES, OWN_INDEXES
 from servicekit.errors import DataLoss, ServiceError, from_rpc
 from servicekit.interceptors import REQUEST_ID
 from servicekit.tasks import cancel_and_wait
@@ -120,9 +120,9 @@ class GrpcEncoder:
         is_accepted = False
         try:
             async with asyncio.timeout(ACCEPT_SECONDS):
-                composes = await _start(call, job)
+                known = await _start(call, job)
             is_accepted = True
-            summary = await _exchange(call, job if composes else _without_indexes(job), events)
+            summary = await _exchange(call, _as_known(job, known), events)
             if job.plan_only:  # of which nothing is stored meanwhile
                 await _end(call)
             else:
@@ -173,21 +173,27 @@ def _request_id() -> tuple[tuple[str, str], ...]:
     return ((REQUEST_ID, value),) if value else ()
 
 
-async def _start(call: Stream, job: EncodeJob) -> bool:
-    """Send the task and wait until the encoder has taken it; return True for one that composes results. Raises
-    AioRpcError if it refuses."""
+async def _start(call: Stream, job: EncodeJob) -> Collection[str]:
+    """Send the task and wait until the encoder has taken it; return what it tells that it knows. Raises AioRpcError if
+    it refuses."""
     with contextlib.suppress(asyncio.InvalidStateError):  # refused before it was sent; the status says why
         await call.write(encoder_pb2.EncodeRequest(task=job.message(composes=job.composes)))
     metadata = await call.initial_metadata() or grpc.aio.Metadata()
     if ACCEPTED not in dict(metadata):
         trailing = await call.trailing_metadata() or grpc.aio.Metadata()
         raise grpc.aio.AioRpcError(await call.code(), metadata, trailing, await call.details())
-    return COMPOSES in dict(metadata)
+    return dict(metadata)
 
 
-def _without_indexes(job: EncodeJob) -> EncodeJob:
-    """Return a task whose inputs come whole."""
-    return replace(job, inputs=[replace(entry, open_index=None) for entry in job.inputs])
+def _as_known(job: EncodeJob, known: Collection[str]) -> EncodeJob:
+    """Return a task whose inputs come so that an encoder can read them that knows so much: of one of an earlier version
+    those whose index alone would do come whole, and the others with their index."""
+    inputs = list(job.inputs)
+    if COMPOSES not in known:
+        inputs = [replace(entry, open_index=None) for entry in inputs]
+    if OWN_INDEXES not in known:
+        inputs = [replace(entry, open=entry.open_indexed or entry.open) for entry in inputs]
+    return replace(job, inputs=inputs)
 
 
 async def _end(call: Stream) -> None:

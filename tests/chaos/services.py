@@ -15,7 +15,7 @@ from api_gpu.local.certs import make_set
 from servicekit.process import die_with_parent
 from tests.support.hook_receiver import SECRET
 from tests.support.nats_cluster import NatsCluster
-from tests.support.object_server import BUCKET
+from tests.support.object_server import settings_of
 from tests.support.relay import Relay
 from tests.support.until import until_sync
 from tools.pair import OUTSIDE, free_ports
@@ -123,12 +123,7 @@ class Services:
             "NATS_CONNECT_SECONDS": "60",
             "ACK_WAIT_SECONDS": "2",
             "ENCODERS": ",".join(relay.address for relay in self.relays),
-            "ASSETS_URL": f"s3://{BUCKET}",
-            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{object_port}",
-            "AWS_ALLOW_HTTP": "true",
-            "AWS_ACCESS_KEY_ID": "id",
-            "AWS_SECRET_ACCESS_KEY": "secret",
-            "AWS_REGION": "us-east-1",
+            **settings_of(object_port),
             "FETCH_ALLOW_CIDRS": "127.0.0.0/8",
             "LINK_SECRET": secrets.token_hex(16),
             "WEBHOOK_SECRET": SECRET,

@@ -117,4 +117,4 @@ def test_a_few_jobs_survive_what_happens_to_services(tmp_path, store, receiver):
 @pytest.mark.long
 @pytest.mark.timeout(7200)
 def test_many_jobs_survive_what_happens_to_services(tmp_path, store, receiver):
-    run(tmp_path, store, receiver, jobs=MANY_JOBS, pause_seconds=2.0, seconds=900)
+    run(tmp_path, store, receiver, jobs=MANY_JOBS, pause_seconds=2.0, seconds=max(900, 3 * MANY_JOBS))

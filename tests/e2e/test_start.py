@@ -60,7 +60,9 @@ def test_a_nats_server_without_jetstream_is_told(tmp_path, gateway_settings):
     command = [binary, "--addr", "127.0.0.1", "--port", str(port)]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as server:
         try:
-            text = failed_start("gateway", tmp_path, **gateway_settings, NATS_URL=f"nats://127.0.0.1:{port}")
+            text = failed_start(
+                "gateway", tmp_path, **gateway_settings, NATS_URL=f"nats://127.0.0.1:{port}", NATS_CONNECT_SECONDS="1"
+            )
         finally:
             server.terminate()
     assert "is JetStream on" in text

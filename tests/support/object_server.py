@@ -11,6 +11,18 @@ from urllib.parse import parse_qs, unquote, urlsplit
 BUCKET = "media"
 
 
+def settings_of(port):
+    """The settings of a gateway that keeps its files on the server of a port."""
+    return {
+        "ASSETS_URL": f"s3://{BUCKET}",
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+        "AWS_ALLOW_HTTP": "true",
+        "AWS_ACCESS_KEY_ID": "id",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_REGION": "us-east-1",
+    }
+
+
 class ObjectServer(ThreadingHTTPServer):
     """One bucket in memory: `objects` maps keys to bytes and time of writing, `parts` uploads to their parts."""
 

@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 import av
 
-from apigpu.encoder.v1 import encoder_pb2
+from apigpu.encoder.v1 import encoder_pb2, story_pb2
 from apigpu.v1 import video_pb2
+from gateway.sources.outline import ByteRanges
 from tests.support import composing, media
 from tests.support.encoder_harness import Client
 
@@ -49,9 +50,32 @@ def subtitles(seconds: int, wanted: Iterable[int] | None = None) -> str:
     return "\n\n".join(f"{number}\n{line}" for number, line in enumerate(lines, 1))
 
 
-def ranges(task: encoder_pb2.FurtherTask) -> list[tuple[int, int]]:
-    """The ranges of the source that a task gets."""
-    return [(found.start, found.end) for entry in task.inputs for found in entry.ranges]
+def ranges(entry: encoder_pb2.FurtherInput, own_index: bool = True) -> list[tuple[int, int]]:
+    """The ranges of an input that a task gets, one that knows an index of its own or another one."""
+    pairs = [(found.start, found.end) for found in entry.ranges or entry.planned_ranges]
+    left_out = [(found.start, found.end) for found in entry.index_ranges] if own_index else []
+    return list(ByteRanges(entry.source_bytes, tuple(pairs)).without(left_out).ranges)
+
+
+def by_older_gateway(plan: encoder_pb2.Summary) -> encoder_pb2.Summary:
+    """The same plan as gateways of earlier versions carry it out: pieces get more than they need."""
+    older = encoder_pb2.Summary()
+    older.CopyFrom(plan)
+    for entry in (entry for task in older.further for entry in task.inputs):
+        entry.ClearField("index_ranges")
+        entry.ClearField("planned_ranges")
+    return older
+
+
+def without_own_indexes(plan: encoder_pb2.Summary) -> encoder_pb2.Summary:
+    """The same plan as encoders of earlier versions made it."""
+    older = by_older_gateway(plan)
+    for task in older.further:
+        part = story_pb2.StoryPart.FromString(task.part)
+        if part.HasField("caption_piece"):
+            part.caption_piece.ClearField("index")
+        task.part = part.SerializeToString()
+    return older
 
 
 def sparse(data: bytes, parts: Sequence[tuple[int, int]]) -> bytes:
@@ -79,9 +103,9 @@ async def join(
         for entry in task.inputs:
             match entry.WhichOneof("source"):
                 case "request_field":
-                    given[entry.field] = sparse(inputs[entry.request_field], ranges(task))
+                    given[entry.field] = sparse(inputs[entry.request_field], ranges(entry))
                 case "planned":
-                    given[entry.field] = captions
+                    given[entry.field] = sparse(captions, ranges(entry) or [(0, len(captions))])
                 case _:
                     given[entry.field] = results[entry.task]
         job = encoder_pb2.Task(id=task.item.replace(" ", "-"), part=task.part, codec=task.codec)

@@ -91,15 +91,14 @@ def folder() -> Path:
     return next(path for path in FOLDERS if path.is_dir())
 
 
-def read() -> dict[str, Guide]:
-    """Return the pages by their places without an ending, in the order of the sections."""
-    found = {guide.place.with_suffix("").as_posix(): guide for guide in _read()}
+def read(root: Path) -> dict[str, Guide]:
+    """Return the pages of a folder by their places without an ending, in the order of the sections."""
+    found = {guide.place.with_suffix("").as_posix(): guide for guide in _read(root)}
     order = list(SECTIONS.values())
     return dict(sorted(found.items(), key=lambda item: order.index(item[1].section)))
 
 
-def _read() -> Iterator[Guide]:
-    root = folder()
+def _read(root: Path) -> Iterator[Guide]:
     for path in sorted(root.rglob("*.md")):
         yield Guide(PurePosixPath(path.relative_to(root).as_posix()), path.read_text("utf-8"))
 

@@ -180,9 +180,12 @@ def index(document: Mapping[str, Any], known: dict[str, Guide], base: str) -> st
     return about + "\n".join(calls) + "\n\n" + guides.contents(known, f"{base}/docs/", ".md")
 
 
-def routes(document: Mapping[str, Any], base_url: Callable[[Scope, Headers], str]) -> list[Route]:
-    """Return the routes of the documentation; the document is that of /openapi.json."""
-    known = guides.read()  # once: every request that read them would hold up the others
+def routes(
+    document: Mapping[str, Any], base_url: Callable[[Scope, Headers], str], folder: Path | None = None
+) -> list[Route]:
+    """Return the routes of the documentation; the document is that of /openapi.json, the pages are those of a folder,
+    the service's own without one."""
+    known = guides.read(folder or guides.folder())  # once: every request that read them would hold up the others
     docs = Docs(known)
     return [
         Route("/docs", docs),

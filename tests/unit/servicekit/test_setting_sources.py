@@ -58,15 +58,14 @@ def test_a_byte_order_mark_is_no_part_of_a_file(monkeypatch, folder):
     assert settings.admin_api_key.get_secret_value() == "another-of-16-characters"
 
 
-def test_a_secret_can_come_through_a_pipe_but_not_be_waited_for_without_end(monkeypatch, folder):
-    monkeypatch.setattr(secret_files, "PIPE_SECONDS", 0.01)
+def test_a_secret_can_come_through_a_pipe_but_not_be_waited_for_without_end(folder):
     os.mkfifo(pipe := folder / "pipe")
     with pytest.raises(ConfigError, match=r"X_API_KEY_FILE=.*pipe that has said nothing"):
-        secret_files.read("X_API_KEY_FILE", str(pipe))
+        secret_files.read("X_API_KEY_FILE", str(pipe), pipe_seconds=0.01)
     holder = os.open(pipe, os.O_RDWR)
     os.write(holder, b"x" * 300)
     with pytest.raises(ConfigError, match="said nothing"):
-        secret_files.read("X_API_KEY_FILE", str(pipe))
+        secret_files.read("X_API_KEY_FILE", str(pipe), pipe_seconds=0.01)
     os.close(holder)
     far, near = os.pipe()
     os.write(near, b"from a pipe\n")

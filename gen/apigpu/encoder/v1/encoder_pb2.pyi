@@ -721,6 +721,8 @@ class FurtherInput(_message.Message):
     PLANNED_FIELD_NUMBER: _builtins.int
     RANGES_FIELD_NUMBER: _builtins.int
     SOURCE_BYTES_FIELD_NUMBER: _builtins.int
+    INDEX_RANGES_FIELD_NUMBER: _builtins.int
+    PLANNED_RANGES_FIELD_NUMBER: _builtins.int
     field: _builtins.str
     """The task's own name for it: "picture", "pieces[3]"."""
     request_field: _builtins.str
@@ -737,6 +739,18 @@ class FurtherInput(_message.Message):
         is a hole. Empty for the whole.
         """
 
+    @_builtins.property
+    def index_ranges(self) -> _containers.RepeatedCompositeFieldContainer[Global___ByteRange]:
+        """Ranges of the source that are its index: they are left out of `ranges` for an encoder that knows tasks with an index
+        of their own.
+        """
+
+    @_builtins.property
+    def planned_ranges(self) -> _containers.RepeatedCompositeFieldContainer[Global___ByteRange]:
+        """Of a result of the task that answered with it: no more of it is needed than these ranges. A gateway that does not know
+        them sends all of it.
+        """
+
     def __init__(
         self,
         *,
@@ -746,10 +760,12 @@ class FurtherInput(_message.Message):
         planned: _builtins.bool = ...,
         ranges: _abc.Iterable[Global___ByteRange] | None = ...,
         source_bytes: _builtins.int = ...,
+        index_ranges: _abc.Iterable[Global___ByteRange] | None = ...,
+        planned_ranges: _abc.Iterable[Global___ByteRange] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["planned", b"planned", "request_field", b"request_field", "source", b"source", "task", b"task"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["field", b"field", "planned", b"planned", "ranges", b"ranges", "request_field", b"request_field", "source", b"source", "source_bytes", b"source_bytes", "task", b"task"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["field", b"field", "index_ranges", b"index_ranges", "planned", b"planned", "planned_ranges", b"planned_ranges", "ranges", b"ranges", "request_field", b"request_field", "source", b"source", "source_bytes", b"source_bytes", "task", b"task"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_source: _TypeAlias = _typing.Literal["request_field", "task", "planned"]  # noqa: Y015
     _WhichOneofArgType_source: _TypeAlias = _typing.Literal["source", b"source"]  # noqa: Y015

@@ -489,7 +489,7 @@ Global___JoinPart: _TypeAlias = JoinPart  # noqa: Y015
 @_typing.final
 class CaptionPiece(_message.Message):
     """A piece of a captioned video, from one keyframe to another, with its sound. Its inputs are "url_video", of which the
-    index and the packets of the piece are there, and "captions".
+    packets of the piece are there, and the index unless it has its own, and "captions".
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -505,6 +505,7 @@ class CaptionPiece(_message.Message):
     THREADS_FIELD_NUMBER: _builtins.int
     NVENC_FIELD_NUMBER: _builtins.int
     SPLICE_FIELD_NUMBER: _builtins.int
+    INDEX_FIELD_NUMBER: _builtins.int
     width: _builtins.int
     """Pixels across of the whole video, as they are stored."""
     height: _builtins.int
@@ -535,6 +536,10 @@ class CaptionPiece(_message.Message):
     def splice(self) -> Global___SpliceFit:
         """What frames are encoded to where the others are copied; absent where all are encoded."""
 
+    @_builtins.property
+    def index(self) -> Global___OwnIndex:
+        """The index of its packets alone; absent where that of the video has to be read."""
+
     def __init__(
         self,
         *,
@@ -549,14 +554,53 @@ class CaptionPiece(_message.Message):
         threads: _builtins.int = ...,
         nvenc: Global___NvencSettings | None = ...,
         splice: Global___SpliceFit | None = ...,
+        index: Global___OwnIndex | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["nvenc", b"nvenc", "picture", b"picture", "splice", b"splice"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["index", b"index", "nvenc", b"nvenc", "picture", b"picture", "splice", b"splice"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["height", b"height", "nvenc", b"nvenc", "picture", b"picture", "rate_frames", b"rate_frames", "rate_seconds", b"rate_seconds", "sound", b"sound", "splice", b"splice", "threads", b"threads", "width", b"width", "x264_crf", b"x264_crf", "x264_preset", b"x264_preset"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["height", b"height", "index", b"index", "nvenc", b"nvenc", "picture", b"picture", "rate_frames", b"rate_frames", "rate_seconds", b"rate_seconds", "sound", b"sound", "splice", b"splice", "threads", b"threads", "width", b"width", "x264_crf", b"x264_crf", "x264_preset", b"x264_preset"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CaptionPiece: _TypeAlias = CaptionPiece  # noqa: Y015
+
+@_typing.final
+class OwnIndex(_message.Message):
+    """The index of some packets of a video, in its own words: with the video behind it, it is a file of these packets alone.
+    Its streams are the picture and those of the sound, in this order, and each begins at 0.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    START_FIELD_NUMBER: _builtins.int
+    END_FIELD_NUMBER: _builtins.int
+    BEGIN_MICROSECONDS_FIELD_NUMBER: _builtins.int
+    BIT_RATES_FIELD_NUMBER: _builtins.int
+    start: _builtins.int
+    """Where it begins in "captions"."""
+    end: _builtins.int
+    """Where it ends there."""
+    begin_microseconds: _builtins.int
+    """When the video begins, by its own clock."""
+    @_builtins.property
+    def bit_rates(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Bits in a second of each stream of the video."""
+
+    def __init__(
+        self,
+        *,
+        start: _builtins.int = ...,
+        end: _builtins.int = ...,
+        begin_microseconds: _builtins.int = ...,
+        bit_rates: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["begin_microseconds", b"begin_microseconds", "bit_rates", b"bit_rates", "end", b"end", "start", b"start"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OwnIndex: _TypeAlias = OwnIndex  # noqa: Y015
 
 @_typing.final
 class SpliceFit(_message.Message):

@@ -91,11 +91,43 @@ async def test_what_is_watched_begins_with_short_pieces_and_is_cut_for_one_encod
 
 
 async def test_each_byte_is_sent_about_once(client: Client, film: Path) -> None:
-    plan, _ = await planned(client, film)
-    sent = sum(end - start for task in plan.further for start, end in split_films.ranges(task))
-    size = film.stat().st_size
-    index = sum(end - start for start, end in split_films.ranges(plan.further[1]) if start == 0 or end == size)
-    assert sent < size + 3 * index + 3 * 64 * 1024
+    plan, planned_bytes = await planned(client, film)
+    pieces = plan.further[:-1]
+    sent = [sum(end - start for start, end in split_films.ranges(task.inputs[0])) for task in pieces]
+    index = sum(found.end - found.start for found in pieces[0].inputs[0].index_ranges)
+    # What lies between what is needed is sent with it, where it is little.
+    assert 0 < sum(sent) <= film.stat().st_size - index + len(pieces) * 64 * 1024
+    assert not any(
+        start < found.end and end > found.start
+        for task in pieces
+        for start, end in split_films.ranges(task.inputs[0])
+        for found in task.inputs[0].index_ranges
+    )
+    # What is planned, too, but for the captions: each piece has these.
+    given = [sum(end - start for start, end in split_films.ranges(task.inputs[1])) for task in pieces]
+    (_, captions) = split_films.ranges(pieces[0].inputs[1])
+    shared = captions[1] - captions[0]
+    assert sum(given) - (len(pieces) - 1) * shared == len(planned_bytes)
+    assert sum(given) - len(pieces) * shared < index + len(pieces) * 4096
+
+
+@pytest.mark.parametrize("encode_all", [True, False])
+async def test_an_index_of_its_own_changes_no_bit(client: Client, film: Path, tmp_path: Path, encode_all: bool) -> None:
+    plan, captions = await planned(client, film, workers=4, srt="" if encode_all else LITTLE, encode_all=encode_all)
+    plans = [plan, split_films.by_older_gateway(plan), split_films.without_own_indexes(plan)]
+    made = tmp_path / "made.mp4"
+    told = [await split_films.join([client], one, {"url_video": film.read_bytes()}, captions, made) for one in plans]
+    digests = [[summary.sha256 for summary in summaries] for summaries in told]
+    assert digests == [digests[0]] * 3
+
+
+async def test_a_piece_without_its_index_is_told(client: Client, film: Path) -> None:
+    plan, captions = await planned(client, film)
+    part = story_pb2.StoryPart.FromString(plan.further[1].part)
+    part.caption_piece.index.end = len(captions) + 1
+    task = encoder_pb2.Task(id="piece", part=part.SerializeToString(), codec="x264")
+    with pytest.raises(Exception, match="came without its index"):
+        await client.encode(task, {"url_video": film, "captions": captions})
 
 
 @pytest.mark.parametrize(
@@ -122,11 +154,17 @@ async def test_bytes_behind_the_last_box_do_no_harm(client: Client, film: Path, 
     assert (len(plan.further), plan.frames) == (0, SECONDS * split_films.RATE)
 
 
-async def test_a_piece_of_another_file_is_told(client: Client, film: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("as_before", "told"), [(False, "damaged and cannot be decoded"), (True, "it is not the file any more")]
+)
+async def test_a_piece_of_another_file_is_told(
+    client: Client, film: Path, tmp_path: Path, as_before: bool, told: str
+) -> None:
     plan, captions = await planned(client, film)
+    plan = split_films.without_own_indexes(plan) if as_before else plan
     other = tmp_path / "other.mp4"
     media.run("-i", film, "-c", "copy", "-t", "10", other)
-    with pytest.raises(Exception, match="it is not the file any more"):
+    with pytest.raises(Exception, match=told):
         await split_films.join(
             [client], plan, {"url_video": other.read_bytes().ljust(film.stat().st_size, b"\0")}, captions, other
         )
@@ -135,6 +173,7 @@ async def test_a_piece_of_another_file_is_told(client: Client, film: Path, tmp_p
 async def test_a_piece_that_begins_with_no_keyframe_is_refused(client: Client, film: Path) -> None:
     plan, captions = await planned(client, film)
     part = story_pb2.StoryPart.FromString(plan.further[1].part)
+    part.caption_piece.ClearField("index")
     with av.open(str(film)) as opened:
         times = [packet.dts for packet in opened.demux(video=0) if packet.dts is not None]
     part.caption_piece.picture.first_dts = times[times.index(part.caption_piece.picture.first_dts) + 1]

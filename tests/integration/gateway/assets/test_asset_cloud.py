@@ -1,18 +1,18 @@
 """The asset store on a cloud: the same promises, kept over a server that speaks S3."""
 
 import asyncio
+import contextlib
 import os
 
 import httpx
 import pytest
 
-from gateway.assets.bucket import CLOUD
+from gateway.assets.bucket import Bucket
+from gateway.assets.cloud_files import DIRECT_WRITERS, PART_BYTES
 from gateway.assets.store import ABANDONED_AFTER, AssetStore
 from servicekit.chunks import CHUNK_BYTES
 from servicekit.errors import DataLoss, NotFound, Unavailable
 from tests.support.object_server import BUCKET, ObjectServer
-
-PART_BYTES = CLOUD.part_bytes
 
 
 @pytest.fixture
@@ -26,15 +26,27 @@ def cloud(monkeypatch):
         yield server
 
 
-def store(retention_seconds=3600, bucket=BUCKET):
-    return AssetStore(f"s3://{bucket}/under/here", retention_seconds=retention_seconds, max_bytes=1 << 30)
+def store(retention_seconds=3600, bucket=BUCKET, staging_folder=None):
+    location = Bucket(f"s3://{bucket}/under/here", staging_folder)
+    return AssetStore(location, retention_seconds=retention_seconds, max_bytes=1 << 30)
 
 
-async def put(assets, data):
+async def put(assets, data, chunk_bytes=CHUNK_BYTES):
     async with assets.create("clip.mp4") as writer:
-        for start in range(0, len(data), CHUNK_BYTES):
-            await writer.write(data[start : start + CHUNK_BYTES])
+        for start in range(0, len(data), chunk_bytes):
+            await writer.write(data[start : start + chunk_bytes])
         return await writer.commit(size_bytes=len(data))
+
+
+@contextlib.asynccontextmanager
+async def slow_writers(assets):
+    """As many as hand on bytes as they come, of which nothing more does."""
+    async with contextlib.AsyncExitStack() as stack:
+        for _ in range(DIRECT_WRITERS):
+            writer = await stack.enter_async_context(assets.create("slow.mp4"))
+            await writer.write(b"x")
+            await writer.checksum()
+        yield
 
 
 async def get(assets, asset_id, *span):
@@ -51,6 +63,48 @@ async def test_what_is_committed_comes_back(cloud, size):
     assert await get(assets, asset.id) == data
     assert await get(assets, asset.id, size // 2, 1000) == data[size // 2 : size // 2 + 1000]
     assert [len(chunk) async for chunk in assets.read(asset.id)][:-1] == [CHUNK_BYTES] * ((size - 1) // CHUNK_BYTES)
+
+
+@pytest.mark.parametrize("size", [0, 1, PART_BYTES, PART_BYTES + 1, 3 * PART_BYTES + 12345])
+async def test_what_waits_for_its_part_comes_back_whole(cloud, tmp_path, size):
+    data, assets = os.urandom(size), store(staging_folder=tmp_path / "staged")
+    async with slow_writers(assets):
+        asset = await put(assets, data, chunk_bytes=CHUNK_BYTES + 7)
+        assert await get(assets, asset.id) == data
+    assert cloud.keys() == [f"under/here/assets/{asset.id}", f"under/here/records/{asset.id}.json"]
+    assert list(tmp_path.glob("staged/*")) == []
+
+
+async def test_of_what_waits_only_whole_parts_are_sent(cloud):
+    assets = store()
+    async with slow_writers(assets), assets.create("clip.mp4") as writer:
+        for sent in range(PART_BYTES // CHUNK_BYTES):
+            await writer.write(bytes(CHUNK_BYTES))
+            await writer.checksum()
+            assert cloud.parts == {}, sent
+        await writer.write(b"1")
+        await writer.checksum()
+        assert [len(part) for parts in cloud.parts.values() for part in parts.values()] == [PART_BYTES]
+
+
+async def test_what_waits_is_dropped_without_commit_and_told_of_where_it_cannot_be_sent(cloud, tmp_path):
+    assets = store(staging_folder=tmp_path)
+    async with slow_writers(assets):
+        async with assets.create("clip.mp4") as writer:
+            await writer.write(bytes(CHUNK_BYTES))
+        async with assets.create("clip.mp4") as writer:
+            await writer.write(b"x")
+            with pytest.raises(DataLoss):
+                await writer.commit(size_bytes=2)
+    # Those that were slow have made place.
+    async with slow_writers(assets):
+        assert cloud.keys() == []
+    missing = store(bucket="other", staging_folder=tmp_path)
+    async with slow_writers(missing):
+        for size in (1, 2 * PART_BYTES):
+            with pytest.raises(Unavailable):
+                await put(missing, bytes(size))
+    assert list(tmp_path.iterdir()) == []
 
 
 async def test_leaving_without_commit_leaves_nothing_to_be_seen(cloud):

@@ -20,11 +20,12 @@ from gateway.jetstream.connection import JetStream
 from gateway.jetstream.queue import WorkQueue
 from gateway.jobs.claims import Claims
 from gateway.jobs.dispatcher import Dispatcher
+from gateway.jobs.ffmpeg_log import FfmpegLogs
 from gateway.jobs.manager import JobManager
 from gateway.jobs.policy import JobPolicy
 from gateway.jobs.progress import ProgressBus
 from gateway.jobs.queue import TaskQueue
-from gateway.jobs.setup import start_jobs
+from gateway.jobs.setup import JobResources, start_jobs
 from gateway.jobs.store import JobStore
 from gateway.sources import Sources
 from gateway.sources.fetch import Fetcher
@@ -57,6 +58,7 @@ class ScriptedEncoder(encoder_pb2_grpc.EncoderServiceServicer):
     codecs: list[str] = field(default_factory=list)
     boot_id: str = "first"
     composes: bool = True
+    own_indexes: bool = True
     # The tasks that it was given, and of each chunk its offset and size.
     given: list[encoder_pb2.Task] = field(default_factory=list)
     chunks: list[tuple[int, int]] = field(default_factory=list)
@@ -80,7 +82,8 @@ class ScriptedEncoder(encoder_pb2_grpc.EncoderServiceServicer):
         if self.refusals:
             self.refusals -= 1
             raise Unavailable("shutting down", reason="DRAINING")
-        await context.send_initial_metadata((("x-accepted", "1"), *((("x-composes", "1"),) if self.composes else ())))
+        known = {"x-accepted": True, "x-composes": self.composes, "x-own-indexes": self.own_indexes}
+        await context.send_initial_metadata(tuple((name, "1") for name, is_known in known.items() if is_known))
         self.running, self.tasks = self.running + 1, self.tasks + 1
         self.most = max(self.most, self.running)
         step = self.script.pop(0) if self.script else None
@@ -252,5 +255,7 @@ async def wired(
     config = FleetConfig("api-gpu", Policy())
     fleet = await open_fleet(config, await jetstream.key_value("fleet"), pool, store.index, {}, stack)
     policy = JobPolicy(max_task_seconds=max_task_seconds, max_attempts=3, max_items=20, **(QUICK | (retry or {})))
-    manager, dispatcher = start_jobs(store, queue, progress, sources, assets, pool, fleet, policy, stack, resumable)
+    logs = FfmpegLogs.of(store, await jetstream.key_value("logs"))
+    resources = JobResources(store, queue, progress, sources, assets, logs)
+    manager, dispatcher = start_jobs(resources, pool, fleet, policy, stack, resumable)
     return Works(jetstream, assets, bucket, work_queue, queue, store, manager, dispatcher, pool, encoder, fleet)

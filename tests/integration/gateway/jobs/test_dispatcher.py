@@ -20,6 +20,7 @@ from gateway.jobs.manager import MAX_WAITS
 from gateway.jobs.model import Status
 from gateway.workers.base import EncodeJob, Input
 from gateway.workers.grpc import GrpcEncoder
+from gateway.workers.pool import Pool
 from gateway.workers.tickets import AttemptTicket, TaskLinks, Tickets
 from servicekit.errors import (
     DeadlineExceeded,
@@ -270,10 +271,6 @@ async def test_a_job_left_between_record_and_queue_is_found_again(works):
 
 
 async def test_jobs_wait_for_an_encoder_that_is_not_there_yet(works, jetstream, tmp_path, certs, unused_tcp_port):
-    from gateway.workers.grpc import GrpcEncoder
-    from gateway.workers.pool import Pool
-    from servicekit.tls import Identity
-
     await works.dispatcher.drain(0)
     identity = Identity.read(certs / "gateway.crt", certs / "gateway.key", certs / "ca.crt")
     async with contextlib.AsyncExitStack() as stack:
@@ -299,19 +296,24 @@ async def test_a_task_that_takes_too_long_is_ended(works, jetstream, tmp_path):
     assert (job.status, job.failure.code) == (Status.TIMED_OUT, 4)
 
 
-async def test_the_wait_for_a_worker_is_no_part_of_the_tasks_time(works, jetstream, tmp_path, monkeypatch):
-    await works.dispatcher.drain(0)
-    (member,) = works.pool.members
-    run = member.encoder.run
+class QueuedEncoder(GrpcEncoder):
+    """Has tasks wait for a worker first, as providers do."""
 
-    async def queued(job, events):
+    async def run(self, job, events):
         await events.waiting(is_starting=False)
         assert events.limit.when() is None
-        return await run(job, events)
+        return await super().run(job, events)
 
-    monkeypatch.setattr(member.encoder, "run", queued)
+
+async def test_the_wait_for_a_worker_is_no_part_of_the_tasks_time(works, jetstream, tmp_path, certs):
+    await works.dispatcher.drain(0)
+    (member,) = works.pool.members
+    identity = Identity.read(certs / "gateway.crt", certs / "gateway.key", certs / "ca.crt")
     async with contextlib.AsyncExitStack() as stack:
-        other = await wired(jetstream, tmp_path, works.pool, works.encoder, stack)
+        pool = Pool()
+        pool.add(QueuedEncoder(member.encoder.address, identity.channel_credentials(), ""))
+        stack.push_async_callback(pool.close)
+        other = await wired(jetstream, tmp_path, pool, works.encoder, stack)
         job = await other.result((await other.manager.submit(await other.caption())).id)
     assert (job.status, job.tasks[0].attempts) == (Status.COMPLETED, 1)
 

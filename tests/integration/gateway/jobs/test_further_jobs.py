@@ -4,9 +4,9 @@ import time
 
 import pytest
 
-from apigpu.encoder.v1.encoder_pb2 import FurtherInput, FurtherTask, Summary
+from apigpu.encoder.v1.encoder_pb2 import ByteRange, FurtherInput, FurtherTask, Summary
 from apigpu.v1.story_pb2 import Scene
-from apigpu.v1.video_pb2 import Operation, StoryRequest
+from apigpu.v1.video_pb2 import CaptionRequest, Operation, StoryRequest
 from gateway.jobs import further, model
 from gateway.jobs.model import Job, Result, Status
 from gateway.sources.outline import HEAD_BYTES, TAIL_BYTES
@@ -242,3 +242,32 @@ async def test_an_encoder_that_wants_more_than_all_of_an_input_fails_the_task(wo
     job = await works.result((await works.manager.submit(outlined(await works.asset(), await works.asset()))).id)
     assert job.failure is not None
     assert (job.failure.reason, works.encoder.tasks) == ("OUTLINE_TOO_SMALL", 2)
+
+
+def ranged() -> Summary:
+    """A piece of a video of 4,000 bytes, the last 1,000 of which are its index; with a part of what was planned."""
+    index = ByteRange(start=3000, end=4000)
+    video = FurtherInput(
+        field="url_video",
+        request_field="url_video",
+        ranges=[ByteRange(start=100, end=300), index],
+        source_bytes=4000,
+        index_ranges=[ByteRange(start=0, end=50), index],
+    )
+    ranges = [ByteRange(start=6, end=12), ByteRange(start=5990, end=6000)]
+    captions = FurtherInput(field="captions", planned=True, planned_ranges=ranges, source_bytes=len(RESULT))
+    return Summary(further=[FurtherTask(part=b"piece", inputs=[video, captions], is_result=True)], size_bytes=1)
+
+
+@pytest.mark.parametrize(("own_indexes", "sent_bytes"), [(True, 200), (False, 1200)])
+async def test_no_more_of_a_video_leaves_the_gateway_than_an_encoder_needs(
+    works: Works, own_indexes: bool, sent_bytes: int
+) -> None:
+    works.encoder.own_indexes, works.encoder.script = own_indexes, [ranged()]
+    video = await works.asset(bytes(4000))
+    wanted = Operation(caption=CaptionRequest(url_video=video, srt_text="1\n00:00:01,000 --> 00:00:02,000\nhello"))
+    job = await works.result((await works.manager.submit(wanted)).id)
+    assert job.status is Status.COMPLETED
+    assert [len(data) for data in works.encoder.inputs[-2:]] == [sent_bytes, 16]
+    assert works.encoder.inputs[-1] == RESULT[6:12] + RESULT[-10:]
+    assert [entry.is_outline for entry in works.encoder.given[-1].inputs] == [True, True]

@@ -1,14 +1,19 @@
 """The documentation as it is served: pages, the errors page, the index for language models; all of it from here."""
 
 import re
+import shutil
 from pathlib import PurePosixPath
 from urllib.parse import urljoin, urlsplit
 
+import httpx
 import pytest
+from starlette.applications import Starlette
 
 from gateway.rest.docs import guides
 from gateway.rest.docs.guides import Guide
-from gateway.rest.routes import endpoints
+from gateway.rest.docs.site import routes
+from gateway.rest.openapi.document import document
+from gateway.rest.routes import RouteTable, endpoints
 
 LINK = re.compile(r'(?:href|src)="([^"]+)"')
 
@@ -54,9 +59,14 @@ async def test_the_reasons_are_one_page(http):
     assert "<table>" in answer.text
 
 
-async def test_the_index_for_language_models_reads_no_files(http, monkeypatch):
-    monkeypatch.setattr(guides, "folder", lambda: pytest.fail("files were read while others wait"))
-    assert (await http.get("/llms.txt")).status_code == 200
+async def test_the_index_and_the_pages_are_served_without_reading_files(tmp_path):
+    folder = tmp_path / "docs"
+    shutil.copytree(guides.folder(), folder)
+    pages = Starlette(routes=routes(document(RouteTable()), lambda scope, headers: "http://gateway", folder))
+    shutil.rmtree(folder)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(pages), base_url="http://gateway") as own:
+        for path in ("/llms.txt", "/docs/contents.html", "/docs/guides/webhooks.md"):
+            assert (await own.get(path)).status_code == 200
 
 
 async def test_a_page_is_there_as_it_is_written(http):
@@ -91,7 +101,7 @@ async def test_the_index_for_language_models_names_operations_and_pages(http, ga
 
 
 def test_titles_summaries_and_anchors_are_those_of_the_page():
-    known = guides.read()
+    known = guides.read(guides.folder())
     assert all(guide.title and len(guide.summary) > 10 and "](" not in guide.summary for guide in known.values())
     text = "# A page\n\nIt is **this**: more. And more.\n\n## `POST /x`, and y\n\n[a](b.md#c) [d](../../e.md) [f](https://g)\n"
     page = Guide(PurePosixPath("guides/a.md"), text)

@@ -1,0 +1,53 @@
+"""Tables of MP4 that tell where the samples of a track are, and boxes as they are written. Source: ISO/IEC 14496-12,
+8.7."""
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from encoder.media.mp4_boxes import SIZE_AND_KIND, Box
+
+Sizes = npt.NDArray[np.int64]
+
+
+@dataclass
+class SampleTable:
+    """Where the samples of a track are: runs of them, each by where it begins behind the head of the film, with the
+    sizes of its samples."""
+
+    starts: list[int] = field(default_factory=list)
+    runs: list[Sizes] = field(default_factory=list)
+
+    @property
+    def sizes(self) -> Sizes:
+        """The sizes of all samples."""
+        return np.concatenate(self.runs) if self.runs else np.zeros(0, np.int64)
+
+    def boxes(self, lead: int, *, is_large: bool) -> Mapping[bytes, bytes]:
+        """Return the boxes of the table for a head of so many bytes, by the kinds of those that they replace."""
+        sizes, starts = self.sizes, np.array(self.starts, np.int64) + lead
+        kind, form = (b"co64", ">u8") if is_large else (b"stco", ">u4")
+        where = write_full_box(kind, starts.astype(form))
+        counts = np.array([len(run) for run in self.runs], np.int64)
+        firsts = np.flatnonzero(np.diff(counts, prepend=-1))
+        chunks = np.stack([firsts + 1, counts[firsts], np.ones(len(firsts), np.int64)], axis=1).astype(">u4")
+        stsz = struct.pack(">III", 0, 0, len(sizes)) + sizes.astype(">u4").tobytes()
+        stsc = write_full_box(b"stsc", chunks)
+        return {b"stsz": write_box(b"stsz", stsz), b"stsc": stsc, b"stco": where, b"co64": where}
+
+
+def whole_box(data: "bytes | bytearray | object", box: Box) -> bytes:
+    """Return a box with its head, which is a usual one."""
+    return bytes(data[box.start - SIZE_AND_KIND.size : box.end])  # type: ignore[index]
+
+
+def write_box(kind: bytes, body: bytes, following_bytes: int = 0) -> bytes:
+    """Return a box, of which so many bytes follow."""
+    return SIZE_AND_KIND.pack(SIZE_AND_KIND.size + len(body) + following_bytes, kind) + body
+
+
+def write_full_box(kind: bytes, entries: "np.ndarray[tuple[int, ...], np.dtype[np.unsignedinteger]]") -> bytes:
+    return write_box(kind, struct.pack(">II", 0, len(entries)) + entries.tobytes())
