@@ -22,12 +22,13 @@ from gateway.fleet.fleet import open_fleet
 from gateway.jetstream.connection import JetStream
 from gateway.jetstream.server import CONFIG
 from gateway.jobs.claims import Claims
+from gateway.jobs.ffmpeg_log import FfmpegLogs
 from gateway.jobs.manager import JobManager
 from gateway.jobs.model import Job
 from gateway.jobs.policy import JobPolicy
 from gateway.jobs.progress import ProgressBus
 from gateway.jobs.queue import TaskQueue
-from gateway.jobs.setup import start_jobs
+from gateway.jobs.setup import JobResources, start_jobs
 from gateway.jobs.store import JobStore
 from gateway.sources import Sources
 from gateway.sources.fetch import Fetcher, FetchLimits
@@ -228,7 +229,9 @@ async def world(
         )
         sources = Sources(Fetcher(FetchLimits(MAX_BYTES, 1, 1, 1)), assets)
         policy = JobPolicy(max_task_seconds=3600, max_attempts=3, max_items=500)
-        manager, _ = start_jobs(store, queue, ProgressBus(jetstream), sources, assets, pool, fleet, policy, stack)
+        logs = FfmpegLogs.of(store, await jetstream.key_value("logs"))
+        resources = JobResources(store, queue, ProgressBus(jetstream), sources, assets, logs)
+        manager, _ = start_jobs(resources, pool, fleet, policy, stack)
         async with assets.create("still.png") as writer:
             await writer.write(b"still")
             asset = (await writer.commit()).name

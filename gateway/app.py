@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -111,7 +112,7 @@ class Gateway:
 
     async def until_stopped(self) -> None:
         """Wait for SIGTERM or SIGINT. Raises ConnectionLost when NATS is gone for good."""
-        is_lost = self.components.jetstream.lost
+        is_lost = self.components.storage.jetstream.lost
         waits = [asyncio.create_task(stop_signal()), asyncio.create_task(is_lost.wait())]
         try:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
@@ -148,7 +149,7 @@ def _server_tls(settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> 
 
 def _grpc_service(components: Components, keys: ApiKeys, tls: ServerTls) -> tuple[Service, LocalServer]:
     """Return the servers of gRPC, and the same services for the JSON proxy, which needs no socket to call them."""
-    settings, jobs, fleet, presenter = components.settings, components.jobs, components.fleet, components.presenter
+    settings = components.settings
     interceptors = (
         error_boundary(settings.max_call_seconds),
         tls.interceptor(),
@@ -157,49 +158,60 @@ def _grpc_service(components: Components, keys: ApiKeys, tls: ServerTls) -> tupl
     )
     service = Service(interceptors, settings.max_call_seconds, stream_window_bytes=STREAM_WINDOW_BYTES)
     local = LocalServer(interceptors)
-    assets = AssetService(components.assets, presenter, components.transfers, components.direct)
-    uploads = UploadService(components.uploads, presenter)
-    streams = ByteStreamService(components.uploads, components.assets, components.transfers)
-    runpod = components.providers.get("runpod")
-    system = SystemService(
-        pool=components.pool,
-        jobs=jobs,
-        endpoints=endpoints(),
-        runpod_config=settings.providers["runpod"].endpoint or EndpointConfig("", 0, 0),
-        runpod=runpod if isinstance(runpod, ServerlessProvider) else None,
-        problem=lambda: components.guard.problem,
-    )
-    destinations = DestinationService(components.outputs, components.sources.fetcher.guard)
-    job_service = JobService(
-        jobs,
-        presenter,
-        fleet,
-        components.webhooks,
-        Quoter(jobs, components.pool, fleet, components.dispatcher.preparation.prefetcher),
-        components.logs,
-        StartTimes(jobs.store.index, components.pool, jobs.progress, fleet),
-    )
-    tenants = TenantService(components.tenancy.tenants, components.sources.fetcher.guard, PageTokens(components.links))
-    usage = UsageService(components.tenancy)
-    fleet_service = FleetService(fleet, components.pool, jobs.store.index.recent, components.guard.floor)
     servers: tuple[Any, ...] = (service.server, local)
+    services = list(_services(components))
     for server in servers:
-        VideoService(jobs, presenter).add_to(server)
-        jobs_pb2_grpc.add_JobServiceServicer_to_server(job_service, server)
-        assets_pb2_grpc.add_AssetServiceServicer_to_server(assets, server)
-        uploads_pb2_grpc.add_UploadServiceServicer_to_server(uploads, server)
-        bytestream_pb2_grpc.add_ByteStreamServicer_to_server(streams, server)
-        system_pb2_grpc.add_SystemServiceServicer_to_server(system, server)
-        fleet_pb2_grpc.add_FleetServiceServicer_to_server(fleet_service, server)
-        destinations_pb2_grpc.add_DestinationServiceServicer_to_server(destinations, server)
-        keys_pb2_grpc.add_KeyServiceServicer_to_server(
-            KeyService(components.ring, PageTokens(components.links)), server
-        )
-        tenants_pb2_grpc.add_TenantServiceServicer_to_server(tenants, server)
-        usage_pb2_grpc.add_UsageServiceServicer_to_server(usage, server)
-    externalscaler_pb2_grpc.add_ExternalScalerServicer_to_server(KedaScaler(jobs), service.probes)
+        VideoService(components.jobs, components.presenter).add_to(server)
+        for add, servicer in services:
+            add(servicer, server)
+    externalscaler_pb2_grpc.add_ExternalScalerServicer_to_server(KedaScaler(components.jobs), service.probes)
     service.reflect([public.full_name for public in (*PUBLIC, *bytestream_pb2.DESCRIPTOR.services_by_name.values())])
     return service, local
+
+
+def _services(components: Components) -> Iterator[tuple[Callable[[Any, Any], None], object]]:
+    """Yield the services, but for that of videos, each with what adds it to a server."""
+    jobs, fleet, presenter, storage = components.jobs, components.fleet, components.presenter, components.storage
+    guard, tokens = components.resources.sources.fetcher.guard, PageTokens(storage.links)
+    uploads, transfers, index = storage.uploads, components.transfers, jobs.store.index
+    yield (
+        jobs_pb2_grpc.add_JobServiceServicer_to_server,
+        JobService(
+            jobs,
+            presenter,
+            fleet,
+            components.webhooks,
+            Quoter(jobs, components.pool, fleet, components.dispatcher.preparation.prefetcher),
+            components.resources.logs,
+            StartTimes(index, components.pool, jobs.progress, fleet),
+        ),
+    )
+    assets = AssetService(storage.assets, presenter, transfers, storage.direct)
+    yield assets_pb2_grpc.add_AssetServiceServicer_to_server, assets
+    yield uploads_pb2_grpc.add_UploadServiceServicer_to_server, UploadService(uploads, presenter)
+    streams = ByteStreamService(uploads, storage.assets, transfers)
+    yield bytestream_pb2_grpc.add_ByteStreamServicer_to_server, streams
+    yield system_pb2_grpc.add_SystemServiceServicer_to_server, _system(components)
+    fleet_service = FleetService(fleet, components.pool, index.recent, storage.guard.floor)
+    yield fleet_pb2_grpc.add_FleetServiceServicer_to_server, fleet_service
+    destinations = DestinationService(components.outputs, guard)
+    yield destinations_pb2_grpc.add_DestinationServiceServicer_to_server, destinations
+    yield keys_pb2_grpc.add_KeyServiceServicer_to_server, KeyService(components.ring, tokens)
+    tenants = TenantService(components.tenancy.tenants, guard, tokens)
+    yield tenants_pb2_grpc.add_TenantServiceServicer_to_server, tenants
+    yield usage_pb2_grpc.add_UsageServiceServicer_to_server, UsageService(components.tenancy)
+
+
+def _system(components: Components) -> SystemService:
+    runpod = components.providers.get("runpod")
+    return SystemService(
+        pool=components.pool,
+        jobs=components.jobs,
+        endpoints=endpoints(),
+        runpod_config=components.settings.providers["runpod"].endpoint or EndpointConfig("", 0, 0),
+        runpod=runpod if isinstance(runpod, ServerlessProvider) else None,
+        problem=lambda: components.storage.guard.problem,
+    )
 
 
 def _listen(service: Service, components: Components, credentials: grpc.ServerCredentials) -> None:
@@ -215,23 +227,23 @@ def _start_guard(components: Components, service: Service, stack: contextlib.Asy
     async def report() -> None:
         if components.jobs.is_draining:
             return
-        await (service.report_serving() if components.guard.is_writable else service.report_not_serving())
+        await (service.report_serving() if components.storage.guard.is_writable else service.report_not_serving())
 
-    components.guard.on_change.append(report)
-    components.guard.start()
-    stack.push_async_callback(components.guard.stop)
+    components.storage.guard.on_change.append(report)
+    components.storage.guard.start()
+    stack.push_async_callback(components.storage.guard.stop)
 
 
 async def _start_http(
     components: Components, keys: ApiKeys, channel: LocalChannel, stack: contextlib.AsyncExitStack
 ) -> HttpServer:
     """Start the HTTP side; `channel` leads to the services that it calls."""
-    settings, links, assets = components.settings, components.links, components.assets
+    settings, links, assets = components.settings, components.storage.links, components.storage.assets
     rest = RestSettings(cors_allow_origins=settings.cors_allow_origins, public_url=settings.public_url or None)
     worker_links = None
     if any(isinstance(provider, ServerlessProvider) for provider in components.providers.values()):
         transfers = TransferSlots(settings.max_transfers, peer=ENCODER)
-        worker_links = WorkerLinks(components.tickets, links, assets, components.sources, transfers)
+        worker_links = WorkerLinks(components.tickets, links, assets, components.resources.sources, transfers)
     # Not those of callers with a key: links are given to others, who may be slow.
     app = build_app(
         channel,
@@ -241,7 +253,7 @@ async def _start_http(
         rest,
         TransferSlots(settings.max_transfers),
         worker_links,
-        components.direct,
+        components.storage.direct,
         components.jobs.store,
     )
     http = HttpServer(app, settings.host, settings.port)

@@ -6,10 +6,6 @@ import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import structlog
-
-from gateway.assets.bucket import Bucket, storage_floor
-from gateway.assets.direct import DirectLinks
 from gateway.assets.links import LinkSigner
 from gateway.assets.store import AssetStore
 from gateway.assets.transfers import TransferSlots
@@ -18,7 +14,6 @@ from gateway.fleet.fleet import Fleet, fleet_config, open_fleet
 from gateway.fleet.providers.base import Provider, ProviderContext, ServerlessProvider
 from gateway.fleet.providers.registry import PROVIDERS
 from gateway.jetstream.connection import JetStream
-from gateway.jetstream.guard import StoreGuard, make_room
 from gateway.jobs.claims import Claims
 from gateway.jobs.dispatcher import Dispatcher
 from gateway.jobs.ffmpeg_log import FfmpegLogs
@@ -28,9 +23,9 @@ from gateway.jobs.model import Job
 from gateway.jobs.policy import JobPolicy
 from gateway.jobs.progress import ProgressBus, TaskProgress
 from gateway.jobs.queue import TaskQueue
-from gateway.jobs.setup import start_jobs
+from gateway.jobs.setup import JobResources, start_jobs
 from gateway.jobs.store import JobStore
-from gateway.kept_secrets import credentials_secrets, key_pepper, link_secret, webhook_secrets
+from gateway.kept_secrets import credentials_secrets, key_pepper, webhook_secrets
 from gateway.keys.ring import KeyRing
 from gateway.outputs.sealing import Sealer
 from gateway.outputs.setup import Outputs, start_outputs
@@ -41,9 +36,9 @@ from gateway.sources import Sources
 from gateway.sources.fetch import Fetcher, FetchLimits
 from gateway.sources.guard import OwnEndpoints
 from gateway.sources.prefetch import Prefetcher
+from gateway.storage import Storage
 from gateway.tenants.setup import Tenancy, open_tenants, start_tenancy
-from gateway.uploads.sessions import UploadSessions
-from gateway.uploads.setup import open_uploads
+from gateway.tenants.tenants import Tenants
 from gateway.webhooks.log import WebhookLog
 from gateway.webhooks.setup import start_webhooks
 from gateway.webhooks.signing import WebhookSigner
@@ -54,12 +49,8 @@ from gateway.workers.static import add_static_encoders
 from gateway.workers.tickets import Tickets
 from servicekit.freed_memory import return_freed_memory
 from servicekit.server_tls import ReloadingIdentity
-from servicekit.tasks import cancel_and_wait, repeat
+from servicekit.tasks import cancel_and_wait
 from servicekit.tls import IdentityFiles
-
-log = structlog.get_logger("gateway")
-
-SWEEP_SECONDS = 600.0
 
 
 @dataclass(frozen=True)
@@ -67,108 +58,47 @@ class Components:
     """The parts beneath the doors of gRPC and HTTP."""
 
     settings: GatewaySettings
-    jetstream: JetStream
-    guard: StoreGuard
-    assets: AssetStore
-    sources: Sources
-    links: LinkSigner
-    direct: DirectLinks
+    storage: Storage
     own: OwnEndpoints
-    transfers: TransferSlots
+    resources: JobResources
     tickets: Tickets
     providers: Mapping[str, Provider]
     pool: Pool
     fleet: Fleet
     jobs: JobManager
-    logs: FfmpegLogs
     dispatcher: Dispatcher
     presenter: Presenter
+    tenancy: Tenancy
     webhooks: WebhookLog
-    uploads: UploadSessions
     outputs: Outputs
     ring: KeyRing
-    tenancy: Tenancy
+    transfers: TransferSlots
 
     @classmethod
     async def open(cls, settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> "Components":
         """Connect to NATS, then open what stores, rents, encodes and queues. Raises ConfigError."""
-        jetstream, guard = await _jetstream(settings, stack)
-        assets = _asset_store(settings)
-        lifetime = settings.upload_expire_seconds
-        uploads = await open_uploads(await jetstream.key_value("uploads"), assets, lifetime, stack)
-        sweeping = repeat("cannot sweep assets", SWEEP_SECONDS, lambda: _sweep(assets))
-        stack.push_async_callback(cancel_and_wait, asyncio.create_task(sweeping))
+        storage = await Storage.open(settings, stack)
         stack.push_async_callback(cancel_and_wait, asyncio.create_task(return_freed_memory()))
-        store = await _job_store(settings, jetstream, stack)
-        queue, progress = TaskQueue(await jetstream.queue("tasks", settings.ack_wait_seconds)), ProgressBus(jetstream)
-        store.index.on_end.append(progress.kept.forget)
-        await stack.enter_async_context(progress.keeping())
-        links = LinkSigner(link_secret(settings), settings.link_ttl_seconds)
+        jetstream, assets, links = storage.jetstream, storage.assets, storage.links
         own = OwnEndpoints(parts=[lambda: jetstream.endpoints, lambda: grpc_endpoints(pool)])
-        direct = _direct_links(settings, assets, links, stack)
-        sources = _sources(settings, assets, links, own)
+        resources = await _resources(settings, storage, _sources(settings, storage, own), stack)
         tickets = Tickets(await jetstream.key_value("tickets"))
         providers = _providers(settings, tickets, assets, links)
         pool = _pool(settings, stack)
-        config = fleet_config(settings, settings.job_retention_seconds)
-        fleet = await open_fleet(config, await jetstream.key_value("fleet"), pool, store.index, providers, stack)
-        fleet.controller.start()
-        stack.push_async_callback(fleet.controller.close)
-        prefetcher = Prefetcher(sources, settings.data_dir / "prefetch", guard.floor)
-        logs = FfmpegLogs.of(store, await jetstream.key_value("logs"))
-        jobs, dispatcher = start_jobs(
-            store,
-            queue,
-            progress,
-            sources,
-            assets,
-            pool,
-            fleet,
-            _policy(settings),
-            stack,
-            _resumable(providers),
-            functools.partial(_check_room, guard, assets),
-            prefetcher,
-            logs,
-        )
-        transfers = TransferSlots(settings.max_transfers)
+        fleet = await _fleet(settings, jetstream, pool, resources.store, providers, stack)
+        jobs, dispatcher = start_jobs(resources, pool, fleet, _policy(settings), stack, _resumable(providers))
         presenter = Presenter(links, fleet.registry.cost, settings.public_url or f"http://localhost:{settings.port}")
-        compose = functools.partial(compose_webhook, presenter)
         sealer, signer = Sealer(credentials_secrets(settings)), WebhookSigner(webhook_secrets(settings))
         tenants = await open_tenants(jetstream, sealer, signer, stack)
-        bucket = await jetstream.key_value("webhooks")
-        webhooks = start_webhooks(store, bucket, progress, sources.fetcher, tenants.signer_of, compose, stack)
-        tenancy = await start_tenancy(
-            jetstream, jobs, assets, uploads, tenants, fleet.registry.cost, settings.max_open_uploads, stack
-        )
+        webhooks = await _webhooks(jetstream, resources, tenants, presenter, stack)
+        tenancy = await start_tenancy(storage, jobs, tenants, fleet.registry.cost, settings.max_open_uploads, stack)
         bucket = await jetstream.key_value("outputs")
-        outputs = await start_outputs(jobs, bucket, assets, sources.fetcher, sealer, stack)
+        outputs = await start_outputs(jobs, bucket, assets, resources.sources.fetcher, sealer, stack)
         ring = await KeyRing.open(await jetstream.key_value("keys"), key_pepper(settings))
         stack.push_async_callback(ring.records.stop)
-        return cls(
-            settings,
-            jetstream,
-            guard,
-            assets,
-            sources,
-            links,
-            direct,
-            own,
-            transfers,
-            tickets,
-            providers,
-            pool,
-            fleet,
-            jobs,
-            logs,
-            dispatcher,
-            presenter,
-            webhooks,
-            uploads,
-            outputs,
-            ring,
-            tenancy,
-        )
+        transfers = TransferSlots(settings.max_transfers)
+        beneath = (settings, storage, own, resources, tickets, providers, pool, fleet)
+        return cls(*beneath, jobs, dispatcher, presenter, tenancy, webhooks, outputs, ring, transfers)
 
 
 def compose_webhook(
@@ -178,28 +108,57 @@ def compose_webhook(
     return dumps(to_json(payload(presenter, job, what, since, running)))
 
 
-async def _jetstream(settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> tuple[JetStream, StoreGuard]:
-    """Connect to NATS, or start one of our own, on a disk with room for it. Raises ConfigError."""
-    folder = settings.data_dir / "nats"
-    floor = storage_floor(settings.data_dir, settings.min_free_bytes)
-    make_room(folder, floor)
-    jetstream = await JetStream.open(settings.nats_url, folder, settings.nats_connect_seconds, settings.nats_replicas)
-    stack.push_async_callback(jetstream.close)
-    return jetstream, StoreGuard(jetstream, floor, folder)
-
-
-async def _job_store(settings: GatewaySettings, jetstream: JetStream, stack: contextlib.AsyncExitStack) -> JobStore:
+async def _resources(
+    settings: GatewaySettings, storage: Storage, sources: Sources, stack: contextlib.AsyncExitStack
+) -> JobResources:
+    """Open what jobs are kept in and told by, until `stack` ends."""
+    jetstream = storage.jetstream
     claims = Claims(await jetstream.key_value("claims"))
     store = JobStore(await jetstream.key_value("jobs"), claims, settings.job_retention_seconds)
     await store.start()
     stack.push_async_callback(store.stop)
-    return store
+    progress = ProgressBus(jetstream)
+    store.index.on_end.append(progress.kept.forget)
+    await stack.enter_async_context(progress.keeping())
+    return JobResources(
+        store,
+        TaskQueue(await jetstream.queue("tasks", settings.ack_wait_seconds)),
+        progress,
+        sources,
+        storage.assets,
+        FfmpegLogs.of(store, await jetstream.key_value("logs")),
+        Prefetcher(sources, settings.data_dir / "prefetch", storage.guard.floor),
+        storage.check_room,
+    )
 
 
-def _check_room(guard: StoreGuard, assets: AssetStore) -> None:
-    """Raise ResourceExhausted for a new job while there is room neither for its record nor for its results."""
-    guard.check_room()
-    assets.check_room_for_results()
+async def _fleet(
+    settings: GatewaySettings,
+    jetstream: JetStream,
+    pool: Pool,
+    store: JobStore,
+    providers: Mapping[str, Provider],
+    stack: contextlib.AsyncExitStack,
+) -> Fleet:
+    """Begin to rent, until `stack` ends."""
+    config = fleet_config(settings, settings.job_retention_seconds)
+    fleet = await open_fleet(config, await jetstream.key_value("fleet"), pool, store.index, providers, stack)
+    fleet.controller.start()
+    stack.push_async_callback(fleet.controller.close)
+    return fleet
+
+
+async def _webhooks(
+    jetstream: JetStream,
+    resources: JobResources,
+    tenants: Tenants,
+    presenter: Presenter,
+    stack: contextlib.AsyncExitStack,
+) -> WebhookLog:
+    """Begin to tell webhooks, until `stack` ends."""
+    bucket, compose = await jetstream.key_value("webhooks"), functools.partial(compose_webhook, presenter)
+    store, fetcher = resources.store, resources.sources.fetcher
+    return start_webhooks(store, bucket, resources.progress, fetcher, tenants.signer_of, compose, stack)
 
 
 def _policy(settings: GatewaySettings) -> JobPolicy:
@@ -221,25 +180,7 @@ def _resumable(providers: Mapping[str, Provider]) -> list[ResumableEncoder]:
     ]
 
 
-def _asset_store(settings: GatewaySettings) -> AssetStore:
-    return AssetStore(
-        Bucket(settings.assets_location, settings.data_dir / "staged"),
-        retention_seconds=settings.asset_retention_seconds,
-        max_bytes=settings.max_asset_bytes,
-        min_free_bytes=settings.min_free_bytes,
-    )
-
-
-def _direct_links(
-    settings: GatewaySettings, assets: AssetStore, links: LinkSigner, stack: contextlib.AsyncExitStack
-) -> DirectLinks:
-    direct = DirectLinks(assets, links, settings.bucket_links)
-    sweeping = repeat("cannot sweep uploads to the bucket", SWEEP_SECONDS, direct.sweep)
-    stack.push_async_callback(cancel_and_wait, asyncio.create_task(sweeping))
-    return direct
-
-
-def _sources(settings: GatewaySettings, assets: AssetStore, links: LinkSigner, own: OwnEndpoints) -> Sources:
+def _sources(settings: GatewaySettings, storage: Storage, own: OwnEndpoints) -> Sources:
     limits = FetchLimits(
         max_bytes=settings.max_asset_bytes,
         connect_seconds=settings.fetch_connect_seconds,
@@ -248,7 +189,7 @@ def _sources(settings: GatewaySettings, assets: AssetStore, links: LinkSigner, o
         allow_cidrs=settings.fetch_allow_cidrs,
         min_bytes_per_second=settings.fetch_min_bytes_per_second,
     )
-    return Sources(Fetcher(limits, own=own), assets, links)
+    return Sources(Fetcher(limits, own=own), storage.assets, storage.links)
 
 
 def _pool(settings: GatewaySettings, stack: contextlib.AsyncExitStack) -> Pool:
@@ -289,8 +230,3 @@ def _providers(
     names = dict.fromkeys((*settings.fleet_providers, *PROVIDERS))
     configured = {name: settings.providers[name] for name in names if settings.providers[name].is_configured}
     return {name: provider.open(context) for name, provider in configured.items()}
-
-
-async def _sweep(assets: AssetStore) -> None:
-    if deleted := await assets.sweep():
-        log.info("expired assets deleted", count=deleted)

@@ -63,7 +63,7 @@ class GatewayMonitor(Collector):
         yield _by("api_gpu_provider_fault", "1 while a provider does not work.", "provider", faults)
 
     def _store(self) -> Iterator[Metric]:
-        guard, jetstream = self.components.guard, self.components.jetstream
+        guard, jetstream = self.components.storage.guard, self.components.storage.jetstream
         yield _one("api_gpu_store_connected", "1 while NATS is connected.", jetstream.is_connected)
         yield _one("api_gpu_store_writable", "1 while new jobs can be stored.", guard.is_writable)
         text = "Bytes that the disk of DATA_DIR has free."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,21 +11,16 @@ import typer
 
 from api_gpu.cli.job_options import taking_job_options
 from api_gpu.cli.operations import (
-    ANY,
     COLORS,
     SOURCES,
-    DryRunOption,
-    ForceOption,
-    OutOption,
-    argument,
-    flag_parameters,
+    as_command,
     flags_of,
     flags_of_operation,
-    listed_class,
+    given_files,
     options_from,
     require_inputs,
 )
-from apigpu.options import OPERATIONS, Source
+from apigpu.options import OPERATIONS
 
 if TYPE_CHECKING:
     from api_gpu.cli.run import Sources
@@ -50,9 +44,7 @@ def command(name: str) -> Callable[..., None]:
         from api_gpu.cli.run import run_operation
 
         require_inputs(operation, values)
-        sources = {key: values[key] for key in inputs if values[key] is not None}
-        sources |= {flag.key: values[flag.key] for flag in flags if flag.kind == Source and values[flag.key]}
-        files = [values[flag.key] for flag in flags if listed_class(flag.kind) and values[flag.key]]
+        sources, files = given_files(inputs, flags, values)
         wanted = options_from(flags, values)
 
         def submitted(client: Client, uploaded: Sources, options: Mapping[str, Any]) -> Job:
@@ -64,19 +56,8 @@ def command(name: str) -> Callable[..., None]:
             context.obj, NAME, sources, options, out, files, force=force, dry_run=dry_run, submitted=submitted
         )
 
-    parameters = [
-        inspect.Parameter("context", ANY, annotation=typer.Context),
-        *(argument(key, each) for key, each in inputs.items()),
-        inspect.Parameter("out", ANY, default=None, annotation=OutOption),
-        inspect.Parameter("force", ANY, default=False, annotation=ForceOption),
-        inspect.Parameter("dry_run", ANY, default=False, annotation=DryRunOption),
-        *flag_parameters([*own, *flags], inputs),
-    ]
-    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    run.__annotations__ = {}
-    run.__name__ = name
     run.__doc__ = "\n\n".join([f"One picture of: {operation.help}", f"{SOURCES}\n{COLORS}"])
-    return run
+    return as_command(run, name, inputs, [*own, *flags])
 
 
 def request_of(values: Mapping[str, Any]) -> dict[str, Any]:

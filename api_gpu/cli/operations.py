@@ -121,25 +121,39 @@ def command(name: str) -> Callable[..., None]:
         from api_gpu.cli.run import run_operation
 
         require_inputs(operation, values)
-        sources = {key: values[key] for key in operation.inputs if values[key] is not None}
-        sources |= {flag.key: values[flag.key] for flag in flags if flag.kind == Source and values[flag.key]}
-        files = [values[flag.key] for flag in flags if listed_class(flag.kind) and values[flag.key]]
+        sources, files = given_files(operation.inputs, flags, values)
         options = options_from(flags, values)
         run_operation(context.obj, name, sources, options, out, files, force=force, dry_run=dry_run)
 
+    colors = [COLORS] if any(flag.option.metavar == COLOR_METAVAR for flag in flags) else []
+    run.__doc__ = "\n\n".join([operation.help, "\n".join([SOURCES, STANDARD_INPUT_HELP, *colors])])
+    return as_command(run, name, operation.inputs, flags)
+
+
+def given_files(
+    inputs: Iterable[str], flags: Iterable[Flag], values: Mapping[str, Any]
+) -> tuple[dict[str, Any], list[Path]]:
+    """Return the sources that are given, by their names, and the files that lists of options are read from."""
+    sources = {key: values[key] for key in inputs if values[key] is not None}
+    sources |= {flag.key: values[flag.key] for flag in flags if flag.kind == Source and values[flag.key]}
+    return sources, [values[flag.key] for flag in flags if listed_class(flag.kind) and values[flag.key]]
+
+
+def as_command(
+    run: Callable[..., None], name: str, inputs: Mapping[str, Input], flags: Sequence[Flag]
+) -> Callable[..., None]:
+    """Return a function with the parameters of a command, as typer reads them: inputs, where to write, and flags."""
     parameters = [
         inspect.Parameter("context", ANY, annotation=typer.Context),
-        *(argument(key, each) for key, each in operation.inputs.items()),
+        *(argument(key, each) for key, each in inputs.items()),
         inspect.Parameter("out", ANY, default=None, annotation=OutOption),
         inspect.Parameter("force", ANY, default=False, annotation=ForceOption),
         inspect.Parameter("dry_run", ANY, default=False, annotation=DryRunOption),
-        *flag_parameters(flags, operation.inputs),
+        *flag_parameters(flags, inputs),
     ]
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {}
     run.__name__ = name
-    colors = [COLORS] if any(flag.option.metavar == COLOR_METAVAR for flag in flags) else []
-    run.__doc__ = "\n\n".join([operation.help, "\n".join([SOURCES, STANDARD_INPUT_HELP, *colors])])
     return run
 
 

@@ -194,7 +194,7 @@ class Bucket:
             return
         reader = self._reader(path, chunk_bytes)
         try:
-            with self._budget.share(most_bytes) as share:
+            with self._budget.share(min(most_bytes, end - start)) as share:
                 position, stop = start, min(start + share.window_bytes(), end)
                 ahead = reader.begin(position, stop)
                 while position < end:

@@ -68,10 +68,10 @@ class TaskExecutor:
     resumable: Sequence[ResumableEncoder]
     boot_ids: BootIds
     estimates: EstimateStore
+    # Where what FFmpeg said is kept.
+    logs: FfmpegLogs
     # How many machines could work side by side.
     workers: Callable[[], int] = lambda: 0
-    # Where what FFmpeg said is kept; None for nowhere.
-    logs: FfmpegLogs | None = None
     # Runs that are cancelled from now on are left to the next gateway, where they can go on.
     is_shutting_down: bool = field(default=False, init=False)
     # Tasks whose ends are being recorded.
@@ -151,9 +151,9 @@ class TaskExecutor:
                 await callbacks.waiting(is_starting=False)
                 raise
             except ServiceError as error:
-                await self._note_log(attempt, error.log)
+                await self.logs.note(attempt.ref, attempt.encoder, error.log)
                 raise
-            await self._note_log(attempt, outcome.summary.log)
+            await self.logs.note(attempt.ref, attempt.encoder, outcome.summary.log)
             count_result(self.store.index.operation(attempt.ref.job_id), outcome.summary)
             expansion = await self._expansion(attempt.ref, outcome.summary, work.versions)
             if outcome.asset_id:
@@ -162,10 +162,6 @@ class TaskExecutor:
                 with tracing.span("store results", bytes=outcome.summary.size_bytes):
                     result = await results.commit(outcome.summary)
             return MadeResult(result, expansion, bool(outcome.asset_id), work.max_files)
-
-    async def _note_log(self, attempt: Attempt, text: str) -> None:
-        if self.logs is not None:
-            await self.logs.note(attempt.ref, attempt.encoder, text)
 
     async def _expansion(
         self, ref: TaskRef, summary: encoder_pb2.Summary, versions: Mapping[str, str]

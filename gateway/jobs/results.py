@@ -3,16 +3,17 @@
 import base64
 import contextlib
 import hashlib
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Self
 
 from apigpu.encoder.v1 import encoder_pb2
 from gateway.assets.record import PREFIX, clean_filename, name_for_type, parse_name
-from gateway.assets.store import AssetStore, AssetWriter, StoredAsset
+from gateway.assets.store import AssetStore, AssetWriter
 from gateway.jobs import model
-from gateway.workers.base import Input, InputFailed, about, is_without_result
+from gateway.jobs.composed_ranges import ComposedRanges, not_composed
+from gateway.workers.base import Input, is_without_result
 from servicekit.chunks import Data
 from servicekit.composing import MAX_COMPOSED
 from servicekit.errors import DataLoss, ServiceError
@@ -71,33 +72,15 @@ class TaskResults:
         sent.verify(THE_RESULT, size_bytes=summary.size_bytes, sha256=_digest(summary))
         _check_ranges(summary, inputs)
         writer.check_size(summary.size_bytes + sum(found.end - found.start for found in summary.composed))
-        known: dict[int, StoredAsset] = {}
-        for found in summary.composed:
-            entry = inputs[found.input]
-            with _input_errors(entry):
-                if found.input not in known:
-                    known[found.input] = await self.assets.describe(parse_name(entry.source), self.tenant)
-                asset = known[found.input]
-            if found.end > asset.size_bytes:
-                raise _not_composed(f"{entry.field} has {asset.size_bytes} bytes")
-            await self._append(writer, entry, asset, found)
+        async with aclosing(ComposedRanges(self.assets, self.tenant, inputs).read(summary.composed)) as chunks:
+            async for data in chunks:
+                await writer.write(data)
         whole = encoder_pb2.Summary()
         whole.CopyFrom(summary)
         whole.ClearField("composed")
         checksum = await writer.checksum()
         whole.size_bytes, whole.sha256 = checksum.size_bytes, checksum.sha256
         return whole
-
-    async def _append(
-        self, writer: AssetWriter, entry: Input, asset: StoredAsset, found: encoder_pb2.ComposedRange
-    ) -> None:
-        async with aclosing(self.assets.windows(asset, found.start, found.end)) as windows:
-            while True:
-                with _input_errors(entry):
-                    data = await anext(windows, b"")
-                if not data:
-                    return
-                await writer.write(data)
 
     async def commit(self, summary: encoder_pb2.Summary) -> model.Result:
         """Make assets of all results, if there are any beside further tasks or a report. Raises DataLoss when they are
@@ -166,29 +149,16 @@ def _digest(told: encoder_pb2.Summary | encoder_pb2.ResultFile) -> str:
 def _check_ranges(summary: encoder_pb2.Summary, inputs: Sequence[Input]) -> None:
     """Raise DataLoss for ranges that are not of inputs that a result may be composed of."""
     if len(summary.composed) > MAX_COMPOSED or summary.files:
-        raise _not_composed("it has more of them than one can have")
+        raise not_composed("it has more of them than one can have")
     for found in summary.composed:
         is_known = found.input < len(inputs) and inputs[found.input].open_index is not None
         if not (is_known and 0 <= found.start < found.end):
-            raise _not_composed(f"there is no range {found.start} to {found.end} of its input {found.input}")
-
-
-def _not_composed(why: str) -> DataLoss:
-    return DataLoss(f"The result cannot be composed of the ranges that the encoder names: {why}.", reason="BAD_RANGES")
-
-
-@contextlib.contextmanager
-def _input_errors(entry: Input) -> Iterator[None]:
-    """Have errors of the block be those of an input."""
-    try:
-        yield
-    except ServiceError as error:
-        raise InputFailed(about(entry.field, error)) from error
+            raise not_composed(f"there is no range {found.start} to {found.end} of its input {found.input}")
 
 
 def _check_told(summary: encoder_pb2.Summary) -> None:
     if summary.composed:
-        raise _not_composed("it came by another way than results that can be composed")
+        raise not_composed("it came by another way than results that can be composed")
     if summary.index_bytes > summary.size_bytes:
         raise DataLoss("The index of the result is larger than the result.", reason="BAD_INDEX")
     if summary.media.ByteSize() > MAX_REPORT_BYTES:

@@ -3,6 +3,7 @@
 import contextlib
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.assets.store import AssetStore
@@ -24,33 +25,44 @@ from gateway.workers.base import ResumableEncoder
 from gateway.workers.pool import Pool
 
 
+@dataclass(frozen=True)
+class JobResources:
+    """What jobs are kept in, queued and told by, where their inputs come from, and where their results go.
+
+    Inputs are fetched beforehand into a folder of the system without a `prefetcher`. `check_room` raises
+    ResourceExhausted while there is no room for new jobs."""
+
+    store: JobStore
+    queue: TaskQueue
+    progress: ProgressBus
+    sources: Sources
+    assets: AssetStore
+    logs: FfmpegLogs
+    prefetcher: Prefetcher | None = None
+    check_room: Callable[[], None] = lambda: None
+
+
 def start_jobs(
-    store: JobStore,
-    queue: TaskQueue,
-    progress: ProgressBus,
-    sources: Sources,
-    assets: AssetStore,
+    resources: JobResources,
     pool: Pool,
     fleet: Fleet,
     policy: JobPolicy,
     stack: contextlib.AsyncExitStack,
     resumable: Sequence[ResumableEncoder] = (),
-    check_room: Callable[[], None] = lambda: None,
-    prefetcher: Prefetcher | None = None,
-    logs: FfmpegLogs | None = None,
 ) -> tuple[JobManager, Dispatcher]:
-    """Begin to take tasks from the queue; inputs are fetched beforehand into a folder of the system, without a
-    `prefetcher`; what FFmpeg says is kept in `logs`. Both end with `stack`, what still runs returns to the queue."""
+    """Begin to take tasks from the queue. What submits jobs, and what runs them, end with `stack`; what still runs
+    returns to the queue."""
+    store, queue, sources, assets = resources.store, resources.queue, resources.sources, resources.assets
     queue.follow(store.index)
     cost_guard = CostGuard(store, fleet, pool, policy.cost_check_seconds)
-    manager = JobManager(store, queue, progress, sources, cost_guard.check, policy, check_room)
+    manager = JobManager(store, queue, resources.progress, sources, cost_guard.check, policy, resources.check_room)
     stack.push_async_callback(manager.stop)
     executor = TaskExecutor(
-        *(store, progress, sources, assets, policy, cost_guard.check, resumable, pool.boot_id, fleet.estimate_store),
+        *(store, resources.progress, sources, assets, policy),
+        *(cost_guard.check, resumable, pool.boot_id, fleet.estimate_store, resources.logs),
         workers=lambda: fleet.workers(pool.encoders),
-        logs=logs,
     )
-    preparation = Preparation(prefetcher or Prefetcher(sources, Path(tempfile.gettempdir())), policy)
+    preparation = Preparation(resources.prefetcher or Prefetcher(sources, Path(tempfile.gettempdir())), policy)
     cleanup = IntermediateCleanup(store, assets)
     dispatcher = Dispatcher(store, queue, pool, fleet.assignments, executor, preparation, cost_guard, cleanup, policy)
     dispatcher.start()

@@ -9,6 +9,7 @@ from gateway.assets.store import AssetStore
 from gateway.jetstream.connection import JetStream
 from gateway.jobs.manager import JobManager
 from gateway.outputs.sealing import Sealer
+from gateway.storage import Storage
 from gateway.tenants.quotas import Quotas
 from gateway.tenants.tenants import Tenants
 from gateway.uploads.sessions import UploadSessions
@@ -32,16 +33,15 @@ class Tenancy:
 
 
 async def start_tenancy(
-    jetstream: JetStream,
+    storage: Storage,
     jobs: JobManager,
-    assets: AssetStore,
-    uploads: UploadSessions,
     tenants: Tenants,
     cost_of: CostOf,
     max_open_uploads: int,
     stack: contextlib.AsyncExitStack,
 ) -> Tenancy:
     """Begin to count usage, until `stack` ends; jobs are held to the limits of their tenants from now on."""
+    jetstream, assets, uploads = storage.jetstream, storage.assets, storage.uploads
     bucket = await jetstream.key_value("tenants")
     ledger = UsageLedger(await jetstream.key_value("usage", KEPT_SECONDS))
     quotas = Quotas(tenants, jobs.store.index, ledger, cost_of, max_open_uploads)

@@ -3,6 +3,7 @@
 import { h } from "../dom.js";
 import { seconds, time, when } from "../format.js";
 import { act, copy, pill } from "../ui.js";
+import { failedClips, hasAttempts } from "../jobs/describe.js";
 
 const OUTCOMES = {
   RUNNING: ["run", "Running", "play"],
@@ -18,8 +19,8 @@ const MAX_SHOWN = 12;
 
 /** The attempts at the tasks of a job; null where one did, of which the timeline tells. */
 export function attemptsCard(job) {
-  const found = job.attempts ?? [];
-  if (found.length < 2) return null;
+  if (!hasAttempts(job)) return null;
+  const found = job.attempts;
   const list = (attempts) => h("ul", { class: "attempts" }, ...attempts.map((one) => attempt(one, job)));
   const older = found.slice(0, -MAX_SHOWN);
   return h(
@@ -31,7 +32,7 @@ export function attemptsCard(job) {
   );
 }
 
-function attempt({ item, task, encoder, codec, startTime, endTime, outcome, message }, { total }) {
+function attempt({ item, task, encoder, codec, startTime, endTime, outcome, message }, job) {
   const [kind, word, sign] = OUTCOMES[outcome] ?? ["mute", outcome, "info"];
   const ran = endTime ? (new Date(endTime) - new Date(startTime)) / 1000 : NaN;
   const facts = [encoder, codec, endTime && (ran < 10 ? `${ran.toFixed(1)} s` : seconds(ran))];
@@ -45,13 +46,18 @@ function attempt({ item, task, encoder, codec, startTime, endTime, outcome, mess
       h(
         "div",
         { class: "attempt-line" },
-        total > 1 && h("b", {}, item || `task ${(task ?? 0) + 1}`),
+        job.total > 1 && h("b", {}, item || `task ${(task ?? 0) + 1}`),
         ...facts.filter(Boolean).map((text) => h("span", {}, text)),
       ),
-      message && outcome !== "CANCELLED" && h("p", { class: "small muted" }, message),
+      message && outcome !== "CANCELLED" && !stands(message, job) && h("p", { class: "small muted" }, message),
     ),
     pill(kind, word, sign),
   );
+}
+
+/** Return whether a message is told of the job, or of its clips, already. */
+function stands(message, job) {
+  return message === job.error?.message || failedClips(job).some((clip) => clip.error.message === message);
 }
 
 /** The end of what FFmpeg said in an attempt. */

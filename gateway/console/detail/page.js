@@ -45,6 +45,7 @@ export default class JobPage extends Page {
     await Promise.all([
       useStyle(new URL("../jobs/jobs.css", import.meta.url)),
       useStyle(new URL("./detail.css", import.meta.url)),
+      useStyle(new URL("./compare.css", import.meta.url)),
       learn(),
     ]);
     this.job = await get(`/job/${this.params.id}`, { signal: this.signal });
@@ -290,7 +291,6 @@ export default class JobPage extends Page {
       job.total > 1 && ["Tasks", `${job.processed} of ${job.total}`],
       job.cost && ["Cost", `${usd(job.cost.usd)}${job.cost.final ? "" : " so far"}`],
       this.hookUrl && ["Webhook", this.hookUrl],
-      job.error?.reason && ["Reason", h("code", {}, job.error.reason)],
     ]);
   }
 

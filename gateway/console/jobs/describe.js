@@ -141,6 +141,11 @@ export function failure(job) {
     : job.error.message;
 }
 
+/** Return whether the attempts at a job's tasks are listed: of one alone the timeline tells. */
+export function hasAttempts(job) {
+  return (job.attempts ?? []).length > 1;
+}
+
 /** Return whether a text stands in what a job is known by. */
 export function matches(job, text) {
   if (!text) return true;

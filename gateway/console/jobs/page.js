@@ -42,7 +42,11 @@ export default class JobsPage extends Page {
   #end = h("div", { class: "list-end muted small", role: "status" });
 
   async show() {
-    await Promise.all([useStyle(new URL("./jobs.css", import.meta.url)), learn()]);
+    await Promise.all([
+      useStyle(new URL("./jobs.css", import.meta.url)),
+      useStyle(new URL("./row.css", import.meta.url)),
+      learn(),
+    ]);
     const operations = await operationsOf();
     if (this.signal.aborted) return;
     this.#build(operations);

@@ -43,7 +43,11 @@ export default class NewPage extends Page {
   };
 
   async show() {
-    const [schemas] = await Promise.all([loadSchemas(), useStyle(new URL("./new.css", import.meta.url))]);
+    const [schemas] = await Promise.all([
+      loadSchemas(),
+      useStyle(new URL("./new.css", import.meta.url)),
+      useStyle(new URL("./frame.css", import.meta.url)),
+    ]);
     this.#schemas = schemas;
     this.#inputs = new Inputs(this.signal);
     this.#stage = new Stage(this.signal);

@@ -26,7 +26,7 @@ export class Stage {
   #time = h("output", { htmlFor: "stage-at", class: "mono" }, "0:00");
   #timeRow = h("div", { class: "stage-time", hidden: true }, h("label", { htmlFor: "stage-at" }, "Time"), this.#slider, this.#time);
   #frame = h("div", { class: "stage-frame" }, this.#empty, this.#image, this.#over);
-  element = h("figure", { class: "stage" }, this.#frame, this.#timeRow, this.#said, this.#problem);
+  element = h("figure", { class: "stage-figure" }, this.#frame, this.#timeRow, this.#said, this.#problem);
 
   constructor(signal) {
     signal.addEventListener("abort", () => this.#stop());

@@ -16,7 +16,7 @@ export class Timeline {
   #options = new WeakMap();
   #dragged = null;
   selected = null;
-  element = h("div", { class: "timeline" });
+  element = h("div", { class: "story-line" });
 
   constructor(schemas, inputs, field, onChange) {
     this.#schemas = schemas;

@@ -1,15 +1,19 @@
-// Plots as SVG of our own: stacked columns by day. The same figures stand below as a table, for those who do not see them.
+// Plots as SVG of our own: stacked columns by day, drawn as wide as there is room, so that their texts are of one size
+// everywhere. The same figures stand below as a table, for those who do not see them.
 
 import { h } from "../dom.js";
 
 const SVG = "http://www.w3.org/2000/svg";
-const WIDTH = 640;
 const HEIGHT = 200;
 const LEFT = 56;
+// Half of the name of the last day.
+const RIGHT = 14;
 const BOTTOM = 24;
 const TOP = 10;
 const LINES = 4;
 const COLORS = 6;
+// Room for the name of a day.
+const NAME_WIDTH = 44;
 
 function draw(tag, attributes, ...children) {
   const node = document.createElementNS(SVG, tag);
@@ -44,8 +48,14 @@ export function columns({ title, days, points, text }) {
   const of = (day, name) => values.get(`${day} ${name}`) ?? 0;
   const total = (day) => series.reduce((sum, name) => sum + of(day, name), 0);
   const top = roundUp(Math.max(...days.map(total)));
-  const plot = draw("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, class: "plot", role: "img", "aria-label": spoken(title, days, total, text) });
-  plot.append(...grid(top, text), ...days.flatMap((day, at) => column(day, at, days, series, of, top, text)));
+  const plot = draw("svg", { height: HEIGHT, class: "plot", role: "img", "aria-label": spoken(title, days, total, text) });
+  new ResizeObserver(([{ contentRect }]) => {
+    const width = Math.max(contentRect.width, LEFT + days.length);
+    plot.replaceChildren(
+      ...grid(width, top, text),
+      ...days.flatMap((day, at) => column(day, at, days, series, of, top, text, width)),
+    );
+  }).observe(plot);
   return h(
     "figure",
     { class: "plot-figure" },
@@ -62,21 +72,21 @@ function spoken(title, days, total, text) {
 
 const y = (value, top) => HEIGHT - BOTTOM - (value / top) * (HEIGHT - BOTTOM - TOP);
 
-function grid(top, text) {
+function grid(width, top, text) {
   return Array.from({ length: LINES + 1 }, (_, at) => {
     const value = (top * at) / LINES;
     const height = y(value, top);
     return draw(
       "g",
       {},
-      draw("line", { x1: LEFT, x2: WIDTH, y1: height, y2: height, class: "plot-line" }),
+      draw("line", { x1: LEFT, x2: width, y1: height, y2: height, class: "plot-line" }),
       draw("text", { x: LEFT - 8, y: height + 4, "text-anchor": "end", class: "plot-text" }, text(value)),
     );
   });
 }
 
-function column(day, at, days, series, of, top, text) {
-  const step = (WIDTH - LEFT) / days.length;
+function column(day, at, days, series, of, top, text, width) {
+  const step = (width - LEFT - RIGHT) / days.length;
   const x = LEFT + at * step + step * 0.15;
   let below = 0;
   const parts = series.map((name, place) => {
@@ -92,7 +102,7 @@ function column(day, at, days, series, of, top, text) {
     below += value;
     return bar;
   });
-  const isNamed = (days.length - 1 - at) % Math.ceil(days.length / 7) === 0;
+  const isNamed = (days.length - 1 - at) % Math.ceil(NAME_WIDTH / step) === 0;
   const label = draw("text", { x: x + step * 0.35, y: HEIGHT - 6, "text-anchor": "middle", class: "plot-text" }, isNamed ? day.slice(5) : "");
   return [...parts, label];
 }

@@ -33,7 +33,18 @@ def test_a_file_is_short_and_needs_nothing_that_is_forbidden_or_elsewhere(path):
     text = path.read_text()
     assert FORBIDDEN.findall(text) == []
     assert ELSEWHERE.findall(text) == []
-    assert len(text.splitlines()) <= LONGEST_LINES * (2 if path.suffix == ".css" else 1)
+    assert len(text.splitlines()) <= LONGEST_LINES
+
+
+def test_styles_of_one_page_are_not_those_of_another():
+    """Style sheets stay loaded from page to page."""
+    owners = {}
+    for path in (path for path in FILES if path.suffix == ".css" and path.parent != FOLDER):
+        rules = re.sub(r"/\*.*?\*/", "", path.read_text(), flags=re.S)
+        for name in re.findall(r"(?:^|[},])\s*\.([\w-]+)(?=\s*[,{])", rules):
+            owners.setdefault(name, set()).add(path.parent.name)
+    assert {name: pages for name, pages in owners.items() if len(pages) > 1} == {}
+    assert "stage" in owners
 
 
 def test_the_document_has_nothing_inline_and_names_files_that_are_there():

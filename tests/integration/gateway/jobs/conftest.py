@@ -20,11 +20,12 @@ from gateway.jetstream.connection import JetStream
 from gateway.jetstream.queue import WorkQueue
 from gateway.jobs.claims import Claims
 from gateway.jobs.dispatcher import Dispatcher
+from gateway.jobs.ffmpeg_log import FfmpegLogs
 from gateway.jobs.manager import JobManager
 from gateway.jobs.policy import JobPolicy
 from gateway.jobs.progress import ProgressBus
 from gateway.jobs.queue import TaskQueue
-from gateway.jobs.setup import start_jobs
+from gateway.jobs.setup import JobResources, start_jobs
 from gateway.jobs.store import JobStore
 from gateway.sources import Sources
 from gateway.sources.fetch import Fetcher
@@ -254,5 +255,7 @@ async def wired(
     config = FleetConfig("api-gpu", Policy())
     fleet = await open_fleet(config, await jetstream.key_value("fleet"), pool, store.index, {}, stack)
     policy = JobPolicy(max_task_seconds=max_task_seconds, max_attempts=3, max_items=20, **(QUICK | (retry or {})))
-    manager, dispatcher = start_jobs(store, queue, progress, sources, assets, pool, fleet, policy, stack, resumable)
+    logs = FfmpegLogs.of(store, await jetstream.key_value("logs"))
+    resources = JobResources(store, queue, progress, sources, assets, logs)
+    manager, dispatcher = start_jobs(resources, pool, fleet, policy, stack, resumable)
     return Works(jetstream, assets, bucket, work_queue, queue, store, manager, dispatcher, pool, encoder, fleet)

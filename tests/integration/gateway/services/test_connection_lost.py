@@ -19,8 +19,8 @@ async def test_whoever_waits_hears_that_the_job_goes_on(tmp_path):
         waiting = asyncio.create_task(http.post("/video/img2vid", json={"images": images}))
         await until(lambda: served.encoder.running)
         # The server ends the connection of a client that breaks its protocol.
-        async with served.gateway.components.jetstream.subscribe("a" * 5000, lambda topic, data: None):
-            await asyncio.wait_for(served.gateway.components.jetstream.lost.wait(), 10)
+        async with served.gateway.components.storage.jetstream.subscribe("a" * 5000, lambda topic, data: None):
+            await asyncio.wait_for(served.gateway.components.storage.jetstream.lost.wait(), 10)
         with pytest.raises(ConnectionLost):
             await within(served.gateway.until_stopped())
         answer = await waiting
