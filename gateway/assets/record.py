@@ -1,6 +1,7 @@
 """Stored files: their ids, names, media types, and records. A record is a small JSON object that commits the file."""
 
 import base64
+import hashlib
 import re
 import secrets
 import unicodedata
@@ -73,6 +74,11 @@ class StoredAsset:
 def new_id() -> str:
     """Return a new id: 130 unguessable bits as letters and digits that are safe in URLs, stores and file systems."""
     return base64.b32encode(secrets.token_bytes(17)).decode().lower()[:26]
+
+
+def derived_id(text: str) -> str:
+    """Return an id that follows from a text, and is as unguessable as that."""
+    return base64.b32encode(hashlib.sha256(text.encode()).digest()).decode().lower()[:26]
 
 
 def parse_name(name: str) -> str:

@@ -9,6 +9,7 @@ import hashlib
 import re
 from dataclasses import dataclass
 
+from gateway.assets.record import derived_id
 from gateway.callers import DEFAULT_TENANT
 from gateway.jetstream.keyvalue import KeyValue
 from servicekit.codec import from_json, to_json
@@ -50,6 +51,10 @@ class IdempotencyKey:
         # No key has a blank in it; claims of before there were tenants have their names still.
         scoped = self.key if self.tenant == DEFAULT_TENANT else f"{self.tenant} {self.key}"
         return hashlib.sha256(scoped.encode()).hexdigest()
+
+    def asset_id(self, text: str) -> str:
+        """Return the id of the asset that a data: URI of the request is stored as: the same each time it comes."""
+        return derived_id(f"{self.name} {self.digest} {text}")
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 
 from apigpu.v1 import video_pb2
 from gateway.jobs import operation
+from gateway.jobs.claims import IdempotencyKey
 from gateway.metrics import CLIENT, IN, transferred
 from gateway.sources import Sources
 from gateway.sources.inline import is_inline
@@ -21,18 +22,29 @@ _count_received = transferred(IN, CLIENT)
 
 @contextlib.asynccontextmanager
 async def stored_inline(
-    sources: Sources, wanted: video_pb2.Operation, tenant: str
+    sources: Sources, wanted: video_pb2.Operation, tenant: str, key: IdempotencyKey | None = None
 ) -> AsyncIterator[video_pb2.Operation]:
     """Yield the operation with an asset of the tenant in place of each data: URI.
 
-    The assets expire as uploads do; they are deleted where the block fails. Raises what Sources.store raises.
+    The assets expire as uploads do; they are deleted where the block fails. Those of a request with a key are the same
+    each time that it comes, also where a gateway was killed at it, and stay: another gateway may have made the job of
+    them. Raises what Sources.store raises.
     """
     paths = {text: path for path, text in operation.inputs(operation.kind(wanted)[1]) if is_inline(text)}
     if not paths:
         yield wanted
         return
     async with contextlib.AsyncExitStack() as undo:
-        names = await _store_all(sources, paths, tenant, undo)
+        try:
+            names = await _store_all(sources, paths, tenant, undo, key)
+        except InvalidArgument:  # as at any other gateway
+            raise
+        except BaseException:
+            if key is not None:
+                undo.pop_all()
+            raise
+        if key is not None:
+            undo.pop_all()
         stored = video_pb2.Operation()
         stored.CopyFrom(wanted)
         operation.replace_inputs(operation.kind(stored)[1], lambda text: (names.get(text, text),))
@@ -41,7 +53,11 @@ async def stored_inline(
 
 
 async def _store_all(
-    sources: Sources, paths: Mapping[str, str], tenant: str, undo: contextlib.AsyncExitStack
+    sources: Sources,
+    paths: Mapping[str, str],
+    tenant: str,
+    undo: contextlib.AsyncExitStack,
+    key: IdempotencyKey | None,
 ) -> dict[str, str]:
     """Return the names of the assets that data: URIs are stored as; `undo` deletes them."""
     turns = asyncio.Semaphore(STORED_AT_ONCE)
@@ -50,7 +66,7 @@ async def _store_all(
     async def store(text: str, path: str) -> None:
         async with turns:
             with naming(path):
-                asset = await sources.store(text, tenant)
+                asset = await sources.store(text, tenant, "" if key is None else key.asset_id(text))
             undo.push_async_callback(sources.assets.remove, asset.id)
             names[text] = asset.name
             _count_received(asset.size_bytes)

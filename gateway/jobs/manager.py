@@ -114,7 +114,7 @@ class JobManager:
         checked = await self.checked_options(said, base_url)
         if (made := await self.made_before(key)) is not None:
             return made
-        async with stored_inline(self.sources, wanted, caller.get().tenant) as stored:
+        async with stored_inline(self.sources, wanted, caller.get().tenant, key) as stored:
             sources = (source for _, source in operation.inputs(operation.kind(stored)[1]))
             filenames = await read_filenames(self.sources.assets, sources, caller.get().tenant)
             job = self.new_job(stored, checked, filenames)

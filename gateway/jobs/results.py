@@ -1,15 +1,13 @@
 """The results of one attempt at a task: they become assets as they come in, and are kept all or none."""
 
-import base64
 import contextlib
-import hashlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Self
 
 from apigpu.encoder.v1 import encoder_pb2
-from gateway.assets.record import PREFIX, clean_filename, name_for_type, parse_name
+from gateway.assets.record import PREFIX, clean_filename, derived_id, name_for_type, parse_name
 from gateway.assets.store import AssetStore, AssetWriter
 from gateway.jobs import model
 from gateway.jobs.composed_ranges import ComposedRanges, not_composed
@@ -22,8 +20,6 @@ from servicekit.tasks import run_to_completion
 
 THE_RESULT = "the encoder's result"
 MAX_FILENAME_BYTES = 100
-# Of the id of an asset.
-ID_LETTERS = 26
 MAX_REPORT_BYTES = 64 * 1024
 
 
@@ -171,8 +167,7 @@ def _check_told(summary: encoder_pb2.Summary) -> None:
 def result_id(attempt_id: str, number: int) -> str:
     """Return the id of the asset of an attempt's result, as unguessable as that of the attempt: so what a gateway
     stored that was killed before it could write it down is found."""
-    digest = hashlib.sha256(f"{attempt_id}.{number}".encode()).digest()
-    return base64.b32encode(digest).decode().lower()[:ID_LETTERS]
+    return derived_id(f"{attempt_id}.{number}")
 
 
 async def delete_orphaned_results(assets: AssetStore, task: model.Task, max_files: int) -> None:

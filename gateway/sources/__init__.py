@@ -14,6 +14,7 @@ from gateway.sources.fetch import Fetcher
 from gateway.sources.opened import Chunks, Source
 from gateway.sources.outline import MIN_BYTES, ByteRanges, outlined, ranged
 from servicekit.chunks import CHUNK_BYTES
+from servicekit.errors import NotFound
 
 # Of a data: URI that is parsed in a fraction of a millisecond, which is less than a thread takes.
 SMALL_CHARACTERS = 64 * 1024
@@ -40,12 +41,15 @@ class Sources:
         else:
             urls.parse(source)
 
-    async def store(self, source: str, tenant: str) -> StoredAsset:
-        """Store what a data: URI holds, as an upload of a tenant is stored. Raises InvalidArgument, and what AssetStore
-        raises."""
+    async def store(self, source: str, tenant: str, asset_id: str = "") -> StoredAsset:
+        """Store what a data: URI holds, as an upload of a tenant is stored, under an id if one is given: what is there
+        under it is the same, and left as it is. Raises InvalidArgument, and what AssetStore raises."""
+        if asset_id:
+            with contextlib.suppress(NotFound):
+                return await self.assets.describe(asset_id, tenant)
         is_small = len(source) <= SMALL_CHARACTERS
         file = inline.parse(source) if is_small else await asyncio.to_thread(inline.parse, source)
-        async with self.assets.create(file.filename, file.content_type, tenant=tenant) as writer:
+        async with self.assets.create(file.filename, file.content_type, asset_id, tenant=tenant) as writer:
             writer.charset = file.charset
             writer.check_size(len(file.data))
             for start in range(0, len(file.data), CHUNK_BYTES):

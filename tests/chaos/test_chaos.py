@@ -101,13 +101,20 @@ def assert_nothing_is_left(services, store, kept, found):
     until_sync(lambda: services.work_folders == [], 60)
     with contextlib.suppress(TimeoutError):
         until_sync(lambda: stored(store) == named, 60)
-    assert stored(store) == named
+    assert {name: record_of(store, name) for name in stored(store) - named} == {}
+    assert named - stored(store) == set()
     assert store.parts == {} or all(not parts for parts in store.parts.values())
 
 
 def stored(store):
     """The names of all assets in the store, also of those in parts."""
     return {key.partition(".")[0] for key in list(store.objects) if key.startswith("assets/")}
+
+
+def record_of(store, name):
+    """What is known of an asset, to tell by what it is when nobody wants it."""
+    record, _ = store.objects.get(f"records/{name.removeprefix('assets/')}.json", (b"", None))
+    return record.decode() or "no record"
 
 
 def assets_in(value):

@@ -1,5 +1,6 @@
 """Inputs that stand in the request itself: stored as assets when the job is made, and read as those."""
 
+import asyncio
 import base64
 import hashlib
 
@@ -7,6 +8,8 @@ import pytest
 
 from apigpu.v1 import caption_style_pb2, video_pb2
 from gateway.jobs import names, operation
+from gateway.jobs.claims import IdempotencyKey
+from gateway.jobs.inline_inputs import stored_inline
 from servicekit.errors import InvalidArgument, ServiceError
 
 PICTURE = bytes(range(256)) * 4000
@@ -82,4 +85,22 @@ async def test_a_job_that_is_not_taken_leaves_nothing(works):
     with pytest.raises(ServiceError):
         await works.manager.submit(stills(INLINE))
     works.bucket.is_away = False
+    assert await stored(works) == []
+
+
+async def test_a_request_with_a_key_that_comes_again_stores_nothing_anew(works):
+    # Its gateway was killed before there was a job.
+    asked = stills(INLINE, OTHER)
+    key = IdempotencyKey.of("key", asked.SerializeToString(deterministic=True))
+    async with stored_inline(works.manager.sources, asked, "default", key):
+        left = await stored(works)
+    assert len(left) == 2
+    jobs = await asyncio.gather(*(works.manager.submit(asked, "key") for _ in range(4)))
+    assert len({job.id for job in jobs}) == 1
+    assert await stored(works) == left
+
+
+async def test_a_request_with_a_key_that_cannot_be_leaves_nothing(works):
+    with pytest.raises(InvalidArgument):
+        await works.manager.submit(stills(INLINE, "data:image/png;base64,@"), "key")
     assert await stored(works) == []
