@@ -13,6 +13,7 @@ from encoder.operations import (
     story_join,
     story_scene,
     story_sound,
+    story_splice,
     thumbnail,
 )
 from encoder.operations.plan import Operation
@@ -31,6 +32,7 @@ OPERATIONS: dict[str, Operation] = {
 STORY_PARTS: dict[str, Operation] = {
     "scene": story_scene.plan,
     "reel": story_scene.plan,
+    "spliced_scene": story_splice.plan,
     "sound": story_sound.plan,
     "join": story_join.plan,
     "caption_piece": caption_piece.plan,

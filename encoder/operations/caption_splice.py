@@ -74,7 +74,7 @@ def plan_fit(source: Source, info: MediaInfo, video: VideoStream, script: str, c
     try:
         _check(source, info, video, context, "")
         _check_share(script, video)
-        return scan.scan_head(source, info, video)
+        return scan.scan_head(source, info, video).fit
     except Unspliceable:
         return None
 

@@ -12,11 +12,11 @@ import ffmpeg
 import numpy as np
 
 from encoder.codecs.base import X264
-from encoder.ffmpeg.command import COPY, SQUARE, FfmpegRun, TrackFit
+from encoder.ffmpeg.command import COPY, FfmpegRun, TrackFit
 from encoder.media.containers import MP4_DEMUXER
-from encoder.media.info import ColorTags, Source
+from encoder.media.info import ColorTags, Size, Source
 from encoder.operations.caption_splice import SplicedRuns
-from encoder.operations.concat_parts import Frame, Part, frame_counts, same_rate
+from encoder.operations.concat_parts import SAME_RATE, Frame, Part, frame_counts
 from encoder.operations.plan import Extent, PlanContext
 from encoder.splice import assembling, h264, muxing, scan
 from encoder.splice.assembling import PacketStretch
@@ -24,10 +24,9 @@ from encoder.splice.h264 import BadBitstream, DecoderRecord, SequenceParameters
 from encoder.splice.muxing import PartMismatch
 from encoder.splice.scan import ScannedTrack, Times, Unspliceable
 from encoder.splice.segments import MIN_SAVED
+from encoder.splice.shapes import check_shape
 
 FILM, RUN = "joined.mp4", "run-{}.mp4"
-# Of standard dynamic range, and near enough to each other to be told as one (ITU-T H.273, tables 2 to 4).
-PRIMARIES, TRANSFERS, MATRICES = (1, 2, 5, 6), (1, 2, 6, 14, 15), (1, 2, 5, 6)
 FORMAT = "h264"
 EncodeParts = Callable[[Sequence[Part], Sequence[int], ColorTags, TrackFit, str], FfmpegRun]
 
@@ -128,7 +127,7 @@ def _find_fitting(joined: JoinedParts, context: PlanContext) -> FittingTracks:
 
 def _with(others: FittingTracks, number: int, track: ScannedTrack, part: Part) -> FittingTracks | None:
     """Return tracks with another one; None where it cannot stand among them."""
-    record = others.record.joined(track.record)
+    record = scan.joined(others.record, track.record)
     if record is None or track.clock != others.clock or part.video.color_tags != others.tags:
         return None
     return replace(others, tracks={**others.tracks, number: track}, record=record)
@@ -137,18 +136,10 @@ def _with(others: FittingTracks, number: int, track: ScannedTrack, part: Part) -
 def _scan(part: Part, frame: Frame) -> ScannedTrack:
     """Return the packets of a part that has the shape of the result. Raises Unspliceable."""
     video, info = part.video, part.info
-    if (video.width, video.height) != (frame.width, frame.height) or video.sizes:
-        raise Unspliceable(f"it is not {frame.width}×{frame.height}, as the result is")
-    if video.display_matrix or video.pixel_aspect != SQUARE:
-        raise Unspliceable("it is turned by its container, or its pixels are not square")
-    if not same_rate(video.frame_rate, frame.rate):
-        raise Unspliceable(f"it has not {float(frame.rate):g} frames a second, as the result has")
-    if info.is_cut_off or part.source.is_outline:
+    size = Size(frame.width, frame.height)
+    check_shape(info, video, size, frame.rate, SAME_RATE)
+    if part.source.is_outline:
         raise Unspliceable("not all of it is there")
-    tags = video.color_tags
-    is_known = tags.primaries in PRIMARIES and tags.transfer in TRANSFERS and tags.matrix in MATRICES
-    if video.transfer or video.interlaced or not is_known:
-        raise Unspliceable("it is interlaced, or in other colors than results are")
     track = scan.scan(part.source, info, video)
     late = (int(track.shown.min()) - track.start) * track.clock - Fraction(part.start)
     if abs(late) * frame.rate > Fraction(1, 2):

@@ -9,7 +9,7 @@ from apigpu.v1 import story_pb2, video_pb2
 from encoder.audio import soundtrack
 from encoder.audio.soundtrack import NamedSeconds
 from encoder.media.info import Size
-from encoder.operations import img2vid, story_captions, story_notes, story_reading, story_tasks
+from encoder.operations import img2vid, story_captions, story_fit, story_notes, story_reading, story_tasks
 from encoder.operations.deviations import gather
 from encoder.operations.plan import Plan, PlanContext
 from encoder.operations.story_reading import StoryReading
@@ -63,6 +63,8 @@ def plan(request: video_pb2.StoryRequest, context: PlanContext) -> Plan:
     cut = pieces.cut_at_most(timeline, stills, context.workers, is_watched=context.is_watched)
     if context.workers and not context.is_watched:
         cut = pieces.group(timeline, cut, stills, context.workers * context.lanes)
+    spans = story_captions.spans(context) if captions is not None else []
+    splice, why_whole = story_fit.find(reading, timeline, size, context, spans)
     given = (request, reading, transitions, timeline, film, background, captions is not None, context.codec, cut)
     return Plan(
         runs=(),
@@ -72,7 +74,7 @@ def plan(request: video_pb2.StoryRequest, context: PlanContext) -> Plan:
         frames_total=timeline.frames,
         warnings=(*(captions or ()), *gather(story_notes.notes(request, reading, timeline))),
         content_type=story_captions.TYPE if captions is not None else "",
-        further=tuple(TaskWriter(*given, context.is_watched).tasks()),
+        further=tuple(TaskWriter(*given, context.is_watched, splice, why_whole).tasks()),
         size=size,
         scenes=tuple(
             story_pb2.SceneSpan(

@@ -46,6 +46,11 @@ def make(
     return (*read_warnings, *times_warnings, *warnings)
 
 
+def spans(context: PlanContext) -> list[tuple[float, float]]:
+    """Return when the captions are shown that were made, in seconds of the film, sorted."""
+    return changes.shown_spans((context.folder / SCRIPT).read_text(encoding="utf-8"))
+
+
 def pack(folder: Path, result: Path, *, wrap_unicode: bool, before: bytes = b"") -> None:
     """Write the script and the fonts that lie in a folder to a file, the result of the task that plans a film, which
     tells `before` them what readers of ZIP pass over."""

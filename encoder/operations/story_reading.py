@@ -18,7 +18,8 @@ from servicekit.faults import Faults
 @dataclass(frozen=True)
 class SceneReading:
     """What a scene is made of: the field of its picture, seconds of its video from `start` on (0 of a still), and of
-    its own narration (0 without one); whether its video is heard; and its length, None where nothing tells it."""
+    its own narration (0 without one); whether its video is heard; its length, None where nothing tells it; and what
+    its video is."""
 
     picture: str
     is_video: bool
@@ -26,6 +27,7 @@ class SceneReading:
     voice_seconds: float
     is_heard: bool
     length: SceneLength | None
+    info: MediaInfo | None = None
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ def read(request: video_pb2.StoryRequest, context: PlanContext) -> StoryReading:
 
 
 def _read_scene(name: str, scene: story_pb2.Scene, context: PlanContext) -> SceneReading:
-    picture, video_seconds, is_heard = f"{name}.image_url", 0.0, False
+    picture, video_seconds, is_heard, info = f"{name}.image_url", 0.0, False, None
     if scene.url_video:
         picture = f"{name}.url_video"
         info, whole = read_video(context.source(picture))
@@ -65,7 +67,7 @@ def _read_scene(name: str, scene: story_pb2.Scene, context: PlanContext) -> Scen
         stills.check(context.source(picture))
     voice = sound_seconds(context.source(f"{name}.url_audio")) if scene.url_audio else 0.0
     length = _length(name, scene, video_seconds, voice)
-    return SceneReading(picture, bool(scene.url_video), video_seconds, voice, is_heard, length)
+    return SceneReading(picture, bool(scene.url_video), video_seconds, voice, is_heard, length, info)
 
 
 def _cut_seconds(name: str, scene: story_pb2.Scene, whole: float) -> float:

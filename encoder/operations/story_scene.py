@@ -3,7 +3,7 @@ the transition after it, with captions, as video that is to be joined with the o
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
@@ -11,7 +11,7 @@ import ffmpeg
 
 from apigpu.encoder.v1 import story_pb2
 from encoder.ffmpeg import filters
-from encoder.ffmpeg.command import SQUARE, FfmpegRun, FilteredFrames
+from encoder.ffmpeg.command import SQUARE, FfmpegRun, FilteredFrames, OutputSpec, TrackFit
 from encoder.ffmpeg.process import Generate, PipedFrames
 from encoder.kenburns import sampling
 from encoder.kenburns.reels import Meeting, StillReel
@@ -21,7 +21,7 @@ from encoder.media.fragments import PIECE, SEGMENT_SECONDS
 from encoder.media.info import HD, Size, bad_input
 from encoder.operations import img2vid, story_captions, story_codec
 from encoder.operations.deviations import cut_off_notes, gather, loss_notes, video_notes
-from encoder.operations.plan import Plan, PlanContext
+from encoder.operations.plan import Extent, Plan, PlanContext
 from encoder.operations.still_levels import StillView, prepare
 from encoder.story import fitting, transitions
 from encoder.story.blends import StillBlend
@@ -31,6 +31,9 @@ from servicekit.errors import InvalidArgument
 
 # Times of MP4 in steps of less than a tenth of a millisecond.
 MIN_TIMESCALE = 10_000
+# With fewer frames from key picture to key picture x264 has fewer B-frames between two others, and so other parameter
+# sets: STEADY_BY_PRESET has five.
+MIN_KEY_FRAMES = 6
 
 
 @dataclass(frozen=True)
@@ -44,9 +47,49 @@ class Frames:
     warnings: Sequence[Any] = field(default=())
 
 
+@dataclass(frozen=True)
+class EncodedFrames:
+    """What makes the frames of a piece: runs that must be before, the run that encodes them; and what is to be told of
+    the pictures."""
+
+    before: tuple[FfmpegRun, ...]
+    run: FfmpegRun
+    warnings: tuple[Any, ...]
+
+
 def plan(part: story_pb2.ScenePart, context: PlanContext) -> Plan:
     """Plan a piece. All pieces of a film are made alike, to the parameter sets of the codec, so that they can
     stand in one track."""
+    made = encode(part, context, context.output((), piece_options(part)))
+    extent = Extent(whole_reason=part.whole_reason)
+    return replace(plan_of(part, context, made.warnings), runs=(*made.before, made.run), extent=lambda: extent)
+
+
+def plan_of(part: story_pb2.ScenePart, context: PlanContext, warnings: tuple[Any, ...]) -> Plan:
+    """Return what is told of any piece, without runs."""
+    return Plan(
+        runs=(),
+        field=part.picture.field,
+        codec=context.codec.name,
+        duration_seconds=float(part.frames / film_rate(part.film)),
+        frames_total=part.frames,
+        warnings=warnings,
+        plays=True,
+    )
+
+
+def piece_options(part: story_pb2.ScenePart) -> dict[str, str | None]:
+    """Return options of FFmpeg that write a piece, by the clock of the film."""
+    rate = film_rate(part.film)
+    begins = f"{float(part.first_frame / rate):.6f}"
+    return {**PIECE, "video_track_timescale": timescale(rate), "output_ts_offset": begins}
+
+
+def encode(
+    part: story_pb2.ScenePart, context: PlanContext, output: OutputSpec, fit: TrackFit | None = None
+) -> EncodedFrames:
+    """Return what encodes all frames of a piece; with a `fit` so that they can stand between packets that are
+    copied."""
     rate = film_rate(part.film)
     scenes = _open_all(part, context)
     stream, generate = _shown(part, scenes)
@@ -65,26 +108,20 @@ def plan(part: story_pb2.ScenePart, context: PlanContext) -> Plan:
         steady=all(scene.still is not None for scene in scenes),
         weighted=not part.only_stills,
         key_frames=key_frames(part.frames, rate),
+        fit=fit,
     )
-    codec = story_codec.read(part, context.codec)
-    begins = f"{float(part.first_frame / rate):.6f}"
-    output = context.output((), {**PIECE, "video_track_timescale": timescale(rate), "output_ts_offset": begins})
-    return Plan(
-        runs=(*(run for scene in scenes for run in scene.runs), codec.make_run(frames, output)),
-        field=part.picture.field,
-        codec=codec.name,
-        duration_seconds=float(part.frames / rate),
-        frames_total=part.frames,
+    return EncodedFrames(
+        before=tuple(run for scene in scenes for run in scene.runs),
+        run=story_codec.read(part, context.codec).make_run(frames, output),
         # Of the next scene its own piece tells.
         warnings=tuple(warning for scene in scenes[: len(part.following) + 1] for warning in scene.warnings),
-        plays=True,
     )
 
 
 def key_frames(frames: int, rate: Fraction) -> int:
     """Return how many frames apart pictures are to be that need no other: even parts of a piece, each short enough for
     a segment."""
-    return math.ceil(frames / math.ceil(frames / rate / SEGMENT_SECONDS))
+    return max(math.ceil(frames / math.ceil(frames / rate / SEGMENT_SECONDS)), MIN_KEY_FRAMES)
 
 
 def film_rate(film: story_pb2.Film) -> Fraction:

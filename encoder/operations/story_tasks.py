@@ -39,6 +39,8 @@ class TaskWriter:
     codec: Codec
     pieces: Sequence[ScenePiece]
     is_watched: bool
+    splice: parts_pb2.SceneSplice | None = None
+    why_whole: str = ""
 
     def tasks(self) -> Iterator[encoder_pb2.FurtherTask]:
         """Yield the tasks in the order in which they are to be done: the pieces, among them the sound where there is
@@ -110,6 +112,8 @@ class TaskWriter:
         fields = [scene.picture.field, *(still.picture.field for still in scene.following)]
         fields += [scene.next.field] if scene.transition_frames else []
         part = parts_pb2.StoryPart(reel=scene) if piece.following else parts_pb2.StoryPart(scene=scene)
+        if self.splice is not None:
+            part = parts_pb2.StoryPart(spliced_scene=scene)
         inputs = [_source_input(name) for name in fields]
         if self.has_captions:
             inputs.append(encoder_pb2.FurtherInput(field=story_captions.FIELD, planned=True))
@@ -117,7 +121,8 @@ class TaskWriter:
             part=part.SerializeToString(),
             inputs=inputs,
             item=self._item(piece),
-            kind="story.scene",
+            # Of what is copied a frame takes next to no time.
+            kind="story.splice" if self.splice is not None and scene.picture.is_video else "story.scene",
             codec=self.codec.name,
             frames=scene.frames,
             plays=encoder_pb2.PLAYS_PICTURE,
@@ -140,6 +145,8 @@ class TaskWriter:
             has_captions=self.has_captions,
             allow_partial=self.request.allow_partial,
             only_stills=self.only_stills,
+            splice=self.splice,
+            whole_reason=self.why_whole,
         )
         story_codec.write(self.codec, part)
         for before, shot in pairwise(piece.shots):

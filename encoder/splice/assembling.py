@@ -3,7 +3,7 @@
 Each picture is shown when it is told to be. When packets are decoded follows from that alone, as files that were made
 apart have pictures of which more or fewer are decoded early."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
@@ -11,9 +11,10 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.container import OutputContainer
 from av.video.stream import VideoStream as AvVideo
 
-from encoder.media.containers import MP4_DEMUXER, NO_OPTIONS, open_container
+from encoder.media.containers import MP4_DEMUXER, open_container
 from encoder.media.info import Source
 from encoder.splice.h264 import BadBitstream, DecoderRecord
 from encoder.splice.muxing import PartMismatch, mux_packet
@@ -56,25 +57,26 @@ def assemble(
     clock: Fraction,
     last_ticks: int,
     result: Path,
-    options: Mapping[str, str] = NO_OPTIONS,
+    described_as: Source | None = None,
 ) -> None:
     """Write the film of these stretches, one after the other, whose clock ticks each `clock` seconds; its last picture
-    is shown for `last_ticks`. It is described as the first stretch is. Raises PartMismatch for what a container does
-    not take."""
+    is shown for `last_ticks`. It is described as the first stretch is, or as another MP4. Raises PartMismatch for what
+    a container does not take."""
     decoded = even_decoding(np.concatenate([stretch.shown for stretch in stretches]))
     lengths = np.append(np.diff(decoded), last_ticks)
-    settings = {**options, "video_track_timescale": str(clock.denominator)}
+    options = {"video_track_timescale": str(clock.denominator)}
+    first = (
+        (described_as, MP4_DEMUXER, 0)
+        if described_as
+        else (stretches[0].source, stretches[0].demuxer, stretches[0].stream)
+    )
     try:
-        with av.open(str(result), "w", format="mp4", options=settings) as made:
-            stream, place = None, 0
+        with av.open(str(result), "w", format="mp4", options=options) as made:
+            stream, place = _described(made, *first, record, clock), 0
             for stretch in stretches:
                 with open_container(stretch.source, (stretch.demuxer,)) as given:
                     read = given.streams[stretch.stream]
                     assert isinstance(read, AvVideo)
-                    if stream is None:
-                        stream = made.add_stream_from_template(read)
-                        stream.codec_context.extradata = record.to_bytes()
-                        stream.time_base = clock
                     packets = (packet for packet in given.demux(read) if packet.size)
                     taken = islice(packets, stretch.first, stretch.first + len(stretch.shown))
                     for number, packet in enumerate(taken):
@@ -87,3 +89,16 @@ def assemble(
         raise
     except (av.FFmpegError, BadBitstream, InvalidArgument) as error:
         raise PartMismatch(f"its parts cannot be put together: {error}") from error
+
+
+def _described(
+    made: OutputContainer, source: Source, demuxer: str, index: int, record: DecoderRecord, clock: Fraction
+) -> AvVideo:
+    """Add the track of a film, which is as a stream of a file but for its parameter sets."""
+    with open_container(source, (demuxer,)) as given:
+        read = given.streams[index]
+        assert isinstance(read, AvVideo)
+        stream = made.add_stream_from_template(read)
+    stream.codec_context.extradata = record.to_bytes()
+    stream.time_base = clock
+    return stream

@@ -233,11 +233,11 @@ class DecoderRecord:
         sets of one number, another profile or level, or lengths of another kind."""
         if (self.head, self.length_bytes, self.tail) != (other.head, other.length_bytes, other.tail):
             return None
-        sps = {read_sps(unit).number: unit for unit in (*other.sps, *self.sps)}
-        pps = {pps_number(unit): unit for unit in (*other.pps, *self.pps)}
-        both = replace(self, sps=tuple(sps.values()), pps=tuple(pps.values()))
-        is_whole = set(self.sps) | set(other.sps) == set(both.sps) and set(self.pps) | set(other.pps) == set(both.pps)
-        return both if is_whole else None
+        sps, pps = (dict.fromkeys((*mine, *theirs)) for mine, theirs in ((self.sps, other.sps), (self.pps, other.pps)))
+        numbers = {read_sps(unit).number for unit in sps}, {pps_number(unit) for unit in pps}
+        if [len(sps), len(pps)] != [len(found) for found in numbers]:
+            return None
+        return replace(self, sps=tuple(sps), pps=tuple(pps))
 
 
 def read_record(data: bytes) -> DecoderRecord:

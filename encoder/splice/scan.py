@@ -79,6 +79,15 @@ class ScannedTrack:
         return TrackFit(self.free_number, h264.PROFILES[told.profile], told.level, told.references, reordered)
 
 
+@dataclass(frozen=True)
+class ScannedHead:
+    """What the head of a video tells: its parameter sets, and what H.264 keeps to that is to stand among its packets,
+    wherever."""
+
+    record: DecoderRecord
+    fit: TrackFit
+
+
 def scan(source: Source, info: MediaInfo, video: VideoStream, *, only_times: bool = False) -> ScannedTrack:
     """Read the packets of a video; with `only_times` nothing of their content, so that a run of new frames can stand
     for all of them and for no part. Raises Unspliceable."""
@@ -95,9 +104,8 @@ def scan(source: Source, info: MediaInfo, video: VideoStream, *, only_times: boo
     return ScannedTrack(clock, start, start, shown, decoded, idr, clean, record, parameters, free_number)
 
 
-def scan_head(source: Source, info: MediaInfo, video: VideoStream) -> TrackFit:
-    """Return what H.264 keeps to that is to stand among the packets of a video, wherever in it, by its head alone.
-    Raises Unspliceable."""
+def scan_head(source: Source, info: MediaInfo, video: VideoStream) -> ScannedHead:
+    """Return what the head of a video tells of what may stand among its packets. Raises Unspliceable."""
     with _opened(source, info, video) as (container, stream):
         clock = _clock(stream)
         record, told = _read_parameters(stream, video)
@@ -108,7 +116,8 @@ def scan_head(source: Source, info: MediaInfo, video: VideoStream) -> TrackFit:
     # As much earlier than the first picture is shown its decoding begins.
     ahead = int((packet.pts - packet.dts + 1) * clock * video.frame_rate)
     reordered = ahead if told.reordered is None else min(told.reordered, ahead)
-    return TrackFit(number, h264.PROFILES[told.profile], told.level, told.references, max(reordered, 0))
+    fit = TrackFit(number, h264.PROFILES[told.profile], told.level, told.references, max(reordered, 0))
+    return ScannedHead(record, fit)
 
 
 @contextlib.contextmanager
@@ -134,6 +143,13 @@ def _clock(stream: AvVideo) -> Fraction:
 
 def _read_parameters(stream: AvVideo, video: VideoStream) -> tuple[DecoderRecord, SequenceParameters]:
     record = h264.read_record(stream.codec_context.extradata or b"")
+    least = parameters_of(record)
+    _check_shape(least, video)
+    return record, least
+
+
+def parameters_of(record: DecoderRecord) -> SequenceParameters:
+    """Return what a decoder of any of the parameter sets can do. Raises Unspliceable, BadBitstream."""
     found = [h264.read_sps(unit) for unit in record.sps]
     first = found[0]
     if record.length_bytes != LENGTH_BYTES:
@@ -142,10 +158,9 @@ def _read_parameters(stream: AvVideo, video: VideoStream) -> tuple[DecoderRecord
         raise Unspliceable("it is not progressive H.264 of 8 bits in Baseline, Main or High profile")
     if any(one.level not in LEVELS for one in found):
         raise Unspliceable("it names a level that there is not")
-    _check_shape(first, video)
     weakest = min(found, key=lambda one: one.references)
     reordered = [one.reordered for one in found if one.reordered is not None]
-    least = SequenceParameters(
+    return SequenceParameters(
         first.number,
         min(one.profile for one in found),
         min(one.level for one in found),
@@ -154,7 +169,15 @@ def _read_parameters(stream: AvVideo, video: VideoStream) -> tuple[DecoderRecord
         first.shape,
         min(reordered, default=None),
     )
-    return record, least
+
+
+def joined(one: DecoderRecord, other: DecoderRecord) -> DecoderRecord | None:
+    """Return the parameter sets of two videos that can stand in one track; None where they cannot."""
+    both = one.joined(other)
+    try:
+        return both if both is not None and parameters_of(both) else None
+    except Unspliceable:
+        return None
 
 
 def _check_shape(told: SequenceParameters, video: VideoStream) -> None:

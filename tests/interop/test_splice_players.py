@@ -11,7 +11,7 @@ import av
 import numpy as np
 import pytest
 
-from api_gpu import Client, Job
+from api_gpu import Client, Job, Scene
 from tests.interop.test_film_players import means, played
 from tests.interop.toolchain import run, workplace
 from tests.support import judge, media
@@ -23,6 +23,7 @@ pytestmark = [pytest.mark.interop, pytest.mark.timeout(600)]
 RATE, SIZE, SECONDS = 25, (320, 180), 12
 CUES = ((3.3, 3.9), (8.1, 8.4))
 NEAR = 6.0
+HD = ("-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709")
 KINDS = {
     "high": ("-preset", "medium", "-g", "50", "-x264-params", "bframes=3:b-pyramid=normal:ref=4"),
     "baseline": ("-profile:v", "baseline", "-g", "40"),
@@ -64,16 +65,22 @@ def join(client: Client, source: Path, folder: Path) -> Job:
     return client.concat([first, second, third]).wait()
 
 
+def tell(client: Client, source: Path, folder: Path) -> Job:
+    """Make a story of two scenes, which are the source up to a place between keyframes, and from there on."""
+    scenes = [Scene(video=source, end=5), Scene(video=source, start=5)]
+    return client.story(scenes, width=SIZE[0], height=SIZE[1], fps=RATE).wait()
+
+
 @pytest.fixture(
     scope="module",
-    params=[("high", caption), ("baseline", caption), ("high", join)],
-    ids=["high", "baseline", "joined"],
+    params=[("high", caption), ("baseline", caption), ("high", join), ("high", tell)],
+    ids=["high", "baseline", "joined", "story"],
 )
 def spliced(request: pytest.FixtureRequest, pair: Pair, tmp_path_factory: pytest.TempPathFactory) -> Spliced:
     kind, make = request.param
     folder = tmp_path_factory.mktemp("splice")
     size = f"{SIZE[0]}x{SIZE[1]}"
-    source = media.video(folder / "source.mp4", SECONDS, size, RATE, True, *KINDS[kind])
+    source = media.video(folder / "source.mp4", SECONDS, size, RATE, True, *KINDS[kind], *HD)
     with pair.client() as client:
         job = make(client, source, folder)
         client.download(job.asset, folder / "out.mp4")

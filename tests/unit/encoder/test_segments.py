@@ -38,6 +38,16 @@ def test_a_record_is_read_and_written_and_takes_more_sets() -> None:
         DecoderRecord(RECORD.head, 4, (SPS,) * 31, (PPS,)).with_sets(RECORD)
 
 
+def test_records_are_joined_that_one_decoder_is_set_up_for() -> None:
+    assert RECORD.joined(RECORD) == RECORD
+    spliced = replace(RECORD, pps=(PPS, b"\x68\x04\x1f"))  # a set of another number
+    assert RECORD.joined(spliced) == spliced.joined(RECORD) == spliced
+    # Another set of a number that is taken, another level, lengths of another kind.
+    assert RECORD.joined(replace(RECORD, pps=(PPS + b"\0",))) is None
+    assert RECORD.joined(replace(RECORD, head=b"\x01\x64\x00\x28")) is None
+    assert RECORD.joined(replace(RECORD, length_bytes=2)) is None
+
+
 def test_the_number_of_new_sets_is_one_that_no_other_has() -> None:
     assert h264.free_number(RECORD) == 31
     long = b"\x68\x04\x1f" + b"\xff" * 2000  # with scaling lists; its number is 31

@@ -36,6 +36,7 @@ class StoryPart(_message.Message):
     CAPTION_PIECE_FIELD_NUMBER: _builtins.int
     CAPTION_JOIN_FIELD_NUMBER: _builtins.int
     REEL_FIELD_NUMBER: _builtins.int
+    SPLICED_SCENE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def scene(self) -> Global___ScenePart:
         """The frames of one scene."""
@@ -60,6 +61,10 @@ class StoryPart(_message.Message):
     def reel(self) -> Global___ScenePart:
         """The frames of stills that lead into each other."""
 
+    @_builtins.property
+    def spliced_scene(self) -> Global___ScenePart:
+        """The frames of one scene, or of stills that lead into each other, of a film of which some frames are copied."""
+
     def __init__(
         self,
         *,
@@ -69,12 +74,13 @@ class StoryPart(_message.Message):
         caption_piece: Global___CaptionPiece | None = ...,
         caption_join: Global___CaptionJoin | None = ...,
         reel: Global___ScenePart | None = ...,
+        spliced_scene: Global___ScenePart | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["caption_join", b"caption_join", "caption_piece", b"caption_piece", "join", b"join", "kind", b"kind", "reel", b"reel", "scene", b"scene", "sound", b"sound"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["caption_join", b"caption_join", "caption_piece", b"caption_piece", "join", b"join", "kind", b"kind", "reel", b"reel", "scene", b"scene", "sound", b"sound", "spliced_scene", b"spliced_scene"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["caption_join", b"caption_join", "caption_piece", b"caption_piece", "join", b"join", "kind", b"kind", "reel", b"reel", "scene", b"scene", "sound", b"sound"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["caption_join", b"caption_join", "caption_piece", b"caption_piece", "join", b"join", "kind", b"kind", "reel", b"reel", "scene", b"scene", "sound", b"sound", "spliced_scene", b"spliced_scene"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["scene", "sound", "join", "caption_piece", "caption_join", "reel"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["scene", "sound", "join", "caption_piece", "caption_join", "reel", "spliced_scene"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -140,6 +146,8 @@ class ScenePart(_message.Message):
     ONLY_STILLS_FIELD_NUMBER: _builtins.int
     NVENC_FIELD_NUMBER: _builtins.int
     FOLLOWING_FIELD_NUMBER: _builtins.int
+    SPLICE_FIELD_NUMBER: _builtins.int
+    WHOLE_REASON_FIELD_NUMBER: _builtins.int
     first_frame: _builtins.int
     """Where in the film its first frame stands."""
     frames: _builtins.int
@@ -156,6 +164,8 @@ class ScenePart(_message.Message):
     """Inputs that are cut off are taken as they are."""
     only_stills: _builtins.bool
     """True where the whole film is made of stills."""
+    whole_reason: _builtins.str
+    """Why no frame of the film is copied, where some could have been; for people."""
     @_builtins.property
     def film(self) -> Global___Film:
         """The film that it is a piece of."""
@@ -180,6 +190,10 @@ class ScenePart(_message.Message):
     def following(self) -> _containers.RepeatedCompositeFieldContainer[Global___FollowingStill]:
         """Of a reel: the stills that follow `picture`, before `next`."""
 
+    @_builtins.property
+    def splice(self) -> Global___SceneSplice:
+        """Of a film of which some frames are copied: what stands in one track with these."""
+
     def __init__(
         self,
         *,
@@ -197,14 +211,44 @@ class ScenePart(_message.Message):
         only_stills: _builtins.bool = ...,
         nvenc: Global___NvencSettings | None = ...,
         following: _abc.Iterable[Global___FollowingStill] | None = ...,
+        splice: Global___SceneSplice | None = ...,
+        whole_reason: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["film", b"film", "next", b"next", "nvenc", b"nvenc", "picture", b"picture", "transition", b"transition"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["film", b"film", "next", b"next", "nvenc", b"nvenc", "picture", b"picture", "splice", b"splice", "transition", b"transition"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_partial", b"allow_partial", "film", b"film", "first_frame", b"first_frame", "following", b"following", "frames", b"frames", "has_captions", b"has_captions", "next", b"next", "nvenc", b"nvenc", "only_stills", b"only_stills", "picture", b"picture", "transition", b"transition", "transition_frames", b"transition_frames", "x264_crf", b"x264_crf", "x264_preset", b"x264_preset"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allow_partial", b"allow_partial", "film", b"film", "first_frame", b"first_frame", "following", b"following", "frames", b"frames", "has_captions", b"has_captions", "next", b"next", "nvenc", b"nvenc", "only_stills", b"only_stills", "picture", b"picture", "splice", b"splice", "transition", b"transition", "transition_frames", b"transition_frames", "whole_reason", b"whole_reason", "x264_crf", b"x264_crf", "x264_preset", b"x264_preset"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ScenePart: _TypeAlias = ScenePart  # noqa: Y015
+
+@_typing.final
+class SceneSplice(_message.Message):
+    """What stands in one track with packets that are copied."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIT_FIELD_NUMBER: _builtins.int
+    DECODER_RECORD_FIELD_NUMBER: _builtins.int
+    decoder_record: _builtins.bytes
+    """The parameter sets of the packets that are copied, as MP4 has them (avcC)."""
+    @_builtins.property
+    def fit(self) -> Global___SpliceFit:
+        """What encoded frames keep to."""
+
+    def __init__(
+        self,
+        *,
+        fit: Global___SpliceFit | None = ...,
+        decoder_record: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["fit", b"fit"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decoder_record", b"decoder_record", "fit", b"fit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SceneSplice: _TypeAlias = SceneSplice  # noqa: Y015
 
 @_typing.final
 class FollowingStill(_message.Message):

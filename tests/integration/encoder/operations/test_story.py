@@ -182,3 +182,9 @@ async def test_a_video_is_cut_to_the_frame(client: Client, tmp_path: Path, endin
     # What is behind the end of the video is its last frame.
     assert numbers[49:] == pytest.approx([99] * 15, abs=0.6)
     assert film.reasons == ["SCENE_HELD"]
+
+
+async def test_scenes_of_two_frames_stand_beside_long_ones(client: Client, tmp_path: Path) -> None:
+    scenes = [scene(flat(tmp_path, "red"), duracao=1), scene(flat(tmp_path, "blue"), duracao=0.1)]
+    film = await stories.film(client, tmp_path / "film", scenes, **SIZE)
+    assert judge.facts(film.path).frames == 26

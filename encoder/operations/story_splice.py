@@ -1,0 +1,207 @@
+"""The piece of a story of which the frames of a video are copied that fit the film as they are: from a keyframe of the
+video on, where no caption and no transition touches them. The others are encoded to stand among them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from itertools import accumulate
+
+import ffmpeg
+import numpy as np
+
+from apigpu.encoder.v1 import story_pb2
+from encoder.captions import changes
+from encoder.ffmpeg.command import FfmpegRun, TrackFit
+from encoder.media import probe
+from encoder.media.containers import MP4_DEMUXER
+from encoder.media.info import MediaInfo, Size, Source, VideoStream
+from encoder.operations import story_captions, story_codec, story_fit, story_scene
+from encoder.operations.joining import unfit
+from encoder.operations.plan import Extent, Plan, PlanContext, copy_video
+from encoder.operations.story_scene import EncodedFrames, film_rate, timescale
+from encoder.splice import assembling, h264, muxing, scan, segments
+from encoder.splice.assembling import PacketStretch
+from encoder.splice.h264 import BadBitstream, DecoderRecord
+from encoder.splice.muxing import PartMismatch
+from encoder.splice.scan import ScannedTrack, Times, Unspliceable
+from encoder.splice.segments import MIN_COPIED, Segment
+from servicekit.errors import InvalidArgument
+
+FILM, RUN = "spliced.mp4", "run-{}.mp4"
+FORMAT = "h264"
+# Of times that are written as microseconds.
+SAME_SECONDS = 1e-6
+
+
+@dataclass(frozen=True)
+class ShownVideo:
+    """The packets of a video that a piece shows: the first one of its frames, by its number among those of the file,
+    and how many frames there are before the last is held, or the piece ends."""
+
+    source: Source
+    info: MediaInfo
+    video: VideoStream
+    track: ScannedTrack
+    first: int
+    count: int
+
+    def seconds(self, frame: int) -> float:
+        """Return when a frame of the piece is shown, from the first picture of the file on."""
+        shown = np.sort(self.track.shown)
+        return float((int(shown[self.first + frame]) - int(shown[0])) * self.track.clock)
+
+
+def plan(part: story_pb2.ScenePart, context: PlanContext) -> Plan:
+    """Plan a piece. Whatever of it is copied, it is of one track with the other pieces of the film."""
+    record, fit = _read_splice(part.splice)
+    why_whole, video = "", None
+    found: Sequence[Segment] = (Segment(0, part.frames, is_encoded=True),)
+    if part.picture.is_video and not part.following:
+        try:
+            video = _find_video(part, context, record)
+            found = _lay_out(part, context, video)
+        except Unspliceable as error:
+            why_whole = f"{part.picture.field}: {error}"
+    return _SplicedScene(part, context, record, fit, video, found, why_whole).plan()
+
+
+def _read_splice(given: story_pb2.SceneSplice) -> tuple[DecoderRecord, TrackFit]:
+    try:
+        return h264.read_record(given.decoder_record), story_codec.read_fit(given.fit)
+    except BadBitstream as error:
+        raise InvalidArgument("The part of the story has no parameter sets.", reason="BAD_PART") from error
+
+
+def _find_video(part: story_pb2.ScenePart, context: PlanContext, record: DecoderRecord) -> ShownVideo:
+    """Return the frames that a piece shows of a video. Raises Unspliceable where they cannot be copied."""
+    source, rate, picture = context.source(part.picture.field), film_rate(part.film), part.picture
+    info, video = probe.probe_video(source)
+    story_fit.check_fits(info, video, Size(part.film.width, part.film.height), rate)
+    track = scan.scan(source, info, video)
+    if not (set(track.record.sps) <= set(record.sps) and set(track.record.pps) <= set(record.pps)):
+        raise Unspliceable("its parameter sets are not those of the frames that are copied")
+    shown = np.sort(track.shown)
+    seconds = (shown - shown[0]) * float(track.clock)
+    places = np.floor((seconds - picture.start) * float(rate) + 0.5).astype(np.int64)
+    first = int(np.searchsorted(places, picture.first))
+    left = int(np.searchsorted(seconds, picture.end - SAME_SECONDS)) if picture.end else len(shown)
+    count = min(left - first, part.frames)
+    if count < 1 or not np.array_equal(places[first : first + count], np.arange(count) + picture.first):
+        raise Unspliceable("its frames do not come in the even steps of the film")
+    return ShownVideo(source, info, video, track, first, count)
+
+
+def _lay_out(part: story_pb2.ScenePart, context: PlanContext, video: ShownVideo) -> Sequence[Segment]:
+    """Return which frames of a piece are copied. Raises Unspliceable where that is of no use."""
+    count, track = part.frames, video.track
+    entries, exits = np.ones(count, np.bool_), np.zeros(count, np.bool_)
+    theirs = slice(video.first, video.first + video.count)
+    entries[1 : video.count], exits[: video.count] = track.clean[theirs][1:], track.exits[theirs]
+    touched = [] if exits[0] else [(0, 1)]
+    # At the end of what is copied all pictures are shown that were decoded.
+    last = min(video.count, count - part.transition_frames)
+    whole = np.append(track.clean, True)[video.first : video.first + last + 1]
+    end = int(np.flatnonzero(whole)[-1]) if whole.any() else 0
+    if end < count:
+        touched.append((end, count))
+    if part.has_captions:
+        seconds = np.arange(part.first_frame, part.first_frame + count) / float(film_rate(part.film))
+        touched += segments.touched(_caption_spans(context), seconds)
+    found = segments.lay_out(touched, entries, exits)
+    if sum(segment.count for segment in found if not segment.is_encoded) < MIN_COPIED:
+        raise Unspliceable("keyframes, captions and transitions leave too few frames that could be copied")
+    return found
+
+
+def _caption_spans(context: PlanContext) -> list[tuple[float, float]]:
+    name = story_captions.unpack(context.source(story_captions.FIELD), context.folder)
+    return changes.shown_spans((context.folder / name).read_text(encoding="utf-8"))
+
+
+@dataclass(frozen=True)
+class _SplicedScene:
+    """A piece that is put together."""
+
+    part: story_pb2.ScenePart
+    context: PlanContext
+    record: DecoderRecord
+    fit: TrackFit
+    video: ShownVideo | None
+    segments: Sequence[Segment]
+    why_whole: str
+
+    def plan(self) -> Plan:
+        """Return the plan: a run for each encoded segment, and the one that writes all as a piece."""
+        encoded = [segment for segment in self.segments if segment.is_encoded]
+        copied = self.part.frames - sum(segment.count for segment in encoded)
+        made = [self._encode(*numbered) for numbered in enumerate(self._made)]
+        runs: list[FfmpegRun] = []
+        progress: list[int] = []
+        before = [copied, *(copied + done for done in accumulate(segment.count for segment in encoded))]
+        for one, done in zip(made, before, strict=False):
+            runs += [*one.before, one.run]
+            progress += [-1] * len(one.before) + [done]
+        # What is told of the picture is told with each run of it.
+        warnings = tuple({warning.SerializeToString(): warning for one in made for warning in one.warnings}.values())
+        extent = Extent(copied, self.why_whole)
+        planned = story_scene.plan_of(self.part, self.context, warnings)
+        return replace(planned, runs=(*runs, self._join), progress=(*progress, -1), extent=lambda: extent)
+
+    @property
+    def _made(self) -> list[Segment]:
+        """The segments that are encoded; where there are none one frame is, for its parameter sets."""
+        return [one for one in self.segments if one.is_encoded] or [Segment(0, 1, is_encoded=True)]
+
+    def _encode(self, number: int, segment: Segment) -> EncodedFrames:
+        scale = {"f": "mp4", "video_track_timescale": timescale(film_rate(self.part.film))}
+        output = replace(self.context.output((), scale), result=RUN.format(number))
+        return story_scene.encode(self._part_of(segment), self.context, output, self.fit)
+
+    def _part_of(self, segment: Segment) -> story_pb2.ScenePart:
+        """Return a segment as a piece of its own. What it shows of a video begins with a frame of that."""
+        part = story_pb2.ScenePart()
+        part.CopyFrom(self.part)
+        if self.video is None:
+            return part
+        base = min(segment.first, self.video.count - 1)
+        part.picture.start, part.picture.first = self.video.seconds(base), segment.first - base
+        part.first_frame, part.frames = part.first_frame + segment.first, segment.count
+        if segment.end < self.part.frames:
+            part.ClearField("transition_frames")
+        return part
+
+    def _join(self) -> FfmpegRun:
+        """Put the piece together, and return the run that writes it by the clock of the film."""
+        folder, field = self.context.folder, self.part.picture.field
+        made = [Source(field, folder / RUN.format(number)) for number in range(len(self._made))]
+        rate = film_rate(self.part.film)
+        clock = Fraction(1, int(timescale(rate)))
+        step = int(1 / rate / clock)
+        try:
+            told = scan.parameters_of(self.record)
+            record = self.record.with_sets(muxing.common_record(made, told, self.fit))
+            stretches = list(self._stretches(made, step))
+            assembling.assemble(stretches, record, clock, step, folder / FILM, made[0])
+        except (PartMismatch, Unspliceable) as error:
+            raise unfit(made[0], str(error)) from error
+        finally:
+            for source in made:
+                source.path.unlink(missing_ok=True)
+        pictures = ffmpeg.input(FILM, f=MP4_DEMUXER, protocol_whitelist="file,pipe")
+        output = self.context.output((), story_scene.piece_options(self.part))
+        return output.run(pictures["v:0"], copy_video(FORMAT))
+
+    def _stretches(self, made: Sequence[Source], step: int) -> Iterator[PacketStretch]:
+        """Yield the stretches of the piece, in their order. Raises PartMismatch."""
+        waiting = iter(made)
+        for segment in self.segments:
+            numbers: Times = np.arange(segment.first, segment.end, dtype=np.int64)
+            if segment.is_encoded:
+                yield assembling.encoded_stretch(next(waiting), numbers * step)
+                continue
+            assert self.video is not None
+            first = self.video.first + segment.first
+            shown = self.video.track.shown[first : first + segment.count]
+            ranks = np.argsort(np.argsort(shown, kind="stable"), kind="stable")
+            video = self.video
+            yield PacketStretch(video.source, video.info.demuxer, video.video.index, first, numbers[ranks] * step)
