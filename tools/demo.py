@@ -122,7 +122,7 @@ def samples_in(folder: Path, video: Path | None, subtitles: Path | None) -> Samp
 def table(outcomes: list[Outcome]) -> Table:
     """Return a table of the outcomes, a row for each result."""
     result = Column("result", overflow="fold")
-    made = Table("operation", "transport", "seconds", result, "frames", "size", "check", box=None, pad_edge=False)
+    made = Table("operation", "by", "seconds", result, "frames", "size", "check", box=None, pad_edge=False)
     for outcome in outcomes:
         verdict = "; ".join(outcome.faults) or "ok"
         for number, (path, found) in enumerate(outcome.results.items()):

@@ -16,7 +16,9 @@ from api_gpu.uploads import OnBytes
 
 LINE_SECONDS = 2.0
 DONE_BARS = 5
-MEGABYTE = 1_000_000
+MEGABYTE, KILOBYTE = 1_000_000, 1_000
+# Of less, kilobytes tell more.
+LEAST_MEGABYTES = 0.1
 STARTING = "an encoder starts"
 
 
@@ -193,5 +195,6 @@ def cost_text(usd: float | None) -> str:
 
 def bytes_text(done: int, total: int | None, seconds: float) -> str:
     """Return bytes and rate in words."""
-    whole = f"/{total / MEGABYTE:.1f}" if total is not None else ""
-    return f"{done / MEGABYTE:.1f}{whole} MB, {done / MEGABYTE / max(seconds, 1e-6):.0f} MB/s"
+    unit, name = (MEGABYTE, "MB") if max(done, total or 0) >= LEAST_MEGABYTES * MEGABYTE else (KILOBYTE, "kB")
+    whole = f"/{total / unit:.1f}" if total is not None else ""
+    return f"{done / unit:.1f}{whole} {name}, {done / unit / max(seconds, 1e-6):.0f} {name}/s"

@@ -40,7 +40,8 @@ OutOption = Annotated[Path | None, typer.Option("--out", "-o", help=OUT_HELP)]
 PREVIEW_HELP = "Print a link by which the film plays while it is made, and after, once it can begin (HLS)."
 PreviewOption = Annotated[bool, typer.Option("--preview", help=PREVIEW_HELP)]
 PLANS = "A plan may name local files, by their places in its folder; options of the command go before its own."
-SHARES = "Stills have even shares of the narration, unless --seconds is given."
+SHARES = "Stills have even shares of the narration, unless --seconds is given; one of the two is needed."
+NO_LENGTH = "nothing says how long the stills are to be seen; give --seconds, or a --narration"
 
 
 def command() -> Callable[..., None]:
@@ -114,6 +115,8 @@ def make_film(
             replace(each, seconds=seconds) if isinstance(each, Scene) and each.image else each
             for each in scenes_of(values["scenes"], lambda name: connected().asset_type(name))
         ]
+        if plan is None and not (seconds or options.get("narration")) and any(each.image for each in values["scenes"]):
+            raise typer.BadParameter(NO_LENGTH, param_hint="--seconds")
         planned = fill(operation.story, **values)
         inputs = (beside(plan, planned) if plan else planned) + fill(operation.story, **options)
         check_inputs(inputs)

@@ -5,6 +5,7 @@ import fcntl
 import math
 import os
 import shlex
+import shutil
 import signal
 import socket
 import sys
@@ -245,6 +246,15 @@ async def until_serving(address: str) -> None:
             await asyncio.sleep(POLL_SECONDS)
 
 
+def _program(name: str) -> str:
+    """Return how a shell finds a program that was installed with this one: by its path where PATH does not have it."""
+    path = Path(sys.executable).with_name(name)
+    if shutil.which(name) or not path.exists():
+        return name
+    here = Path.cwd()
+    return shlex.quote(str(path.relative_to(here) if path.is_relative_to(here) else path))
+
+
 def start_message(settings: UpSettings, serving: Serving, folder: DataDir, is_terminal: bool) -> str:
     """Return where the pair serves and how to call it. Only a terminal is shown the key: a log would keep it, so that
     elsewhere the shell is told where to find it."""
@@ -257,11 +267,11 @@ def start_message(settings: UpSettings, serving: Serving, folder: DataDir, is_te
     return f"""\
 api-gpu is up: JSON on {serving.http}, gRPC on {serving.grpc} (mTLS). Ctrl-C ends it.
 
-here     api-gpu caption video.mp4 subtitles.srt -o captioned.mp4
+here     {_program("api-gpu")} caption video.mp4 subtitles.srt -o captioned.mp4
 upload   curl -T video.mp4 -H {header} {serving.http}/assets/
 JSON     curl -H {header} -H 'Content-Type: application/json' \\
            -d '{{"url_video": "assets/…", "url_srt": "assets/…"}}' {serving.http}/video/caption
-gRPC     buf curl --protocol grpc -H {header} --reflect-header {header} \\
+gRPC     {_program("buf")} curl --protocol grpc -H {header} --reflect-header {header} \\
            {tls} \\
            -d '{{"page_size": 5}}' https://{serving.grpc}/apigpu.v1.JobService/ListJobs
 

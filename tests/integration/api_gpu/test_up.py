@@ -98,6 +98,19 @@ def test_the_shell_finds_the_key_in_its_file(tmp_path: Path, monkeypatch: pytest
     assert header_in(said) == "X-API-Key: of-the-file"
 
 
+def test_commands_are_told_as_the_shell_finds_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, serving = DataDir(tmp_path), Serving(1, "http://localhost:3000", "localhost:50051")
+    folder.ensure_key()
+    programs = Path(sys.executable).parent
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    said = start_message(UpSettings(), serving, folder, is_terminal=True)
+    for name in ("api-gpu", "buf"):
+        (found,) = re.findall(rf"(\S*{name}) (?:caption|curl)", said)
+        assert Path(found).resolve() == (programs / name).resolve()
+    monkeypatch.setenv("PATH", f"{programs}:/usr/bin")
+    assert "here     api-gpu caption" in start_message(UpSettings(), serving, folder, is_terminal=True)
+
+
 def test_a_second_one_is_refused_and_told_who_runs(own: Pair) -> None:
     second = start(own.data_dir / "second")
     stop(second)

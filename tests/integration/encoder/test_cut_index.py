@@ -1,5 +1,6 @@
 """Pieces of films by an index of their own: they are the same as by the index of the film, to the byte."""
 
+import random
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -126,3 +127,20 @@ def test_an_index_with_much_beside_its_tables_is_left_as_it_is(film: Path, tmp_p
     tagged = tmp_path / "tagged.mp4"
     media.run("-i", film, "-map", "0", "-c", "copy", "-metadata", "comment=" + "much " * 5000, tagged)
     assert cutter_of(*indexed(tagged)) is None
+
+
+def test_damage_to_an_index_has_it_left_or_cut_and_nothing_else(film: Path, tmp_path: Path) -> None:
+    source, index = indexed(film)
+    whole, path, chance = film.read_bytes(), tmp_path / "damaged.mp4", random.Random(1)
+    begin, shown = whole.rindex(b"moov") - 4, (0, int(index.picture.times[0]))
+    cut_count = 0
+    for _ in range(300):
+        data = bytearray(whole)
+        for _ in range(chance.choice([1, 2, 8])):
+            data[chance.randrange(begin, len(data))] = chance.choice([0, 1, 127, 255])
+        path.write_bytes(data)
+        cutter = IndexCutter.of(replace(source, path=path), index, shown)
+        if cutter is not None:
+            assert len(cutter.cut([range(20), range(5), range(0)])) > 0
+            cut_count += 1
+    assert 0 < cut_count < 300

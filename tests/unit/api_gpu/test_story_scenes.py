@@ -2,13 +2,14 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import typer
 
 from api_gpu import Scene, Transition
 from api_gpu.cli.plans import read_plan
+from api_gpu.cli.story import make_film
 from api_gpu.requests import fill
 from api_gpu.scenes import scenes_of
 from apigpu.v1.story_pb2 import TransitionKind
@@ -76,3 +77,9 @@ def test_what_is_no_plan_is_refused(tmp_path: Path, text: str) -> None:
     path.write_text(text)
     with pytest.raises(typer.BadParameter, match="scenes"):
         read_plan(path, StoryRequest.DESCRIPTOR, "story")
+
+
+def test_stills_of_which_nothing_says_how_long_they_are_seen_are_refused_before_a_byte_is_sent() -> None:
+    nobody = cast("Any", None)
+    with pytest.raises(typer.BadParameter, match="give --seconds, or a --narration"):
+        make_film(nobody, ["a.mp4", "b.jpg"], None, {}, None, force=False, dry_run=False, preview=False)
