@@ -31,6 +31,8 @@ FILM, RUN = "spliced.mp4", "run-{}.mp4"
 FORMAT = "h264"
 # Of times that are written as microseconds.
 SAME_SECONDS = 1e-6
+# In frames: by so much containers round the time of one; and the most by which one may stand beside its place.
+SAME_FRAMES, MAX_JITTER = 0.02, 0.25
 
 
 @dataclass(frozen=True)
@@ -82,11 +84,14 @@ def _find_video(part: story_pb2.ScenePart, context: PlanContext, record: Decoder
         raise Unspliceable("its parameter sets are not those of the frames that are copied")
     shown = np.sort(track.shown)
     seconds = (shown - shown[0]) * float(track.clock)
-    places = np.floor((seconds - picture.start) * float(rate) + 0.5).astype(np.int64)
-    first = int(np.searchsorted(places, picture.first))
+    frames = (seconds - picture.start) * float(rate)
+    # Where a scene begins in the middle between two frames it is the later one, whatever way times are rounded.
+    first = int(np.searchsorted(frames, picture.first - 0.5 - SAME_FRAMES))
     left = int(np.searchsorted(seconds, picture.end - SAME_SECONDS)) if picture.end else len(shown)
     count = min(left - first, part.frames)
-    if count < 1 or not np.array_equal(places[first : first + count], np.arange(count) + picture.first):
+    if count < 1 or frames[first] - picture.first > 0.5 + SAME_FRAMES:
+        raise Unspliceable("it has no frame where the scene begins")
+    if np.abs(frames[first : first + count] - frames[first] - np.arange(count)).max() > MAX_JITTER:
         raise Unspliceable("its frames do not come in the even steps of the film")
     return ShownVideo(source, info, video, track, first, count)
 

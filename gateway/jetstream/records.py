@@ -78,8 +78,9 @@ class Records(Generic[T]):
     """The records of `bucket` whose keys begin with `prefix`, each the JSON of one value. Keys are given without it.
 
     `noun` names a record in texts and reasons ("job": JOB_NOT_FOUND), `missing` is the text of NotFound. Without
-    `keeps_values` only revisions are kept in memory. With `repeats` a watch that begins anew tells listeners of
-    unchanged records too. Errors: UnreadableRecord, Unavailable (the store does not answer), and those named below.
+    `keeps_values` only revisions are kept in memory; of records that are never started, the last few alone. With
+    `repeats` a watch that begins anew tells listeners of unchanged records too. Errors: UnreadableRecord, Unavailable
+    (the store does not answer), and those named below.
     """
 
     bucket: KeyValue
@@ -106,6 +107,7 @@ class Records(Generic[T]):
     async def start(self) -> None:
         """Read all records, and follow their changes from then on."""
         ready = asyncio.Event()
+        self._seen.clear()  # what was written before is told of again
         with filling_memory():
             self._watch = asyncio.create_task(self.bucket.watch(self._changed, ready))
             await ready.wait()
@@ -297,21 +299,24 @@ class Records(Generic[T]):
         """Take in the value at a revision, unless a newer one is known."""
         if not self._is_news(key, revision):
             return
-        self._revisions[key] = revision
         _put_last(self._seen, key, (value, revision))
-        if self.keeps_values:
-            self.cached[key] = value
+        if self._watch is not None:  # else nobody would tell which of them are gone
+            self._revisions[key] = revision
+            if self.keeps_values:
+                self.cached[key] = value
         for listener in self.listeners:
             listener(key, value)
 
     def _is_news(self, key: str, revision: int) -> bool:
-        known = self._revisions.get(key, -1)
+        known = self._revisions.get(key)
+        if known is None:
+            _, known = self._seen.get(key, (None, -1))
         return revision > known or (revision == known and self.repeats)
 
     def _forget(self, key: str) -> None:
         self._recent.pop(key, None)
-        self._seen.pop(key, None)
-        if self._revisions.pop(key, None) is not None:
+        seen = self._seen.pop(key, None)
+        if self._revisions.pop(key, None) is not None or seen is not None:
             self.cached.pop(key, None)
             for listener in self.listeners:
                 listener(key, None)

@@ -1,5 +1,4 @@
-"""How the jobs of the last 24 hours fared: how many ended and how, and how long they waited. Pure; times are Unix
-seconds."""
+"""How the jobs of the last 24 hours fared: how many ended and how, and how long they waited. Times are Unix seconds."""
 
 import time
 from collections import Counter
@@ -12,6 +11,8 @@ from gateway.jobs.model import Job, Status
 
 WINDOW_SECONDS = 24 * 3600.0
 COUNTING_SHARE = 0.01
+# So many are known before it is looked which of them are older than the window; then twice as many as were left.
+LEAST_LOOKED_AT = 1000
 FAILED = (Status.FAILED, Status.TIMED_OUT)
 
 
@@ -22,6 +23,15 @@ class JobTimes(NamedTuple):
     started_at: float
     ended_at: float
     status: Status
+
+    @classmethod
+    def of(cls, job: Job) -> "JobTimes":
+        """Return those of a job."""
+        return cls(job.created_at, job.started_at or 0.0, job.ended_at or 0.0, job.status)
+
+    def is_within(self, since: float) -> bool:
+        """Return True for a job that began or ended since then, or has begun and goes on."""
+        return max(self.started_at, self.ended_at) > since or (self.started_at > 0 and not self.ended_at)
 
 
 @dataclass(frozen=True)
@@ -40,19 +50,27 @@ class JobFigures:
 
 @dataclass(eq=False)
 class RecentJobs:
-    """The jobs that began or ended of late. What is older than the window is forgotten when figures are asked for."""
+    """The jobs that began or ended of late. What is older than the window is forgotten, a while later where nobody asks
+    for figures."""
 
     clock: Callable[[], float] = time.monotonic
+    now: Callable[[], float] = time.time
     _known: dict[str, JobTimes] = field(default_factory=dict, init=False)
     _figures: JobFigures | None = field(default=None, init=False)
     _good_until: float = field(default=0.0, init=False)
+    _looked_at: int = field(default=LEAST_LOOKED_AT, init=False)
 
     def note(self, job_id: str, job: Job | None) -> None:
         """Take in a new state of a job, or that its record is gone (None)."""
-        if job is not None and (job.started_at is not None or job.ended_at is not None):
-            self._known[job_id] = JobTimes(job.created_at, job.started_at or 0.0, job.ended_at or 0.0, job.status)
-        else:
+        times = None if job is None else JobTimes.of(job)
+        since = self.now() - WINDOW_SECONDS
+        if times is None or not times.is_within(since):
             self._known.pop(job_id, None)
+            return
+        self._known[job_id] = times
+        if len(self._known) > self._looked_at:
+            self._forget(since)
+            self._looked_at = max(2 * len(self._known), LEAST_LOOKED_AT)
 
     def figures(self, now: float) -> JobFigures:
         """Return the figures of the window: those of a moment ago, so that counting takes a hundredth of the time,
@@ -66,13 +84,12 @@ class RecentJobs:
 
     def _counted(self, now: float) -> JobFigures:
         since = now - WINDOW_SECONDS
-        self._known = {
-            key: one
-            for key, one in self._known.items()
-            if max(one.started_at, one.ended_at) > since or not one.ended_at
-        }
+        self._forget(since)
         ended = Counter(one.status for one in self._known.values() if one.ended_at > since)
         waits = (max(one.started_at - one.created_at, 0.0) for one in self._known.values() if one.started_at > since)
         return JobFigures(
             ended.total(), sum(ended[status] for status in FAILED), ended[Status.CANCELLED], sorted(waits)
         )
+
+    def _forget(self, since: float) -> None:
+        self._known = {key: one for key, one in self._known.items() if one.is_within(since)}

@@ -296,7 +296,8 @@ def _keep(ids: set[str], job_id: str, wanted: bool) -> None:
 
 # An id that no job has.
 NO_ID = "0" * 32
-# What a task's result, or the text of its failure, may add to a record.
+# What a task's result, or the text of its failure, may add to a record. Attempts before are not counted: a record that
+# is as large as may be is stored compressed, by more than they add.
 GROWTH_BYTES = 1024
 
 

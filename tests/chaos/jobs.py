@@ -1,23 +1,20 @@
 """Jobs of all operations, each submitted until a gateway has answered, with one idempotency key."""
 
-import contextlib
 import random
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-import httpx
-
 from tests.chaos.services import Services
+from tests.chaos.tenants import asked
 from tools.samples import ffmpeg
 
-ANSWER_SECONDS = 120.0
 ENDED = ("COMPLETED", "FAILED", "CANCELLED", "TIMED_OUT")
 SRT = "1\n00:00:00,100 --> 00:00:00,900\nHello\n"
 
 
-def uploaded(client, folder):
-    """Tiny media, as assets by name."""
+def uploaded(services, folder, keys, chance):
+    """Tiny media, as assets of each tenant by name."""
     files = {name: folder / name for name in ("video.mp4", "tone.wav", "still.png", "text.srt")}
     picture = "testsrc2=size=160x90:rate=10:duration=1"
     ffmpeg("-f", "lavfi", "-i", picture, "-c:v", "libx264", "-pix_fmt", "yuv420p", str(files["video.mp4"]))
@@ -25,10 +22,12 @@ def uploaded(client, folder):
     ffmpeg("-f", "lavfi", "-i", "testsrc2=size=160x90", "-frames:v", "1", str(files["still.png"]))
     files["text.srt"].write_text(SRT)
     names = {}
-    for name, path in files.items():
-        answer = client.put(f"/assets/{name}", content=path.read_bytes())
-        answer.raise_for_status()
-        names[name] = answer.json()["name"]
+    for tenant, key in keys.items():
+        answers = {
+            name: asked(services, "PUT", f"/assets/{name}", chance, key, content=path.read_bytes())
+            for name, path in files.items()
+        }
+        names[tenant] = {name: answer.json()["name"] for name, answer in answers.items()}
     return names
 
 
@@ -50,14 +49,25 @@ def operations(assets):
                 "steps": [{"id": "clips", "img2vid": clips}, {"id": "film", "concat": {"url_videos": ["step:clips"]}}]
             }
         },
+        {
+            "story": {
+                "scenes": [{"id": "a", "image_url": still, "duracao": 0.5}, {"id": "b", "url_video": video}],
+                "transition": {"kind": "crossfade", "seconds": 0.2},
+                "url_srt": text,
+                "width": 160,
+                "height": 90,
+                "frame_rate": 10,
+            }
+        },
     ]
 
 
 @dataclass
 class Submitted:
-    """A job by its key: the ids that gateways answered with, one if all is well."""
+    """A job of a tenant by its key: the ids that gateways answered with, one if all is well."""
 
     key: str
+    tenant: str
     body: dict
     ids: set[str] = field(default_factory=set)
 
@@ -65,12 +75,18 @@ class Submitted:
 class Submitters:
     """Submits jobs from several threads, each to a gateway by chance, now and then twice to both."""
 
-    def __init__(self, services: Services, assets, hook_url: str, jobs: int, seed: int) -> None:
-        self._services = services
-        self.chance = random.Random(seed)
-        found = operations(assets)
+    def __init__(self, services: Services, keys, assets, hook_url: str, jobs: int, chance: random.Random) -> None:
+        """`keys` are those of the tenants, `assets` their files. Tenants have the same idempotency keys."""
+        self._services, self._keys = services, keys
+        self.chance = chance
+        found = {tenant: operations(named) for tenant, named in assets.items()}
         options = {"webhook_url": hook_url, "webhook_events": ["job.ended"]}
-        self.jobs = [Submitted(f"key-{number}", {**found[number % len(found)], **options}) for number in range(jobs)]
+        self.jobs = []
+        for number in range(jobs):
+            tenant = list(keys)[number % len(keys)]
+            bodies = found[tenant]
+            key = f"key-{number // len(keys)}"
+            self.jobs.append(Submitted(key, tenant, {**bodies[number % len(bodies)], **options}))
 
     def run(self, pause_seconds: float, threads: int = 4) -> None:
         """Submit all of them."""
@@ -81,34 +97,21 @@ class Submitters:
     def _submit_all(self, jobs: list[Submitted], pause_seconds: float) -> None:
         for job in jobs:
             for _ in range(2 if self.chance.random() < 0.2 else 1):
-                job.ids.add(asked(self._services, "POST", "/jobs", self.chance, json=job.body, key=job.key)["id"])
+                key = self._keys[job.tenant]
+                answer = asked(self._services, "POST", "/jobs", self.chance, key, job.key, json=job.body)
+                job.ids.add(answer.json()["id"])
             time.sleep(self.chance.uniform(0, pause_seconds))
 
     def until_ended(self, seconds: float) -> dict[str, dict]:
         """Wait until all jobs have ended; return them by id."""
         deadline, found = time.monotonic() + seconds, {}
-        waiting = {job_id for job in self.jobs for job_id in job.ids}
+        waiting = {job_id: self._keys[job.tenant] for job in self.jobs for job_id in job.ids}
         while waiting:
             assert time.monotonic() < deadline, f"{len(waiting)} jobs have not ended: {sorted(waiting)[:5]}"
             for job_id in list(waiting):
-                job = asked(self._services, "GET", f"/job/{job_id}", self.chance)
+                job = asked(self._services, "GET", f"/job/{job_id}", self.chance, waiting[job_id]).json()
                 if job["status"] in ENDED:
                     found[job_id] = job
-                    waiting.discard(job_id)
+                    del waiting[job_id]
             time.sleep(0.2)
         return found
-
-
-def asked(services, method, path, chance, key="", **more):
-    """The answer of a gateway, of either, as soon as one has an answer."""
-    deadline = time.monotonic() + ANSWER_SECONDS
-    headers = {"Idempotency-Key": key} if key else {}
-    while True:
-        answer = None
-        with contextlib.suppress(httpx.TransportError):
-            answer = chance.choice(services.clients).request(method, path, headers=headers, **more)
-        if answer is not None and answer.status_code < 500:
-            assert answer.status_code < 300, answer.text
-            return answer.json()
-        assert time.monotonic() < deadline, f"no gateway answers: {answer and answer.text}"
-        time.sleep(0.1)

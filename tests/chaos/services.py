@@ -20,9 +20,10 @@ from tests.support.relay import Relay
 from tests.support.until import until_sync
 from tools.pair import OUTSIDE, free_ports
 
-KEY = "key-of-the-chaos"
+KEY, ADMIN_KEY = "key-of-the-chaos", "key-of-the-admin-of-the-chaos"
 START_SECONDS = 120.0
-PAIRS = 2
+# Gateways, and encoders; and how many tasks each of these runs at once.
+PAIRS, SLOTS = 2, 2
 
 
 class ServiceProcess:
@@ -61,13 +62,11 @@ class Services:
         self.relays = [stack.enter_context(Relay(f"127.0.0.1:{port}")) for port, _ in self.encoders]
         shared = self._shared(object_port)
         self.gateways = [self._gateway(number, shared) for number in range(PAIRS)]
-        self.clients = [
-            stack.enter_context(httpx.Client(base_url=url, headers={"X-API-Key": KEY}, timeout=30))
-            for url, _ in self.gateways
-        ]
+        self.clients = [stack.enter_context(httpx.Client(base_url=url, timeout=30)) for url, _, _ in self.gateways]
+        self.targets = [target for _, target, _ in self.gateways]
         self.processes = {
             **{f"encoder{number}": process for number, (_, process) in enumerate(self.encoders)},
-            **{f"gateway{number}": process for number, (_, process) in enumerate(self.gateways)},
+            **{f"gateway{number}": process for number, (_, _, process) in enumerate(self.gateways)},
         }
 
     def start(self) -> None:
@@ -80,6 +79,14 @@ class Services:
         """End all of them as an operator would."""
         for process in self.processes.values():
             process.end(signal.SIGTERM)
+
+    def slots(self) -> list[int]:
+        """How many tasks the encoders can run at once, as each gateway has it; none where it does not answer."""
+        found = []
+        for client in self.clients:
+            with contextlib.suppress(httpx.TransportError):
+                found.append(client.get("/health").json()["encoders"].get("slots", 0))
+        return found
 
     @property
     def work_folders(self) -> list[Path]:
@@ -106,7 +113,7 @@ class Services:
             "METRICS_PORT": "0",
             "WORK_DIR": str(folder / "work"),
             "LOGS_DIR": str(folder / "logs"),
-            "BATCH_SIZE": "2",
+            "BATCH_SIZE": str(SLOTS),
             "CODEC": "x264",
             "TLS_CERT": str(self.certificates / "encoder.crt"),
             "TLS_KEY": str(self.certificates / "encoder.key"),
@@ -118,6 +125,8 @@ class Services:
         return {
             "HOST": "127.0.0.1",
             "X_API_KEY": KEY,
+            "ADMIN_API_KEY": ADMIN_KEY,
+            "KEY_PEPPER": secrets.token_hex(16),
             "NATS_URL": self.cluster.url,
             "NATS_REPLICAS": "3",
             "NATS_CONNECT_SECONDS": "60",
@@ -134,7 +143,7 @@ class Services:
             "ENCODER_CA": str(self.certificates / "ca.crt"),
         }
 
-    def _gateway(self, number: int, shared: dict[str, str]) -> tuple[str, ServiceProcess]:
+    def _gateway(self, number: int, shared: dict[str, str]) -> tuple[str, str, ServiceProcess]:
         folder = self._folder(f"gateway{number}")
         http, grpc, health = free_ports(3)
         environment = {
@@ -147,4 +156,4 @@ class Services:
             "DATA_DIR": str(folder / "data"),
             "LOGS_DIR": str(folder / "logs"),
         }
-        return f"http://127.0.0.1:{http}", ServiceProcess("gateway", folder, environment)
+        return f"http://127.0.0.1:{http}", f"localhost:{grpc}", ServiceProcess("gateway", folder, environment)

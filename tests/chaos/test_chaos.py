@@ -1,17 +1,20 @@
-"""Jobs of all operations while services are killed and lines are cut: each ends once, each webhook arrives, and nothing
-is left behind. `make chaos` runs the form of 300 jobs."""
+"""Jobs of all operations and of two tenants, and uploads, while services are killed and lines are cut: each job ends
+once, each webhook arrives, each upload goes on, and nothing is left behind. `make chaos` runs the form of 300 jobs."""
 
 import asyncio
 import contextlib
 import json
 import os
+import random
 
 import psutil
 import pytest
 
 from tests.chaos.jobs import Submitters, uploaded
 from tests.chaos.killer import Killer
-from tests.chaos.services import Services
+from tests.chaos.services import PAIRS, SLOTS, Services
+from tests.chaos.tenants import tenants
+from tests.chaos.uploads import Uploads
 from tests.support.hook_receiver import HookReceiver
 from tests.support.nats_cluster import NatsCluster
 from tests.support.object_server import ObjectServer
@@ -19,6 +22,7 @@ from tests.support.until import until_sync
 
 SEED = int(os.environ.get("CHAOS_SEED", "1"))
 MANY_JOBS = int(os.environ.get("CHAOS_JOBS", "300"))
+JOBS_PER_UPLOAD = 100
 
 
 @pytest.fixture
@@ -51,15 +55,21 @@ def run(folder, store, receiver, jobs, pause_seconds, seconds, most=None):
     # Other tests of this process may have services of their own.
     before = set(psutil.Process().children(recursive=True))
     with running(folder, store) as services:
-        assets = uploaded(services.clients[0], folder)
-        submitters = Submitters(services, assets, receiver.url, jobs, SEED)
-        with Killer(services, SEED, pause_seconds, most) as killer:
+        chance = random.Random(SEED)
+        keys = tenants(services, chance)
+        assets = uploaded(services, folder, keys, chance)
+        submitters = Submitters(services, keys, assets, receiver.url, jobs, chance)
+        uploads = Uploads(services, folder, 1 + jobs // JOBS_PER_UPLOAD, SEED)
+        with Killer(services, SEED, pause_seconds, most) as killer, uploads:
             submitters.run(pause_seconds / 4)
             found = submitters.until_ended(seconds)
-        print(f"{jobs} jobs; killed and cut: {dict(sorted(killer.done.items()))}")
+        print(f"{jobs} jobs, {len(uploads.found)} uploads; killed and cut: {dict(sorted(killer.done.items()))}")
         assert_each_ended_once(submitters, found)
         assert_each_was_told(receiver, found)
-        assert_nothing_is_left(services, store, assets, found)
+        uploads.check()
+        named = {name for files in assets.values() for name in files.values()} | uploads.found.keys()
+        assert_nothing_is_left(services, store, named, found)
+        until_sync(lambda: services.slots() == [PAIRS * SLOTS] * PAIRS, 60)
         children = set(psutil.Process().children(recursive=True)) - before
     _, alive = psutil.wait_procs(children, 20)
     assert alive == []
@@ -86,8 +96,8 @@ def assert_each_was_told(receiver, found):
     assert {job_id: len(told) for job_id, told in ids.items()} == dict.fromkeys(found, 1)
 
 
-def assert_nothing_is_left(services, store, assets, found):
-    named = {name for job in found.values() for name in assets_in(job)} | set(assets.values())  # texts given are inputs
+def assert_nothing_is_left(services, store, kept, found):
+    named = {name for job in found.values() for name in assets_in(job)} | kept  # texts given are inputs
     until_sync(lambda: services.work_folders == [], 60)
     with contextlib.suppress(TimeoutError):
         until_sync(lambda: stored(store) == named, 60)
@@ -96,8 +106,8 @@ def assert_nothing_is_left(services, store, assets, found):
 
 
 def stored(store):
-    """The names of all assets in the store."""
-    return {key for key in list(store.objects) if key.startswith("assets/")}
+    """The names of all assets in the store, also of those in parts."""
+    return {key.partition(".")[0] for key in list(store.objects) if key.startswith("assets/")}
 
 
 def assets_in(value):

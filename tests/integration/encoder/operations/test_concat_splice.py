@@ -9,7 +9,7 @@ import pytest
 
 from tests.integration.encoder.operations.test_concat import H264, color_at, joined, packets, part, pitch_at
 from tests.integration.encoder.operations.test_splice import captioned, read
-from tests.support import encoder_harness, judge, media
+from tests.support import encoder_harness, judge, media, odd_videos
 
 Client = encoder_harness.Client
 VP9 = ("-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-c:a", "libopus", "-ac", "1")
@@ -89,6 +89,26 @@ async def test_frames_of_an_encoded_part_are_those_of_their_time(client: Client,
     theirs = np.array([picture.astype(np.int16) for picture in judge.pictures(plain)])
     for number, picture in enumerate(judge.pictures(out)[:70]):
         assert np.abs(theirs - picture).mean(axis=(1, 2, 3)).argmin() == number
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", [*odd_videos.FEW, *odd_videos.MORE])
+async def test_videos_of_odd_structure_are_copied_as_they_are_or_encoded(
+    client: Client, tmp_path: Path, name: str
+) -> None:
+    odd = {**odd_videos.FEW, **odd_videos.MORE}[name].make(tmp_path)
+    other = part(tmp_path / "other.webm", "green", 880, 0.4, options=VP9)
+    summary = await joined(client, tmp_path / "o.mp4", odd, other)
+    assert summary.codec != "copy"
+    if not summary.frames_copied:
+        assert summary.whole_reason
+        return
+    theirs, ours = judge.pictures(odd), judge.pictures(tmp_path / "o.mp4")
+    count = summary.frames_copied
+    assert packets(tmp_path / "o.mp4")[:count] == packets(odd)
+    assert np.array_equal(ours[:count], theirs)
+    before, after = sorted(read(odd).shown), sorted(read(tmp_path / "o.mp4").shown)
+    assert np.diff(after[:count]) == pytest.approx(np.diff(before), abs=1.1e-3)
 
 
 async def test_why_nothing_is_copied_is_told(client: Client, tmp_path: Path) -> None:

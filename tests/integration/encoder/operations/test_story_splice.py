@@ -59,7 +59,7 @@ async def test_stretches_of_one_video_are_copied_from_keyframe_to_keyframe(
 ) -> None:
     source, still = talk(tmp_path / "talk.mp4", 8, *options), media.image(tmp_path / "still.png")
     scenes = [
-        scene(source, start=1.5, end=4.02),
+        scene(source, start=1.5, end=4.02),  # from the middle between two frames on
         scene(still, duracao=1),
         scene(source, start=0, end=3),
         scene(source, start=5.33, end=8),

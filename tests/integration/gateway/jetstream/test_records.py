@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import tracemalloc
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -50,6 +51,25 @@ async def follower(bucket):
     await followed.start()
     yield followed
     await followed.stop()
+
+
+async def test_what_was_written_before_they_are_followed_is_known_from_then_on(records):
+    await records.create("a", Count(1))
+    await records.start()
+    assert records.cached == {"a": Count(1)}
+    await records.stop()
+
+
+def test_records_that_are_not_followed_take_no_more_memory_the_more_are_written():
+    records = Records(StuckBucket(), Count, "count", "count.")
+    tracemalloc.start()
+    try:
+        for number in range(20_000):
+            records.note(str(number), Count(1), number)
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert taken < 100_000
 
 
 async def test_a_record_that_was_seen_is_changed_unread_and_one_that_others_changed_is_read(records, bucket):

@@ -1,5 +1,9 @@
 """What is kept of attempts, and told: bounded, in order, with the encoder and why each ended."""
 
+import random
+import zlib
+from dataclasses import replace
+
 import pytest
 
 from apigpu.v1 import jobs_pb2
@@ -7,6 +11,7 @@ from gateway.jobs import history, model
 from gateway.jobs.ffmpeg_log import MAX_TASKS, FfmpegLog, TaskLog
 from gateway.jobs.history import AttemptEnd
 from gateway.jobs.model import Failure, Job, Result, Task
+from gateway.jobs.store import GROWTH_BYTES
 from gateway.services.attempts import told_attempts, told_log
 from servicekit.codec import from_json, to_json
 
@@ -88,3 +93,19 @@ def test_the_log_has_the_newest_of_each_task_the_newest_last():
     assert len(logs) == MAX_TASKS
     assert (logs[-1].task, logs[-1].item, logs[-1].text, logs[-1].time.seconds) == (5, "5", "anew", 200)
     assert [one.item for one in logs if one.task > 5] == ["", "", "", ""]
+
+
+@pytest.mark.parametrize(("tasks", "request_bytes"), [(1, 700_000), (51, 350_000), (500, 200_000)])
+def test_a_record_that_is_as_large_as_may_be_has_room_for_attempts(tasks, request_bytes):
+    chance = random.Random(1)
+    new = replace(job(*(Task(f"item-{number}") for number in range(tasks))), request=chance.randbytes(request_bytes))
+    found = new
+    for index in range(tasks):
+        for at in range(history.MAX_KEPT + 1):
+            end = AttemptEnd("ENCODER_LOST", chance.randbytes(history.MAX_MESSAGE_CHARACTERS // 2).hex())
+            found = model.start_task(found, index, 1e9 + at, chance.randbytes(16).hex(), f"api-gpu-{chance.random()}")
+            found = model.return_task(found, index, 1e9 + at + 0.5, counted=False, end=end)
+        found = model.start_task(found, index, 2e9, chance.randbytes(16).hex(), "api-gpu")
+        found = model.complete_task(found, index, Result(f"assets/{chance.randbytes(13).hex()}", 1, "x264"), 2e9 + 1)
+    most_bytes = len(to_json(new)) + GROWTH_BYTES * tasks
+    assert len(zlib.compress(to_json(found), 1)) < most_bytes

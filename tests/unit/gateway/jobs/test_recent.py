@@ -1,5 +1,6 @@
 """How the jobs of the last day fared, by what the index is told of them."""
 
+import tracemalloc
 from dataclasses import replace
 
 import pytest
@@ -16,7 +17,7 @@ def job(status: Status, created_at: float, started_at: float | None = None, ende
 
 
 def test_jobs_of_the_window_count_by_how_they_ended() -> None:
-    recent = RecentJobs()
+    recent = RecentJobs(now=lambda: NOW)
     recent.note("1", job(Status.COMPLETED, NOW - 100, NOW - 90, NOW - 80))
     recent.note("2", job(Status.FAILED, NOW - 100, NOW - 98, NOW - 80))
     recent.note("3", job(Status.CANCELLED, NOW - 100, None, NOW - 80))
@@ -32,7 +33,7 @@ def test_jobs_of_the_window_count_by_how_they_ended() -> None:
 
 @pytest.mark.parametrize(("count", "half", "most"), [(0, None, None), (1, 1, 1), (20, 10, 19), (100, 50, 95)])
 def test_a_share_of_the_waits_is_that_long_at_most(count: int, half: float | None, most: float | None) -> None:
-    recent = RecentJobs()
+    recent = RecentJobs(now=lambda: NOW)
     for number in range(1, count + 1):
         recent.note(str(number), job(Status.IN_PROGRESS, NOW - 200, NOW - 200 + number))
     found = recent.figures(NOW)
@@ -47,10 +48,30 @@ def test_counting_takes_a_hundredth_of_the_time() -> None:
         now += 0.05  # at each look: what counting took
         return now
 
-    recent = RecentJobs(clock)
+    recent = RecentJobs(clock, now=lambda: NOW)
     recent.note("1", job(Status.COMPLETED, NOW - 100, NOW - 90, NOW - 80))
     found = [recent.figures(NOW) for _ in range(50)]
     recent.note("2", job(Status.COMPLETED, NOW - 100, NOW - 90, NOW - 80))
     assert all(figures is found[0] for figures in (*found, recent.figures(NOW)))
     now += 5
     assert recent.figures(NOW).ended == 2
+
+
+def test_what_is_older_than_the_window_takes_no_memory_though_nobody_asks() -> None:
+    now = NOW
+    recent = RecentJobs(now=lambda: now)
+    tracemalloc.start()
+    try:
+        for number in range(4_000):  # what a gateway reads at its start
+            old = NOW - 2 * WINDOW_SECONDS + number
+            recent.note(f"old-{number}", job(Status.COMPLETED, old, old, old))
+        at_start, _ = tracemalloc.get_traced_memory()
+        for number in range(4_000):
+            now = NOW + 600 * number
+            recent.note(str(number), job(Status.COMPLETED, now - 2, now - 1, now))
+        at_end, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert at_start < 10_000
+    assert at_end < 600_000
+    assert recent.figures(now).ended == WINDOW_SECONDS / 600
