@@ -240,7 +240,7 @@ class _Joining:
 
     def _copied_times(self, number: int) -> Times:
         shown = self._fitting.tracks[number].shown
-        return shown - shown.min() + self._begins[number]
+        return shown - int(shown.min()) + self._begins[number]
 
     def _times(self, run: _Run) -> Times:
         step = 1 / (self._joined.frame.rate * self._fitting.clock)

@@ -72,9 +72,9 @@ def _read_splice(given: story_pb2.SceneSplice) -> tuple[DecoderRecord, TrackFit]
     try:
         record = h264.read_record(given.decoder_record)
         scan.parameters_of(record)
-        return record, fit
     except (BadBitstream, Unspliceable) as error:
         raise InvalidArgument("The part of the story has no parameter sets.", reason="BAD_PART") from error
+    return record, fit
 
 
 def _find_video(part: story_pb2.ScenePart, context: PlanContext, record: DecoderRecord) -> ShownVideo:
