@@ -46,6 +46,11 @@ def test_help_texts_name_arguments_as_the_usage_does() -> None:
     assert "of any kind that --srt takes" in ALL["api-gpu story srt_text"]
 
 
+def test_no_option_is_told_by_itself() -> None:
+    named = ALL["api-gpu caption font_family"], ALL["api-gpu story font_family"], ALL["api-gpu frame caption font_family"]
+    assert ["or of --font." in text for text in named] == [True] * 3
+
+
 def test_every_command_has_a_help_text() -> None:
     assert [name for name, text in ALL.items() if not text and " " not in name.removeprefix("api-gpu ")] == []
     assert len(ALL) > 50
