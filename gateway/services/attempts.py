@@ -38,8 +38,7 @@ def told_attempts(job: Job, most: int, named: Named) -> list[pb2.JobAttempt]:
 
 
 def told_text(text: str, names: Iterable[str], named: Named) -> str:
-    """Return what a caller is told of why tasks ended that encoders with these names had: texts of earlier versions name
-    them."""
+    """Return what a caller is told of why tasks of these encoders ended: texts of earlier versions name them."""
     for name in filter(None, names):
         text = text.replace(name, named(name))
     return text

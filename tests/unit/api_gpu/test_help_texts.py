@@ -47,8 +47,8 @@ def test_help_texts_name_arguments_as_the_usage_does() -> None:
 
 
 def test_no_option_is_told_by_itself() -> None:
-    named = ALL["api-gpu caption font_family"], ALL["api-gpu story font_family"], ALL["api-gpu frame caption font_family"]
-    assert ["or of --font." in text for text in named] == [True] * 3
+    for command in ("caption", "story", "frame caption"):
+        assert "or of --font." in ALL[f"api-gpu {command} font_family"]
 
 
 def test_every_command_has_a_help_text() -> None:
