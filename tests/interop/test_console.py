@@ -333,6 +333,23 @@ def test_a_failed_row_is_whole_on_a_narrow_screen(browser: Browser, pair: Pair) 
         assert page.locator("job-row").evaluate(whole) >= 4
 
 
+@pytest.mark.parametrize("attempts", [1, 2])
+def test_why_a_task_failed_is_told_once(browser: Browser, pair: Pair, attempts: int) -> None:
+    """Also of a batch that was cancelled before the next attempt began, of which no list of attempts is shown."""
+    times = {"startTime": "2026-07-01T12:00:00Z", "endTime": "2026-07-01T12:00:01Z"}
+    failed = {"item": "a", "encoder": "desk", "outcome": "FAILED", "message": "This image is damaged.", **times}
+    other = {"item": "b", "encoder": "desk", "outcome": "CANCELLED", **times}
+    job = {"id": "1", "operation": "img2vid", "status": "CANCELLED", "total": 2, "createTime": times["startTime"]}
+    job |= {**times, "error": {"message": "The job was cancelled.", "code": 1}, "attempts": [failed, other][:attempts]}
+    with opened(browser, pair.key) as watched:
+        page = watched.page
+        page.route("**/job/1", lambda route: route.fulfill(json=job))
+        page.route("**/job/1/*", lambda route: route.fulfill(json={}))
+        page.goto(address(pair, "/jobs/1"))
+        expect(page.get_by_text("A task failed")).to_be_visible()
+        expect(page.locator("p", has_text="This image is damaged.")).to_have_count(1)
+
+
 ASKING = """async () => {
     const { Page } = await import("/console/page.js");
     customElements.define("asking-page", class extends Page {});
