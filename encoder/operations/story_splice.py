@@ -33,6 +33,8 @@ FORMAT = "h264"
 SAME_SECONDS = 1e-6
 # In frames: by so much containers round the time of one; and the most by which one may stand beside its place.
 SAME_FRAMES, MAX_JITTER = 0.02, 0.25
+# Frames that a run decodes before the first one that it makes.
+MAX_LEAD = 1000
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,11 @@ class ShownVideo:
         """Return when a frame of the piece is shown, from the first picture of the file on."""
         shown = np.sort(self.track.shown)
         return float((int(shown[self.first + frame]) - int(shown[0])) * self.track.clock)
+
+    def entry(self, frame: int) -> int:
+        """Return the frame with which a decoder is to begin for a frame of the piece: the IDR picture before it, by its
+        number in the piece, negative where it is before that. Other keyframes may be whole some pictures later only."""
+        return int(np.flatnonzero(self.track.exits[: self.first + frame + 1])[-1]) - self.first
 
 
 def plan(part: story_pb2.ScenePart, context: PlanContext) -> Plan:
@@ -94,9 +101,11 @@ def _find_video(part: story_pb2.ScenePart, context: PlanContext, record: Decoder
     count = min(left - first, part.frames)
     if count < 1 or frames[first] - picture.first > 0.5 + SAME_FRAMES:
         raise Unspliceable("it has no frame where the scene begins")
-    if np.abs(frames[first : first + count] - frames[first] - np.arange(count)).max() > MAX_JITTER:
+    found = ShownVideo(source, info, video, track, first, count)
+    decoded = frames[first + found.entry(0) : first + count]
+    if np.abs(decoded - decoded[0] - np.arange(len(decoded))).max() > MAX_JITTER:
         raise Unspliceable("its frames do not come in the even steps of the film")
-    return ShownVideo(source, info, video, track, first, count)
+    return found
 
 
 def _lay_out(part: story_pb2.ScenePart, context: PlanContext, video: ShownVideo) -> Sequence[Segment]:
@@ -118,6 +127,9 @@ def _lay_out(part: story_pb2.ScenePart, context: PlanContext, video: ShownVideo)
     found = segments.lay_out(touched, entries, exits)
     if sum(segment.count for segment in found if not segment.is_encoded) < MIN_COPIED:
         raise Unspliceable("keyframes, captions and transitions leave too few frames that could be copied")
+    begins = [min(segment.first, video.count - 1) for segment in found if segment.is_encoded]
+    if any(begin - video.entry(begin) > MAX_LEAD for begin in begins):
+        raise Unspliceable(f"its IDR pictures are more than {MAX_LEAD} frames apart")
     return found
 
 
@@ -166,12 +178,12 @@ class _SplicedScene:
         return story_scene.encode(self._part_of(segment), self.context, output, self.fit)
 
     def _part_of(self, segment: Segment) -> story_pb2.ScenePart:
-        """Return a segment as a piece of its own. What it shows of a video begins with a frame of that."""
+        """Return a segment as a piece of its own. What it shows of a video begins with an IDR picture of that."""
         part = story_pb2.ScenePart()
         part.CopyFrom(self.part)
         if self.video is None:
             return part
-        base = min(segment.first, self.video.count - 1)
+        base = self.video.entry(min(segment.first, self.video.count - 1))
         part.picture.start, part.picture.first = self.video.seconds(base), segment.first - base
         part.first_frame, part.frames = part.first_frame + segment.first, segment.count
         if segment.end < self.part.frames:

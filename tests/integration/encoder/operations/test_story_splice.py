@@ -161,3 +161,14 @@ async def test_a_scene_of_less_than_half_a_frame_is_held(client: Client, tmp_pat
     check_times(film, 25)
     theirs = shown(source)
     assert {nearest(theirs, picture) for picture in shown(film.path)} == {49}
+
+
+async def test_keyframes_that_are_whole_some_frames_later_are_not_where_decoding_begins(
+    client: Client, tmp_path: Path
+) -> None:
+    source = talk(tmp_path / "talk.mp4", 5, "-preset", "veryfast", "-x264-params", "intra-refresh=1:keyint=25")
+    cues = media.srt(tmp_path / "s.srt", [(3.1, 3.5, "Words")])
+    film = await stories.film(client, tmp_path / "film", [scene(source)], url_srt=cues, **SHAPE)
+    assert frames_copied(film) > 50
+    differences = np.abs(shown(film.path) - shown(source)).mean(axis=(1, 2, 3))
+    assert differences.max() < 8
