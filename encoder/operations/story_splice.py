@@ -68,10 +68,13 @@ def plan(part: story_pb2.ScenePart, context: PlanContext) -> Plan:
 
 
 def _read_splice(given: story_pb2.SceneSplice) -> tuple[DecoderRecord, TrackFit]:
+    fit = story_codec.read_fit(given.fit)
     try:
-        return h264.read_record(given.decoder_record), story_codec.read_fit(given.fit)
-    except BadBitstream as error:
+        record = h264.read_record(given.decoder_record)
+        scan.parameters_of(record)
+    except (BadBitstream, Unspliceable) as error:
         raise InvalidArgument("The part of the story has no parameter sets.", reason="BAD_PART") from error
+    return record, fit
 
 
 def _find_video(part: story_pb2.ScenePart, context: PlanContext, record: DecoderRecord) -> ShownVideo:
@@ -187,7 +190,7 @@ class _SplicedScene:
             record = self.record.with_sets(muxing.common_record(made, told, self.fit))
             stretches = list(self._stretches(made, step))
             assembling.assemble(stretches, record, clock, step, folder / FILM, made[0])
-        except (PartMismatch, Unspliceable) as error:
+        except (PartMismatch, BadBitstream) as error:
             raise unfit(made[0], str(error)) from error
         finally:
             for source in made:

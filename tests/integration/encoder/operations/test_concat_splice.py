@@ -77,6 +77,56 @@ async def test_films_that_captions_were_spliced_into_stand_beside_those_that_the
     assert np.array_equal(judge.pictures(out), [*judge.pictures(plain), *judge.pictures(spliced)])
 
 
+async def test_parts_of_one_frame_that_is_shorter_than_those_of_the_film_are_shown(
+    client: Client, tmp_path: Path
+) -> None:
+    one = part(tmp_path / "1.mp4", "red", 0, 2.4)
+    shots = [
+        part(tmp_path / f"{color}.mp4", color, 0, 0.017, "120x160", "60", (*H264, "-frames:v", "1"))
+        for color in ("green", "blue", "green")
+    ]
+    out = tmp_path / "o.mp4"
+    summary = await joined(client, out, one, shots[0], one)
+    # In less than half a frame of the film.
+    assert (summary.frames_copied, judge.facts(out).frames, color_at(out, 2.4)) == (120, 121, "green")
+    # Where each is shown for a frame of the film, what follows is later than when it is copied.
+    summary = await joined(client, out, one, *shots, one)
+    assert (summary.frames_copied, "behind its end" in summary.whole_reason) == (0, True)
+    assert judge.facts(out).times == pytest.approx([number / 25 for number in range(123)], abs=1e-4)
+    found = [color_at(out, number / 25) for number in range(59, 64)]
+    assert found == ["red", "green", "blue", "green", "red"]
+
+
+OPEN = "keyint=25:min-keyint=25:scenecut=0:open-gop=1:bframes=3:log-level=error"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("-c:v", "libx265", "-preset", "ultrafast", "-tag:v", "hvc1", "-x265-params", OPEN),
+        ("-preset", "veryfast", "-x264-params", OPEN),
+    ],
+    ids=["hevc", "h264"],
+)
+async def test_a_part_that_was_cut_within_an_open_group_is_not_copied_behind_another(
+    client: Client, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    source, cut = tmp_path / "source.mp4", tmp_path / "cut.mp4"
+    media.run("-i", media.video(tmp_path / "plain.mp4", 5, "320x180", 25, False), *options, source)
+    media.run("-ss", "2", "-i", source, "-c", "copy", cut)
+    out = tmp_path / "o.mp4"
+    alone = await joined(client, out, cut)
+    assert alone.codec == "copy"
+    theirs = np.array(judge.pictures(cut), np.int16)
+    summary = await joined(client, out, cut, cut)
+    assert summary.codec == "x264"
+    ours = judge.pictures(out)
+    assert len(ours) == pytest.approx(2 * len(theirs), abs=2)
+    for number in range(5):
+        joint = round(len(ours) / 2) + number
+        assert np.abs(theirs - ours[joint]).mean(axis=(1, 2, 3)).argmin() == pytest.approx(number, abs=1)
+
+
 @pytest.mark.parametrize("late", [0.0, 0.06], ids=["together", "sound-first"])
 async def test_frames_of_an_encoded_part_are_those_of_their_time(client: Client, tmp_path: Path, late: float) -> None:
     plain = media.video(tmp_path / "plain.mp4", 3, "160x90", 25, True, "-preset", "veryfast", "-g", "25")

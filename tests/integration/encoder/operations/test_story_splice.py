@@ -153,3 +153,11 @@ async def test_why_nothing_is_copied_is_told(
 async def test_a_film_of_stills_tells_no_reason(client: Client, tmp_path: Path) -> None:
     film = await stories.film(client, tmp_path / "film", [scene(media.image(tmp_path / "s.png"), duracao=1)], **SHAPE)
     assert {summary.whole_reason for summary in film.summaries.values()} == {""}
+
+
+async def test_a_scene_of_less_than_half_a_frame_is_held(client: Client, tmp_path: Path) -> None:
+    source = talk(tmp_path / "talk.mp4", 2)
+    film = await stories.film(client, tmp_path / "film", [scene(source, start=1.985, duracao=1)], **SHAPE)
+    check_times(film, 25)
+    theirs = shown(source)
+    assert {nearest(theirs, picture) for picture in shown(film.path)} == {49}
