@@ -71,7 +71,9 @@ class Flag:
 
 def flag_parameters(flags: Sequence[Flag], inputs: Iterable[str] = ()) -> list[inspect.Parameter]:
     """Return the parameters of flags of a command, whose arguments are the inputs."""
-    names = {name: name.upper() for name in inputs} | {flag.path[-1]: f"--{flag.option.flag}" for flag in flags}
+    # A text names an option of the command first, and one of a group where there is no such option.
+    inmost_first = sorted(flags, key=lambda flag: len(flag.path), reverse=True)
+    names = {name: name.upper() for name in inputs} | {flag.path[-1]: f"--{flag.option.flag}" for flag in inmost_first}
     return [flag.parameter(names) for flag in flags]
 
 

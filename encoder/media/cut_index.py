@@ -67,11 +67,11 @@ class IndexCutter:
             if len(own) < len(boxes) - 1 or _holds_packets(film, ranges):
                 return None
             tracks = tuple(_read_tracks(movie, film, shown))
+            cutter = cls(film, ranges, tuple(own.values()), movie, tracks)
+            empty = cutter.cut([range(0) for _ in tracks])
         except (ValueError, LookupError, struct.error):
             return None
-        cutter = cls(film, ranges, tuple(own.values()), movie, tracks)
-        empty = [range(0) for _ in tracks]
-        return cutter if len(cutter.cut(empty)) <= MAX_BYTES else None
+        return cutter if len(empty) <= MAX_BYTES else None
 
     def cut(self, runs: Sequence[range]) -> bytes:
         """Return the index of these packets of the picture and of each stream of sound, which begin at 0; the file as

@@ -1,5 +1,5 @@
-"""Packets: when the streams of a file begin and end, which packets hold the pictures before a cut, and whether packets
-can be copied. Each function reads the file once more."""
+"""Packets: when the streams of a file begin and end, which packets hold the pictures before a cut, and what those have
+in common that stand in one track. Each function reads the file once more."""
 
 from collections.abc import Hashable, Iterator, Sequence
 
@@ -132,18 +132,3 @@ def track_format(source: Source, info: MediaInfo, video: VideoStream) -> tuple[H
             *(stream.index, stream.time_base, context.name, context.extradata, getattr(context, "pix_fmt", None)),
             *(video.width, video.height, video.pixel_aspect, video.display_matrix, video.color_tags),
         )
-
-
-def is_copyable(source: Source, info: MediaInfo, video: VideoStream) -> bool:
-    """Whether the packets of a video can be put after those of another: all are timed, none is cut away by an edit
-    list, and the first needs no other."""
-    outlines.check_read_whole(source, info.demuxer)
-    with open_container(source, (info.demuxer,)) as container:
-        is_first = True
-        for packet in container.demux(container.streams[video.index]):
-            if packet.size and (packet.pts is None or packet.is_discard):
-                return False
-            if is_first and not packet.is_keyframe:
-                return False
-            is_first = False
-        return not is_first

@@ -21,6 +21,7 @@ from encoder.operations.concat_parts import Frame, Part, frame_counts, read_part
 from encoder.operations.concat_splice import JoinedParts
 from encoder.operations.deviations import Note, gather, loss_notes, mix_notes, sound_choice_notes, video_notes
 from encoder.operations.plan import COPIED_CODECS, Plan, PlanContext, container, copy_video, is_streamable
+from encoder.splice.copyable import is_copyable
 from servicekit.errors import InvalidArgument
 from servicekit.faults import Faults
 
@@ -113,7 +114,9 @@ def _agree(parts: Sequence[Part]) -> bool:
     if not all(same_rate(part.video.frame_rate, first.video.frame_rate) for part in parts):
         return False
     formats = {(part.info.demuxer, packets.track_format(part.source, part.info, part.video)) for part in parts}
-    return len(formats) == 1 and all(packets.is_copyable(part.source, part.info, part.video) for part in parts)
+    return len(formats) == 1 and all(
+        is_copyable(part.source, part.info, part.video, is_first=not number) for number, part in enumerate(parts)
+    )
 
 
 def _copy_run(parts: Sequence[Part], context: PlanContext, kind: Any) -> SplicedRuns:
@@ -188,6 +191,8 @@ def _few_threads(parts: Sequence[Part]) -> dict[str, int]:
 
 def _joined_frames(parts: Sequence[Part], given: Sequence[Any], shown: Sequence[Any], frame: Frame) -> FilteredFrames:
     joined = ffmpeg.concat(*shown, v=1, a=0) if len(shown) > 1 else shown[0]
+    # The filter takes the length of a frame from the one before it, and a part may have but one.
+    joined = joined.filter("settb", f"{frame.rate.denominator}/{frame.rate.numerator}").filter("setpts", "N")
     taken = [
         each[str(stream.index)]
         for part, each in zip(parts, given, strict=True)
@@ -222,7 +227,9 @@ def _fit(part: Part, given: Any, count: int, frame: Frame, tags: ColorTags = HD,
     told = {"color_primaries": tags.primaries, "color_trc": tags.transfer, "colorspace": tags.matrix}
     start = part.start + (part.info.start_seconds if by_own_clock else 0.0)
     shown = shown.filter("setparams", range="tv", **told)
-    shown = shown.filter("setpts", f"PTS-{start:.6f}/TB").filter("fps", str(frame.rate), start_time=0)
+    # A part may be shorter than a frame of the film, which then is of it all the same.
+    by_rate = {"fps": str(frame.rate), "start_time": 0, "eof_action": "pass"}
+    shown = shown.filter("setpts", f"PTS-{start:.6f}/TB").filter("fps", **by_rate)
     held = shown.filter("tpad", stop=-1, stop_mode="clone").filter("trim", end_frame=count)
     return held.filter("setpts", "PTS-STARTPTS").filter("format", "yuv420p")
 

@@ -166,6 +166,7 @@ class _Joining:
         self._begins = [0, *(round(end / fitting.clock) for end in ends)]
         self._runs = list(self._find_runs())
         self._mismatch = ""
+        self._check_places()
 
     def _find_runs(self) -> Iterator[_Run]:
         parts, place = self._joined.parts, 0
@@ -174,6 +175,14 @@ class _Joining:
             if not is_copied:
                 yield _Run(place, place + count, frame_counts(parts[place : place + count], self._joined.frame.rate))
             place += count
+
+    def _check_places(self) -> None:
+        """Raise Unspliceable where frames of one part would come after the next one has begun."""
+        places = [(run.first, run.end, self._times(run)) for run in self._runs]
+        places += [(number, number + 1, self._copied_times(number)) for number in self._fitting.tracks]
+        for first, end, times in places:
+            if times.max() >= self._begins[end]:
+                raise Unspliceable(f"{self._joined.parts[first].source.field} has pictures behind its end")
 
     def plan(self) -> SplicedRuns:
         """Return the runs: one for each stretch of parts that do not fit, and the one that puts all together."""
@@ -206,7 +215,7 @@ class _Joining:
             usual = max(round(1 / (self._joined.frame.rate * fitting.clock)), 1)
             last = max(self._begins[-1] - int(stretches[-1].shown.max()), usual)
             assembling.assemble(stretches, record, fitting.clock, last, self._context.folder / FILM)
-        except PartMismatch as error:
+        except (PartMismatch, BadBitstream) as error:
             self._mismatch = str(error)
             return self._joined.whole
         finally:
@@ -224,13 +233,14 @@ class _Joining:
             run.first: assembling.encoded_stretch(source, self._times(run))
             for run, source in zip(self._runs, made, strict=True)
         }
-        for number, track in self._fitting.tracks.items():
-            part = self._joined.parts[number]
-            shown = track.shown - track.shown.min() + self._begins[number]
-            if shown.max() >= self._begins[number + 1]:
-                raise PartMismatch(f"{part.source.field} has pictures behind its end")
+        for number in self._fitting.tracks:
+            part, shown = self._joined.parts[number], self._copied_times(number)
             found[number] = PacketStretch(part.source, part.info.demuxer, part.video.index, 0, shown)
         return [found[number] for number in sorted(found)]
+
+    def _copied_times(self, number: int) -> Times:
+        shown = self._fitting.tracks[number].shown
+        return shown - int(shown.min()) + self._begins[number]
 
     def _times(self, run: _Run) -> Times:
         step = 1 / (self._joined.frame.rate * self._fitting.clock)

@@ -31,6 +31,10 @@ FILM, RUN = "spliced.mp4", "run-{}.mp4"
 FORMAT = "h264"
 # Of times that are written as microseconds.
 SAME_SECONDS = 1e-6
+# In frames: by so much containers round the time of one; and the most by which one may stand beside its place.
+SAME_FRAMES, MAX_JITTER = 0.02, 0.25
+# Frames that a run decodes before the first one that it makes.
+MAX_LEAD = 1000
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,11 @@ class ShownVideo:
         shown = np.sort(self.track.shown)
         return float((int(shown[self.first + frame]) - int(shown[0])) * self.track.clock)
 
+    def entry(self, frame: int) -> int:
+        """Return the frame with which a decoder is to begin for a frame of the piece: the IDR picture before it, by its
+        number in the piece, negative where it is before that. Other keyframes may be whole some pictures later only."""
+        return int(np.flatnonzero(self.track.exits[: self.first + frame + 1])[-1]) - self.first
+
 
 def plan(part: story_pb2.ScenePart, context: PlanContext) -> Plan:
     """Plan a piece. Whatever of it is copied, it is of one track with the other pieces of the film."""
@@ -66,10 +75,13 @@ def plan(part: story_pb2.ScenePart, context: PlanContext) -> Plan:
 
 
 def _read_splice(given: story_pb2.SceneSplice) -> tuple[DecoderRecord, TrackFit]:
+    fit = story_codec.read_fit(given.fit)
     try:
-        return h264.read_record(given.decoder_record), story_codec.read_fit(given.fit)
-    except BadBitstream as error:
+        record = h264.read_record(given.decoder_record)
+        scan.parameters_of(record)
+    except (BadBitstream, Unspliceable) as error:
         raise InvalidArgument("The part of the story has no parameter sets.", reason="BAD_PART") from error
+    return record, fit
 
 
 def _find_video(part: story_pb2.ScenePart, context: PlanContext, record: DecoderRecord) -> ShownVideo:
@@ -82,13 +94,18 @@ def _find_video(part: story_pb2.ScenePart, context: PlanContext, record: Decoder
         raise Unspliceable("its parameter sets are not those of the frames that are copied")
     shown = np.sort(track.shown)
     seconds = (shown - shown[0]) * float(track.clock)
-    places = np.floor((seconds - picture.start) * float(rate) + 0.5).astype(np.int64)
-    first = int(np.searchsorted(places, picture.first))
+    frames = (seconds - picture.start) * float(rate)
+    # Where a scene begins in the middle between two frames it is the later one, whatever way times are rounded.
+    first = int(np.searchsorted(frames, picture.first - 0.5 - SAME_FRAMES))
     left = int(np.searchsorted(seconds, picture.end - SAME_SECONDS)) if picture.end else len(shown)
     count = min(left - first, part.frames)
-    if count < 1 or not np.array_equal(places[first : first + count], np.arange(count) + picture.first):
+    if count < 1 or frames[first] - picture.first > 0.5 + SAME_FRAMES:
+        raise Unspliceable("it has no frame where the scene begins")
+    found = ShownVideo(source, info, video, track, first, count)
+    decoded = frames[first + found.entry(0) : first + count]
+    if np.abs(decoded - decoded[0] - np.arange(len(decoded))).max() > MAX_JITTER:
         raise Unspliceable("its frames do not come in the even steps of the film")
-    return ShownVideo(source, info, video, track, first, count)
+    return found
 
 
 def _lay_out(part: story_pb2.ScenePart, context: PlanContext, video: ShownVideo) -> Sequence[Segment]:
@@ -110,6 +127,9 @@ def _lay_out(part: story_pb2.ScenePart, context: PlanContext, video: ShownVideo)
     found = segments.lay_out(touched, entries, exits)
     if sum(segment.count for segment in found if not segment.is_encoded) < MIN_COPIED:
         raise Unspliceable("keyframes, captions and transitions leave too few frames that could be copied")
+    begins = [min(segment.first, video.count - 1) for segment in found if segment.is_encoded]
+    if any(begin - video.entry(begin) > MAX_LEAD for begin in begins):
+        raise Unspliceable(f"its IDR pictures are more than {MAX_LEAD} frames apart")
     return found
 
 
@@ -158,12 +178,12 @@ class _SplicedScene:
         return story_scene.encode(self._part_of(segment), self.context, output, self.fit)
 
     def _part_of(self, segment: Segment) -> story_pb2.ScenePart:
-        """Return a segment as a piece of its own. What it shows of a video begins with a frame of that."""
+        """Return a segment as a piece of its own. What it shows of a video begins with an IDR picture of that."""
         part = story_pb2.ScenePart()
         part.CopyFrom(self.part)
         if self.video is None:
             return part
-        base = min(segment.first, self.video.count - 1)
+        base = self.video.entry(min(segment.first, self.video.count - 1))
         part.picture.start, part.picture.first = self.video.seconds(base), segment.first - base
         part.first_frame, part.frames = part.first_frame + segment.first, segment.count
         if segment.end < self.part.frames:
@@ -182,7 +202,7 @@ class _SplicedScene:
             record = self.record.with_sets(muxing.common_record(made, told, self.fit))
             stretches = list(self._stretches(made, step))
             assembling.assemble(stretches, record, clock, step, folder / FILM, made[0])
-        except (PartMismatch, Unspliceable) as error:
+        except (PartMismatch, BadBitstream) as error:
             raise unfit(made[0], str(error)) from error
         finally:
             for source in made:

@@ -106,6 +106,10 @@ class PlannedTask:
             return 0 if run == len(self.runs) - 1 else None
         return self.progress[run] if self.progress[run] >= 0 else None
 
+    def prepares(self, run: int) -> bool:
+        """Return True for a run that is before those that make the frames."""
+        return run < len(self.runs) - 1 and self.frames_before(run) is None
+
     @property
     def has_result(self) -> bool:
         """False for a task that answers with further tasks, or with a report, alone."""

@@ -149,11 +149,11 @@ def common_record(parts: Sequence[Source], told: SequenceParameters, fit: TrackF
 
 
 def _record(part: Source) -> DecoderRecord:
-    with open_container(part, (MP4_DEMUXER,)) as container:
-        try:
+    try:
+        with open_container(part, (MP4_DEMUXER,)) as container:
             return h264.read_record(container.streams.video[0].codec_context.extradata or b"")
-        except BadBitstream as error:
-            raise PartMismatch(f"a run of it cannot be read: {error}") from error
+    except (BadBitstream, InvalidArgument) as error:  # as of a run without a frame
+        raise PartMismatch(f"a run of it cannot be read: {error}") from error
 
 
 def _part_times(part: Source, track: ScannedTrack, segment: Segment) -> tuple[Times, Times]:

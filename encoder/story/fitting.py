@@ -51,7 +51,9 @@ def by_film_clock(stream: Any, info: MediaInfo, cut: Cut, shown: range, rate: Fr
     """Return the frames `shown` of what is left of a video, at a rate; where it is too short its last frame is held."""
     start = 0.0 if seek_options(info, cut) else cut.start
     timed = stream.filter("setpts", f"PTS-{start:.6f}/TB").filter("trim", end=f"{cut.end - cut.start:.6f}")
-    held = timed.filter("fps", str(rate), start_time=0).filter("tpad", stop=-1, stop_mode="clone")
+    # What is left may be shorter than a frame of the film.
+    paced = timed.filter("fps", str(rate), start_time=0, eof_action="pass")
+    held = paced.filter("tpad", stop=-1, stop_mode="clone")
     held = held.filter("trim", start_frame=shown.start, end_frame=shown.stop).filter("setpts", "PTS-STARTPTS")
     return held.filter("settb", f"{rate.denominator}/{rate.numerator}")
 

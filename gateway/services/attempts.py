@@ -1,6 +1,6 @@
 """What encoders tried of a job, and what FFmpeg said, as messages of the API."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from operator import itemgetter
 
 from apigpu.v1 import jobs_pb2 as pb2
@@ -19,7 +19,6 @@ OUTCOMES = {
     Status.TIMED_OUT: Outcome.TIMED_OUT,
 }
 
-
 # Returns what a caller is told of an encoder's name.
 Named = Callable[[str], str]
 
@@ -32,8 +31,17 @@ def told_attempts(job: Job, most: int, named: Named) -> list[pb2.JobAttempt]:
     begun = sorted(_begun(job), key=itemgetter(0))[-most:]
     told = [_past(past, index, item_of(job, index)) if past else _newest(job, index) for _, index, past in begun]
     for attempt in told:
-        attempt.encoder = named(attempt.encoder)
+        name = attempt.encoder
+        attempt.encoder = named(name)
+        attempt.message = told_text(attempt.message, [name], named)
     return told
+
+
+def told_text(text: str, names: Iterable[str], named: Named) -> str:
+    """Return what a caller is told of why tasks of these encoders ended: texts of earlier versions name them."""
+    for name in filter(None, names):
+        text = text.replace(name, named(name))
+    return text
 
 
 def _begun(job: Job) -> Iterator[tuple[float, int, PastAttempt | None]]:

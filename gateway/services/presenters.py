@@ -18,7 +18,7 @@ from gateway.jobs import further, model, names, operation
 from gateway.jobs.fairness import NORMAL
 from gateway.jobs.model import Failure, Job, Status
 from gateway.preview import film
-from gateway.services.attempts import told_attempts
+from gateway.services.attempts import told_attempts, told_text
 from gateway.services.requests import BRIEF, WHOLE, Extent, told_request
 from gateway.services.times import stamp_of, timestamp
 from servicekit.chunks import MAX_MESSAGE_BYTES
@@ -90,7 +90,7 @@ class Presenter:
             delay_time=job.delay_ms(now),
             execution_time=job.execution_ms(now),
             output=self._output(job),
-            error=failure_message(job.failure),
+            error=self._failure(job.failure, job.tasks),
             operation=job.operation,
             create_time=timestamp(job.created_at),
             start_time=timestamp(job.started_at),
@@ -116,6 +116,13 @@ class Presenter:
         if ":" not in name or caller.get().may_see_fleet:
             return name
         return f"encoder-{self.links.pseudonym(name)}"
+
+    def _failure(self, failure: Failure | None, tasks: Sequence[model.Task]) -> video_pb2.Failure | None:
+        found = failure_message(failure)
+        if found is not None:
+            names = {task.encoder for task in tasks if task.failure == failure}
+            found.message = told_text(found.message, names, self.encoder)
+        return found
 
     def preview(self, job: Job) -> jobs_pb2.Preview | None:
         """Return where the film of a job plays; None where nobody asked for that."""
@@ -180,7 +187,7 @@ class Presenter:
     def video(self, job: Job, index: int) -> video_pb2.Video:
         """Return the result of a task of a batch, or of a graph."""
         task = job.tasks[index]
-        url, error = self._url(job, index), failure_message(task.failure)
+        url, error = self._url(job, index), self._failure(task.failure, [task])
         return video_pb2.Video(id=task.item, video_url=url, error=error, **self._result(job, index))
 
     def asset(self, asset: StoredAsset) -> assets_pb2.Asset:

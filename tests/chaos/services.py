@@ -81,11 +81,12 @@ class Services:
             process.end(signal.SIGTERM)
 
     def slots(self) -> list[int]:
-        """How many tasks the encoders can run at once, as each gateway has it; none where it does not answer."""
+        """How many slots of the encoders are free, as each gateway has it; none where it does not answer."""
         found = []
         for client in self.clients:
             with contextlib.suppress(httpx.TransportError):
-                found.append(client.get("/health").json()["encoders"].get("slots", 0))
+                encoders = client.get("/fleet", headers={"X-API-Key": KEY}).json().get("encoders", [])
+                found.append(sum(each.get("slots", 0) - each.get("busy", 0) for each in encoders))
         return found
 
     @property

@@ -76,7 +76,7 @@ def run(folder, store, receiver, jobs, pause_seconds, seconds, most=None):
 
 
 def assert_each_ended_once(submitters, found):
-    assert {job.key: len(job.ids) for job in submitters.jobs} == {job.key: 1 for job in submitters.jobs}
+    assert [(job.tenant, job.key, job.ids) for job in submitters.jobs if len(job.ids) != 1] == []
     assert len(found) == len(submitters.jobs)
     failed = [job["error"]["message"] for job in found.values() if job["status"] != "COMPLETED"]
     print(f"given up, as three encoders were killed with them: {len(failed)}")

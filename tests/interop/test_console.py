@@ -110,6 +110,7 @@ def check_detail(page: Page, job_id: str, rules: Path) -> None:
     expect(page.get_by_role("region", name="Warnings").get_by_text("MISSING_GLYPHS")).to_be_visible()
     expect(page.get_by_role("region", name="Result").get_by_text("SHA-256")).to_be_visible()
     expect(page.get_by_role("region", name="Inputs").get_by_text("talk.srt")).to_be_visible()
+    expect(page.get_by_role("region", name="Inputs").get_by_text("video/mp4 · ")).to_be_visible()
     edge = page.get_by_role("slider", name="Part that shows the input")
     edge.focus()
     page.keyboard.press("End")
@@ -330,6 +331,23 @@ def test_a_failed_row_is_whole_on_a_narrow_screen(browser: Browser, pair: Pair) 
         whole = """row => Math.min(...[...row.querySelectorAll(".job-state > *, .job-actions > *")]
             .map((part) => row.getBoundingClientRect().bottom - part.getBoundingClientRect().bottom))"""
         assert page.locator("job-row").evaluate(whole) >= 4
+
+
+@pytest.mark.parametrize("attempts", [1, 2])
+def test_why_a_task_failed_is_told_once(browser: Browser, pair: Pair, attempts: int) -> None:
+    """Also of a batch that was cancelled before the next attempt began, of which no list of attempts is shown."""
+    times = {"startTime": "2026-07-01T12:00:00Z", "endTime": "2026-07-01T12:00:01Z"}
+    failed = {"item": "a", "encoder": "desk", "outcome": "FAILED", "message": "This image is damaged.", **times}
+    other = {"item": "b", "encoder": "desk", "outcome": "CANCELLED", **times}
+    job = {"id": "1", "operation": "img2vid", "status": "CANCELLED", "total": 2, "createTime": times["startTime"]}
+    job |= {**times, "error": {"message": "The job was cancelled.", "code": 1}, "attempts": [failed, other][:attempts]}
+    with opened(browser, pair.key) as watched:
+        page = watched.page
+        page.route("**/job/1", lambda route: route.fulfill(json=job))
+        page.route("**/job/1/*", lambda route: route.fulfill(json={}))
+        page.goto(address(pair, "/jobs/1"))
+        expect(page.get_by_text("A task failed")).to_be_visible()
+        expect(page.locator("p", has_text="This image is damaged.")).to_have_count(1)
 
 
 ASKING = """async () => {

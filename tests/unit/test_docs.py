@@ -191,6 +191,7 @@ def test_the_settings_that_a_page_names_exist(page):
         "CUDA_VISIBLE_DEVICES",
         "NVIDIA_DRIVER_CAPABILITIES",
         "REQUIRE_ALL",
+        "NO_COLOR",
     }
     known |= {"GATEWAY_MEMORY", "ENCODER_MEMORY"}  # of the compose file alone
     named = set(re.findall(r"`([A-Z][A-Z0-9]*_[A-Z0-9_]+)[`=]", page.read_text()))

@@ -3,7 +3,7 @@
 import { h } from "../dom.js";
 import { seconds, time, when } from "../format.js";
 import { act, copy, pill } from "../ui.js";
-import { failedClips, hasAttempts } from "../jobs/describe.js";
+import { hasAttempts, isTold } from "../jobs/describe.js";
 
 const OUTCOMES = {
   RUNNING: ["run", "Running", "play"],
@@ -49,15 +49,10 @@ function attempt({ item, task, encoder, codec, startTime, endTime, outcome, mess
         job.total > 1 && h("b", {}, item || `task ${(task ?? 0) + 1}`),
         ...facts.filter(Boolean).map((text) => h("span", {}, text)),
       ),
-      message && outcome !== "CANCELLED" && !stands(message, job) && h("p", { class: "small muted" }, message),
+      message && outcome !== "CANCELLED" && !isTold(message, job) && h("p", { class: "small muted" }, message),
     ),
     pill(kind, word, sign),
   );
-}
-
-/** Return whether a message is told of the job, or of its clips, already. */
-function stands(message, job) {
-  return message === job.error?.message || failedClips(job).some((clip) => clip.error.message === message);
 }
 
 /** The end of what FFmpeg said in an attempt. */

@@ -24,6 +24,7 @@ import {
 import "./compare.js";
 import { attemptsCard, logCard } from "./attempts.js";
 import { copyButton, facts, pairs, warning } from "./facts.js";
+import { inputsCard } from "./inputs.js";
 import { assetFacts, events, Live } from "./timeline.js";
 
 const WEBHOOK_SECONDS = 5;
@@ -265,7 +266,7 @@ export default class JobPage extends Page {
         h("ol", { class: "timeline" }, list.map(event)),
       ),
       h("section", { class: "card", "aria-label": "Facts" }, h("h2", {}, "Facts"), this.#facts()),
-      this.#inputs(),
+      (this.inputs ??= inputsCard(job, this.signal)),
       this.#results(),
     );
   }
@@ -292,17 +293,6 @@ export default class JobPage extends Page {
       job.cost && ["Cost", `${usd(job.cost.usd)}${job.cost.final ? "" : " so far"}`],
       this.hookUrl && ["Webhook", this.hookUrl],
     ]);
-  }
-
-  #inputs() {
-    const inputs = this.job.inputs ?? [];
-    if (!inputs.length) return null;
-    return h(
-      "section",
-      { class: "card", "aria-label": "Inputs" },
-      h("h2", {}, "Inputs"),
-      facts(inputs.map((input) => [input.field, input.name || "(no name)"])),
-    );
   }
 
   #results() {

@@ -1,7 +1,7 @@
 // What happened to a job, in order, from all that the API tells of it.
 
 import { bytes, clock, seconds } from "../format.js";
-import { hasAttempts, progressText, state } from "../jobs/describe.js";
+import { hasAttempts, isTold, progressText, state } from "../jobs/describe.js";
 
 /** Return [{at, title, text, kind}], the oldest first. `live` are events seen here, `hooks` calls of its webhook. */
 export function events(job, hooks = [], live = []) {
@@ -29,15 +29,15 @@ function taken(job) {
 function tried(attempt, job) {
   const { outcome, encoder, codec, startTime, endTime, encodeSeconds, message, item } = attempt;
   const what = job.total > 1 && item ? `${item}: ` : "";
-  // Why is told once: at the top, with the clip, or with the attempt.
-  const told = hasAttempts(job) ? what && item : message;
+  // Why is told once: at the top, with the clip, with the attempt, or here.
+  const told = hasAttempts(job) || !message || isTold(message, job) ? what && item : `${what}${message}`;
   const isFirst = attempt === job.attempts[0];
   const began = !isFirst && job.total === 1 && { at: startTime, title: `Taken by ${encoder || "an encoder"}`, text: "another attempt", kind: "run" };
   const ends = {
     INTERRUPTED: { title: "The attempt ended", text: told, kind: "warn" },
     OVERTAKEN: { title: `${encoder} was overtaken`, text: `${what}another encoder was done first`, kind: "mute" },
-    FAILED: job.total > 1 && { title: "A task failed", text: item, kind: "bad" },
-    TIMED_OUT: job.total > 1 && { title: "A task took too long", text: item, kind: "bad" },
+    FAILED: job.total > 1 && { title: "A task failed", text: told, kind: "bad" },
+    TIMED_OUT: job.total > 1 && { title: "A task took too long", text: told, kind: "bad" },
     COMPLETED: job.total === 1 && encodeSeconds !== undefined && { title: "FFmpeg is done", text: ffmpegText(codec, encodeSeconds), kind: "run" },
   }[outcome];
   return [began, ends && { at: endTime, ...ends }].filter(Boolean);

@@ -146,6 +146,11 @@ export function hasAttempts(job) {
   return (job.attempts ?? []).length > 1;
 }
 
+/** Return whether why an attempt ended is told of the job, or of its clips. */
+export function isTold(message, job) {
+  return message === job.error?.message || failedClips(job).some((clip) => clip.error.message === message);
+}
+
 /** Return whether a text stands in what a job is known by. */
 export function matches(job, text) {
   if (!text) return true;

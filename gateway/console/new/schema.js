@@ -63,7 +63,8 @@ export class Schemas {
 
   #field(name, property, isRequired) {
     const schema = this.resolve(property);
-    const text = (schema.description ?? "").replace(/\s+/g, " ");
+    // Other fields stand in it by their names: here by their labels.
+    const text = (schema.description ?? "").replace(/\s+/g, " ").replace(/`(\w+)`/g, (_, other) => labelOf(other));
     const items = schema.items ? this.resolve(schema.items) : null;
     const choices = (schema.enum ?? []).filter((choice) => choice === choice.toLowerCase());
     return {

@@ -33,10 +33,15 @@ def indexed(path: Path) -> tuple[Source, FilmIndex]:
     return source, index
 
 
-def cutter_of(source: Source, index: FilmIndex) -> IndexCutter | None:
-    """What cuts the index, by when its second keyframe is shown."""
+def shown_of(source: Source, index: FilmIndex) -> tuple[int, int]:
+    """The second keyframe, and when it is shown."""
     place = int(np.flatnonzero(index.picture.keys)[1])
-    return IndexCutter.of(source, index, next(iter(packet_index.closed_keyframes(source, index, [place]).items())))
+    return next(iter(packet_index.closed_keyframes(source, index, [place]).items()))
+
+
+def cutter_of(source: Source, index: FilmIndex, other: Path | None = None) -> IndexCutter | None:
+    """What cuts the index of a film; of the film in an `other` file, as if that were the same."""
+    return IndexCutter.of(replace(source, path=other or source.path), index, shown_of(source, index))
 
 
 def runs_of(source: Source, index: FilmIndex) -> list[list[tuple[StreamIndex, range]]]:
@@ -113,14 +118,13 @@ def test_an_index_that_does_not_tell_of_all_packets_is_left_as_it_is(film: Path,
     data[place : place + 4] = RENUMBERED
     damaged.write_bytes(data)
     assert cutter_of(source, index) is not None
-    shown = (0, int(index.picture.times[0]))
-    assert IndexCutter.of(replace(source, path=damaged), index, shown) is None
+    assert cutter_of(source, index, damaged) is None
 
 
 def test_packets_that_lie_in_the_index_are_left_where_they_are(film: Path) -> None:
     source, index = indexed(film)
     moved = replace(index.picture, offsets=index.picture.offsets - int(index.picture.offsets[0]))
-    assert IndexCutter.of(source, replace(index, picture=moved), (0, int(index.picture.times[0]))) is None
+    assert IndexCutter.of(source, replace(index, picture=moved), shown_of(source, index)) is None
 
 
 def test_an_index_with_much_beside_its_tables_is_left_as_it_is(film: Path, tmp_path: Path) -> None:
@@ -132,8 +136,7 @@ def test_an_index_with_much_beside_its_tables_is_left_as_it_is(film: Path, tmp_p
 def test_damage_to_an_index_has_it_left_or_cut_and_nothing_else(film: Path, tmp_path: Path) -> None:
     source, index = indexed(film)
     whole, path, chance = film.read_bytes(), tmp_path / "damaged.mp4", random.Random(1)
-    begin, shown = whole.rindex(b"moov") - 4, (0, int(index.picture.times[0]))
-    cut_count = 0
+    begin, shown, cut_count = whole.rindex(b"moov") - 4, shown_of(source, index), 0
     for _ in range(300):
         data = bytearray(whole)
         for _ in range(chance.choice([1, 2, 8])):

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -11,8 +12,9 @@ import av
 import grpc
 import pytest
 
+from apigpu.encoder.v1 import encoder_pb2
 from apigpu.v1 import video_pb2
-from tests.support import encoder_harness, media, odd_videos
+from tests.support import encoder_harness, media, odd_videos, stories
 from tests.support.mutations import mutated
 
 FILES = 300
@@ -28,8 +30,8 @@ VIDEOS = ("mp4", "mkv", "webm", "ts", "avi", "flv")
 SOUNDS = ("mp3", "m4a", "ogg", "flac", "wav")
 IMAGES = ("png", "jpg", "gif", "webp", "bmp", "tiff")
 CUE = b"1\n00:00:02,500 --> 00:00:02,800\nWords\n"
-SPLICED_FILES = 10
-Case = tuple[str, video_pb2.Operation, dict[str, Path | bytes]]
+SPLICED_FILES = 15
+Case = tuple[str, encoder_harness.Job, dict[str, Path | bytes]]
 
 
 @pytest.fixture(scope="module")
@@ -78,10 +80,26 @@ def plays(path: Path) -> bool:
     return False
 
 
-def spliced_case(film: bytes, seed: int) -> Case:
-    """A film of which only a part is encoded, damaged."""
-    request = video_pb2.Operation(caption=video_pb2.CaptionRequest(url_video="v", url_srt="s"))
-    return "url_video", request, {"url_video": mutated(film, seed), "url_srt": CUE}
+@dataclass(frozen=True)
+class SplicedFilm:
+    """A film of which a part is copied where it is captioned, joined with another video, or a scene of a story; and the
+    task of that scene."""
+
+    data: bytes
+    other: bytes
+    scene: bytes
+
+    def case(self, seed: int) -> Case:
+        """One of these, of the film damaged."""
+        damaged = mutated(self.data, seed)
+        if seed % 3 == 0:
+            request = video_pb2.Operation(caption=video_pb2.CaptionRequest(url_video="v", url_srt="s"))
+            return "url_video", request, {"url_video": damaged, "url_srt": CUE}
+        if seed % 3 == 1:
+            request = video_pb2.Operation(concat=video_pb2.ConcatRequest(url_videos=["v", "w"]))
+            return "url_videos[0]", request, {"url_videos[0]": damaged, "url_videos[1]": self.other}
+        task = encoder_pb2.Task(id=f"scene{seed}", part=self.scene, codec="x264")
+        return "scenes[0].url_video", task, {"scenes[0].url_video": damaged}
 
 
 async def survived(
@@ -119,26 +137,46 @@ async def test_damaged_files(encoder: encoder_harness.Encoder, samples: dict[str
     assert encoder.children() == []
 
 
-@pytest.fixture(scope="module")
-def film(media_dir: Path) -> bytes:
-    """A film that can be spliced."""
-    folder = media_dir / "film"
-    folder.mkdir()
-    return odd_videos.FEW["fragmented"].make(folder).read_bytes()
+def hd_film(folder: Path, flags: str) -> Path:
+    """A film that fits a story, with flags of its container."""
+    told = "h264_metadata=colour_primaries=1:transfer_characteristics=1:matrix_coefficients=1"
+    path = folder / "hd.mp4"
+    media.run("-i", odd_videos.FEW["pyramid"].make(folder), "-c", "copy", "-bsf:v", told, "-movflags", flags, path)
+    return path
+
+
+async def spliced_film(client: encoder_harness.Client, path: Path, other: bytes) -> SplicedFilm:
+    """A film that can be spliced, and is in each of the ways."""
+    shape = {"width": 96, "height": 64, "frame_rate": odd_videos.RATE}
+    scenes = [stories.scene(path, start=0.5, end=4.5)]
+    task = (await stories.plan(client, scenes, **shape)).further[0]
+    film = SplicedFilm(path.read_bytes(), other, task.part)
+    for number in range(3):
+        _, operation, inputs = film.case(number)
+        inputs = {
+            field: film.data if field.endswith(("video", "videos[0]")) else data for field, data in inputs.items()
+        }
+        done = await client.encode(operation, inputs)
+        assert done.summary is not None
+        assert done.summary.frames_copied > 50
+    return film
 
 
 async def test_damaged_films_of_which_a_part_is_copied(
-    encoder: encoder_harness.Encoder, film: bytes, tmp_path: Path
+    client: encoder_harness.Client, encoder: encoder_harness.Encoder, samples: dict[str, bytes], tmp_path: Path
 ) -> None:
-    faults = await survived(encoder, partial(spliced_case, film), range(SPLICED_FILES), tmp_path)
+    film = await spliced_film(client, hd_film(tmp_path, "frag_keyframe+empty_moov"), samples["webm"])
+    faults = await survived(encoder, film.case, range(SPLICED_FILES), tmp_path)
     assert not faults, "\n".join(faults)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
-async def test_many_damaged_films_of_which_a_part_is_copied(encoder: encoder_harness.Encoder, tmp_path: Path) -> None:
-    plain = odd_videos.FEW["pyramid"].make(tmp_path).read_bytes()
-    faults = await survived(encoder, partial(spliced_case, plain), range(FILES), tmp_path)
+async def test_many_damaged_films_of_which_a_part_is_copied(
+    client: encoder_harness.Client, encoder: encoder_harness.Encoder, samples: dict[str, bytes], tmp_path: Path
+) -> None:
+    film = await spliced_film(client, hd_film(tmp_path, "faststart"), samples["webm"])
+    faults = await survived(encoder, film.case, range(FILES), tmp_path)
     assert not faults, "\n".join(faults)
     assert encoder.task_folders() == []
 

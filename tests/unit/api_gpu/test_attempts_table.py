@@ -9,6 +9,7 @@ from rich.text import Text
 from api_gpu.attempts import JobAttempt, JobLog
 from api_gpu.cli.tables import print_attempts
 
+COLOR = "\x1b[3"
 BEGAN = datetime(2026, 7, 1, 12, 0, tzinfo=UTC)
 
 
@@ -44,6 +45,19 @@ def test_people_get_headings_over_the_columns_that_say_something(
     first, *rows = Text.from_ansi(capsys.readouterr().out).plain.rstrip().splitlines()
     assert first.split() == headings
     assert len(rows) == len(attempts)
+
+
+def test_colors_are_left_out_where_they_are_not_wanted(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    print_attempts([attempt()], [])
+    assert COLOR in capsys.readouterr().out
+    monkeypatch.setenv("NO_COLOR", "1")
+    print_attempts([attempt()], [])
+    assert COLOR not in capsys.readouterr().out
 
 
 def test_a_job_that_waits_is_told_so(capsys: pytest.CaptureFixture[str]) -> None:

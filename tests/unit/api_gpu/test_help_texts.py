@@ -46,6 +46,11 @@ def test_help_texts_name_arguments_as_the_usage_does() -> None:
     assert "of any kind that --srt takes" in ALL["api-gpu story srt_text"]
 
 
+def test_no_option_is_told_by_itself() -> None:
+    for command in ("caption", "story", "frame caption"):
+        assert "or of --font." in ALL[f"api-gpu {command} font_family"]
+
+
 def test_every_command_has_a_help_text() -> None:
     assert [name for name, text in ALL.items() if not text and " " not in name.removeprefix("api-gpu ")] == []
     assert len(ALL) > 50

@@ -4,6 +4,7 @@ import asyncio
 from contextlib import ExitStack
 
 from apigpu.encoder.v1.encoder_pb2 import PlayOrder, Task
+from encoder.planning.planner import PlannedTask
 from encoder.tasks.play_order import PlayQueue, PlayTurn
 
 
@@ -107,3 +108,13 @@ async def test_a_turn_comes_once_those_before_have_left_however_they_end() -> No
         ended = await asyncio.gather(*running, return_exceptions=True)
     assert [type(end) for end in ended] == [asyncio.CancelledError, type(None), ConnectionError]
     assert turns == [1, 2]
+
+
+def test_runs_that_make_frames_of_a_piece_are_no_preparation() -> None:
+    def prepared(*progress: int) -> list[bool]:
+        plan = PlannedTask((None,) * 3, "scenes[0].url_video", "x264", 1.0, 25, (), False, "", (), progress=progress)
+        return [plan.prepares(number) for number in range(3)]
+
+    assert prepared() == [True, True, False]  # as of a still, which is read and made smaller before
+    assert prepared(10, 15, -1) == [False, False, False]  # as of one of which some frames are copied
+    assert prepared(-1, 10, -1) == [True, False, False]

@@ -47,6 +47,11 @@ def test_styles_of_one_page_are_not_those_of_another():
     assert "stage" in owners
 
 
+def test_each_style_sheet_is_loaded():
+    named = "".join(path.read_text() for path in FILES if path.suffix != ".css")
+    assert [shown(path) for path in FILES if path.suffix == ".css" and f"/{path.name}" not in named] == []
+
+
 def test_the_document_has_nothing_inline_and_names_files_that_are_there():
     text = (FOLDER / "index.html").read_text()
     assert re.findall(r"<style|\sstyle=|\son\w+=|<script(?![^>]*\ssrc=)", text) == []

@@ -222,7 +222,7 @@ class RunpodClient:
         if status == 404 and call in ("run", "health", "endpoint"):
             # What is no JSON was said by whatever stands where the API was.
             moved = "" if body.lstrip().startswith("{") else "; or its API has moved: check RUNPOD_URL, update api-gpu"
-            return NotFound(f"RunPod has no endpoint {self.endpoint_id!r}; check RUNPOD_ENDPOINT_ID{moved}.")
+            return NotFound(f"RunPod has no endpoint of this id; check RUNPOD_ENDPOINT_ID{moved}.")
         # A proxy in front may fail after the call went through.
         otherwise = (AnswerLost, "failed") if status >= 500 else (FailedPrecondition, "refuses the call")
         kind, text = REFUSALS.get(status, otherwise)

@@ -9,7 +9,7 @@ import pytest
 
 from tests.integration.encoder.operations.test_concat import H264, color_at, joined, packets, part, pitch_at
 from tests.integration.encoder.operations.test_splice import captioned, read
-from tests.support import encoder_harness, judge, media
+from tests.support import encoder_harness, judge, media, odd_videos
 
 Client = encoder_harness.Client
 VP9 = ("-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-c:a", "libopus", "-ac", "1")
@@ -77,6 +77,56 @@ async def test_films_that_captions_were_spliced_into_stand_beside_those_that_the
     assert np.array_equal(judge.pictures(out), [*judge.pictures(plain), *judge.pictures(spliced)])
 
 
+async def test_parts_of_one_frame_that_is_shorter_than_those_of_the_film_are_shown(
+    client: Client, tmp_path: Path
+) -> None:
+    one = part(tmp_path / "1.mp4", "red", 0, 2.4)
+    shots = [
+        part(tmp_path / f"{color}.mp4", color, 0, 0.017, "120x160", "60", (*H264, "-frames:v", "1"))
+        for color in ("green", "blue", "green")
+    ]
+    out = tmp_path / "o.mp4"
+    summary = await joined(client, out, one, shots[0], one)
+    # In less than half a frame of the film.
+    assert (summary.frames_copied, judge.facts(out).frames, color_at(out, 2.4)) == (120, 121, "green")
+    # Where each is shown for a frame of the film, what follows is later than when it is copied.
+    summary = await joined(client, out, one, *shots, one)
+    assert (summary.frames_copied, "behind its end" in summary.whole_reason) == (0, True)
+    assert judge.facts(out).times == pytest.approx([number / 25 for number in range(123)], abs=1e-4)
+    found = [color_at(out, number / 25) for number in range(59, 64)]
+    assert found == ["red", "green", "blue", "green", "red"]
+
+
+OPEN = "keyint=25:min-keyint=25:scenecut=0:open-gop=1:bframes=3:log-level=error"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("-c:v", "libx265", "-preset", "ultrafast", "-tag:v", "hvc1", "-x265-params", OPEN),
+        ("-preset", "veryfast", "-x264-params", OPEN),
+    ],
+    ids=["hevc", "h264"],
+)
+async def test_a_part_that_was_cut_within_an_open_group_is_not_copied_behind_another(
+    client: Client, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    source, cut = tmp_path / "source.mp4", tmp_path / "cut.mp4"
+    media.run("-i", media.video(tmp_path / "plain.mp4", 5, "320x180", 25, False), *options, source)
+    media.run("-ss", "2", "-i", source, "-c", "copy", cut)
+    out = tmp_path / "o.mp4"
+    alone = await joined(client, out, cut)
+    assert alone.codec == "copy"
+    theirs = np.array(judge.pictures(cut), np.int16)
+    summary = await joined(client, out, cut, cut)
+    assert summary.codec == "x264"
+    ours = judge.pictures(out)
+    assert len(ours) == pytest.approx(2 * len(theirs), abs=2)
+    for number in range(5):
+        joint = round(len(ours) / 2) + number
+        assert np.abs(theirs - ours[joint]).mean(axis=(1, 2, 3)).argmin() == pytest.approx(number, abs=1)
+
+
 @pytest.mark.parametrize("late", [0.0, 0.06], ids=["together", "sound-first"])
 async def test_frames_of_an_encoded_part_are_those_of_their_time(client: Client, tmp_path: Path, late: float) -> None:
     plain = media.video(tmp_path / "plain.mp4", 3, "160x90", 25, True, "-preset", "veryfast", "-g", "25")
@@ -89,6 +139,26 @@ async def test_frames_of_an_encoded_part_are_those_of_their_time(client: Client,
     theirs = np.array([picture.astype(np.int16) for picture in judge.pictures(plain)])
     for number, picture in enumerate(judge.pictures(out)[:70]):
         assert np.abs(theirs - picture).mean(axis=(1, 2, 3)).argmin() == number
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", [*odd_videos.FEW, *odd_videos.MORE])
+async def test_videos_of_odd_structure_are_copied_as_they_are_or_encoded(
+    client: Client, tmp_path: Path, name: str
+) -> None:
+    odd = {**odd_videos.FEW, **odd_videos.MORE}[name].make(tmp_path)
+    other = part(tmp_path / "other.webm", "green", 880, 0.4, options=VP9)
+    summary = await joined(client, tmp_path / "o.mp4", odd, other)
+    assert summary.codec != "copy"
+    if not summary.frames_copied:
+        assert summary.whole_reason
+        return
+    theirs, ours = judge.pictures(odd), judge.pictures(tmp_path / "o.mp4")
+    count = summary.frames_copied
+    assert packets(tmp_path / "o.mp4")[:count] == packets(odd)
+    assert np.array_equal(ours[:count], theirs)
+    before, after = sorted(read(odd).shown), sorted(read(tmp_path / "o.mp4").shown)
+    assert np.diff(after[:count]) == pytest.approx(np.diff(before), abs=1.1e-3)
 
 
 async def test_why_nothing_is_copied_is_told(client: Client, tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ async def test_what_is_seen_first_is_made_first_where_an_encoder_has_several_pie
     (task, *_) = (await stories.plan(client, [scene(still, duracao=1)], width=64, height=36)).further
 
     def piece(place: int) -> encoder_pb2.Task:
-        order = encoder_pb2.PlayOrder(film="film", pieces_before=place)
+        order = encoder_pb2.PlayOrder(film="film", pieces_before=place, is_watched=True)
         return encoder_pb2.Task(id=f"film.{place}", part=task.part, codec=task.codec, play_order=order)
 
     inputs = {task.inputs[0].field: still}

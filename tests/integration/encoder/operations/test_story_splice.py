@@ -59,7 +59,7 @@ async def test_stretches_of_one_video_are_copied_from_keyframe_to_keyframe(
 ) -> None:
     source, still = talk(tmp_path / "talk.mp4", 8, *options), media.image(tmp_path / "still.png")
     scenes = [
-        scene(source, start=1.5, end=4.02),
+        scene(source, start=1.5, end=4.02),  # from the middle between two frames on
         scene(still, duracao=1),
         scene(source, start=0, end=3),
         scene(source, start=5.33, end=8),
@@ -153,3 +153,22 @@ async def test_why_nothing_is_copied_is_told(
 async def test_a_film_of_stills_tells_no_reason(client: Client, tmp_path: Path) -> None:
     film = await stories.film(client, tmp_path / "film", [scene(media.image(tmp_path / "s.png"), duracao=1)], **SHAPE)
     assert {summary.whole_reason for summary in film.summaries.values()} == {""}
+
+
+async def test_a_scene_of_less_than_half_a_frame_is_held(client: Client, tmp_path: Path) -> None:
+    source = talk(tmp_path / "talk.mp4", 2)
+    film = await stories.film(client, tmp_path / "film", [scene(source, start=1.985, duracao=1)], **SHAPE)
+    check_times(film, 25)
+    theirs = shown(source)
+    assert {nearest(theirs, picture) for picture in shown(film.path)} == {49}
+
+
+async def test_keyframes_that_are_whole_some_frames_later_are_not_where_decoding_begins(
+    client: Client, tmp_path: Path
+) -> None:
+    source = talk(tmp_path / "talk.mp4", 5, "-preset", "veryfast", "-x264-params", "intra-refresh=1:keyint=25")
+    cues = media.srt(tmp_path / "s.srt", [(3.1, 3.5, "Words")])
+    film = await stories.film(client, tmp_path / "film", [scene(source)], url_srt=cues, **SHAPE)
+    assert frames_copied(film) > 50
+    differences = np.abs(shown(film.path) - shown(source)).mean(axis=(1, 2, 3))
+    assert differences.max() < 8

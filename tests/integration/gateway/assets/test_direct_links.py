@@ -54,7 +54,7 @@ async def test_a_link_leads_on_to_the_bucket(cloud, tmp_path):
 
 async def test_a_result_of_another_type_than_was_expected_comes_by_the_gateway(cloud, tmp_path):
     async with served(tmp_path) as gateway, client(gateway) as http:
-        parts = gateway.gateway.components
+        parts = gateway.gateway.components.storage
         for name, status in (("film.mp4", 307), ("film.jpg", 200)):
             async with parts.assets.create("film.mp4", is_result=True) as writer:
                 await writer.write(b"a film")

@@ -8,7 +8,7 @@ from gateway.callers import ALL_SCOPES, COMMON_SCOPES, Caller, Scope, caller
 from gateway.jobs import model
 from gateway.jobs.ffmpeg_log import FfmpegLog, TaskLog
 from gateway.jobs.history import AttemptEnd
-from gateway.jobs.model import Job, Task
+from gateway.jobs.model import Failure, Job, Task
 from gateway.services.attempts import told_log
 from gateway.services.presenters import Presenter
 
@@ -44,6 +44,21 @@ def test_a_tenant_knows_an_encoder_again_without_its_address(calling):
     assert "10.1" not in first + other
     (log,) = told_log(tried(), FfmpegLog().after(TaskLog(0, 100.0, "text", ADDRESS)), PRESENTER.encoder)
     assert log.encoder == first
+
+
+def test_texts_of_earlier_versions_tell_a_tenant_no_address(calling):
+    text = f"encoder {ADDRESS} went away (UNAVAILABLE: ipv4:{ADDRESS}: Failed to connect)"
+    found = model.start_task(tried(), 0, 101.0, "id", ADDRESS)
+    found = model.return_task(found, 0, 101.5, counted=True, end=AttemptEnd("ENCODER_LOST", text))
+    found = model.start_task(found, 0, 102.0, "id", ADDRESS)
+    found = model.fail_task(found, 0, Failure(13, f"Given up after 2 tries; the last one: {text}", "GIVEN_UP"), 103.0)
+    calling({Scope.READ})
+    told = PRESENTER.job(found)
+    texts = [told.error.message, PRESENTER.video(found, 0).error.message, *(one.message for one in told.attempts)]
+    assert [text.count(PRESENTER.encoder(ADDRESS)) for text in texts] == [2, 2, 2, 2]
+    assert ADDRESS not in str(told)
+    calling({Scope.FLEET})
+    assert ADDRESS in PRESENTER.job(found).error.message
 
 
 def test_gateways_that_share_the_secret_tell_one_name(calling):

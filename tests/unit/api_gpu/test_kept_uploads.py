@@ -1,0 +1,149 @@
+"""What becomes of the files that the command line and the tools for language models have uploaded: they stay with the
+job, which may be tried again, and are deleted where there is none."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+import typer
+
+from api_gpu import Finished
+from api_gpu.cli.run import Interrupted, JobRunner
+from api_gpu.inline import MAX_BYTES
+from api_gpu.mcp.calls import Files, ToolCall
+from apigpu.v1 import quote_pb2
+from servicekit.errors import Cancelled, FailedPrecondition, ResourceExhausted, ServiceError, Unavailable
+
+REFUSED = ResourceExhausted("The queue is full.")
+FAILED = FailedPrecondition("The file is damaged.")
+
+
+class FakeJob:
+    """A job that ends at once, or is lost sight of."""
+
+    id, preview, ended = "1", None, True
+
+    def __init__(self, lost: BaseException | None = None, quote: quote_pb2.Quote | None = None) -> None:
+        self.lost, self.quote, self.is_cancelled = lost, quote, False
+
+    def watch(self) -> Iterator[Finished[Any]]:
+        if self.lost:
+            raise self.lost
+        yield Finished(cast("Any", self))
+
+    def cancel(self) -> None:
+        self.is_cancelled = True
+
+    def checked(self) -> "FakeJob":
+        raise FAILED
+
+
+class Store:
+    """Client and display of one call: the files that are stored, and how often anything is uploaded."""
+
+    def __init__(self, *, is_quoting: bool = False) -> None:
+        self.is_quoting, self.kept, self.uploads = is_quoting, list[str](), 0
+        self.while_uploading: Callable[[], None] = lambda: None
+        self.submitted: Callable[[], Any] = FakeJob
+
+    def upload(self, path: Path, on_bytes: object) -> Any:
+        self.uploads += 1
+        if self.uploads == 2:
+            self.while_uploading()
+        self.kept.append(f"assets/{self.uploads}")
+        return type("Stored", (), {"name": self.kept[-1]})
+
+    def delete(self, name: str) -> None:
+        self.kept.remove(name)
+
+    def submit(self, operation: object, options: object) -> Any:
+        return self.submitted()
+
+    def show(self, *_: object) -> None:
+        """Show nothing."""
+
+    transfer = message = event = show
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[Path]:
+    """Two files, too large to go along with a request."""
+    found = [tmp_path / name for name in ("a.mp4", "b.mp4")]
+    for path in found:
+        path.write_bytes(bytes(MAX_BYTES))
+    return found
+
+
+def run(store: Store, files: list[Path], job: FakeJob | ServiceError) -> Any:
+    """Have the command line run a job with the files."""
+
+    def submit(client: object, sent: object) -> Any:
+        if isinstance(job, ServiceError):
+            raise job
+        return job
+
+    runner = JobRunner(cast("Any", store), cast("Any", store), cast("Any", store))
+    return runner.run({"files": [str(path) for path in files]}, submit)
+
+
+def interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_job_of_the_command_line_keeps_its_files(files: list[Path]) -> None:
+    run(store := Store(), [*files, files[0]], FakeJob())
+    assert store.kept == ["assets/1", "assets/2"]  # each once
+    with pytest.raises(Unavailable):
+        run(store := Store(), files, FakeJob(Unavailable("it went away")))
+    assert len(store.kept) == 2
+    job = FakeJob(KeyboardInterrupt())
+    with pytest.raises(Interrupted, match="job 1 is cancelled"):
+        run(store := Store(), files, job)
+    assert (len(store.kept), job.is_cancelled) == (2, True)
+
+
+def test_the_command_line_leaves_no_files_without_a_job(files: list[Path]) -> None:
+    with pytest.raises(ResourceExhausted):
+        run(store := Store(), files, REFUSED)
+    assert (store.uploads, store.kept) == (2, [])
+    store = Store()
+    store.while_uploading = interrupt
+    store.kept.append("assets/another")
+    with pytest.raises(Interrupted, match="no job was started"):
+        run(store, files, FakeJob())
+    assert (store.uploads, store.kept) == (2, ["assets/another"])
+    with pytest.raises(typer.Exit):
+        run(store := Store(is_quoting=True), files, FakeJob(quote=quote_pb2.Quote(ok=True)))
+    assert (store.uploads, store.kept) == (2, [])
+
+
+def test_small_files_are_not_uploaded(files: list[Path]) -> None:
+    for path in files:
+        path.write_bytes(b"still")
+    run(store := Store(), files, FakeJob())
+    assert store.uploads == 0
+
+
+def called(store: Store, files: list[Path], submitted: Callable[[], Any], error: type[ServiceError]) -> None:
+    """Have a tool caption a film with the files; it ends with an error."""
+    store.submitted = submitted
+    call = ToolCall(cast("Any", store), Files(files[0].parent, is_fetching=False), lambda *_: None)
+    store.while_uploading = call.cancel if error is Cancelled else store.while_uploading
+    with pytest.raises(error):
+        call.run("caption", {"url_video": files[0].name, "url_srt": files[1].name})
+
+
+def refuse() -> None:
+    raise REFUSED
+
+
+@pytest.mark.parametrize(
+    ("submitted", "error", "kept"),
+    [(FakeJob, FailedPrecondition, 2), (refuse, ResourceExhausted, 0), (FakeJob, Cancelled, 0)],
+)
+def test_files_of_a_tool_stay_with_their_job_alone(
+    files: list[Path], submitted: Callable[[], Any], error: type[ServiceError], kept: int
+) -> None:
+    called(store := Store(), files, submitted, error)
+    assert (store.uploads, len(store.kept)) == (2, kept)
