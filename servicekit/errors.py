@@ -194,6 +194,9 @@ class Internal(ServiceError, code=grpc.StatusCode.INTERNAL):
     """The service itself failed."""
 
 
+# After which nobody knows whether the call was carried out.
+UNANSWERED = (Unavailable, DeadlineExceeded, Internal)
+
 CLASSES: dict[grpc.StatusCode, type[ServiceError]] = {cls.code: cls for cls in ServiceError.__subclasses__()}
 CODES: dict[int, grpc.StatusCode] = {int(code.value[0]): code for code in grpc.StatusCode}
 

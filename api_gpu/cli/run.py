@@ -33,9 +33,10 @@ from api_gpu.jobs import Job
 from api_gpu.outcomes import Clip, Finished, Progress
 from api_gpu.requests import local_file, stems
 from apigpu.options import OPERATIONS
-from servicekit.errors import FailedPrecondition, ServiceError
+from servicekit.errors import UNANSWERED, FailedPrecondition, ServiceError
 
 ENDINGS = {"jpeg": "jpg"}
+IN_DOUBT = "the job may have been started all the same: `api-gpu jobs` tells"
 STANDARD_INPUT = "/dev/stdin"
 Sources = Mapping[str, str | list[str]]
 Submit = Callable[[Client, Sources, Mapping[str, Any]], Job]
@@ -145,23 +146,30 @@ class JobRunner:
         """Send the local files among `sources`, submit the job with what stands for them, follow it to its end.
 
         Of a dry run print what the job would do, and raise typer.Exit. Return the ended job, completed or not. Uploads
-        are kept as long as files are, so that the job can be tried again; those that no job came of are deleted.
-        Raises ServiceError, and Interrupted on Ctrl-C, which cancels the job.
+        are kept as long as files are, so that the job can be tried again; those that no job came of for sure are
+        deleted. Raises ServiceError, and Interrupted on Ctrl-C, which cancels the job.
         """
         job: Job | None = None
+        is_asked_for = False
         try:
-            job = submit(self._client, self._sent(sources))
+            sent = self._sent(sources)
+            is_asked_for = not self._client.is_quoting
+            job = submit(self._client, sent)
             if job.quote is not None:
                 self._delete_uploads()
                 raise typer.Exit(print_quote(self._invocation, job.quote))
             ended = self.follow(job)
         except KeyboardInterrupt as error:
+            if job is None and is_asked_for:
+                raise Interrupted(f"stopped; {IN_DOUBT}") from error
             raise Interrupted(self._cancel(job)) from error
-        except ServiceError:
-            if job is None:
-                self._delete_uploads()
-            else:  # it may go on, and needs its inputs
+        except ServiceError as error:
+            if job is not None:  # it may go on, and needs its inputs
                 self._display.message(f"lost sight of job {job.id}; `api-gpu watch {job.id}` follows it again")
+            elif is_asked_for and isinstance(error, UNANSWERED):
+                self._display.message(IN_DOUBT)
+            else:
+                self._delete_uploads()
             raise
         return ended
 

@@ -25,7 +25,7 @@ from api_gpu.uploads import local_errors
 from apigpu.options import Status
 from apigpu.v1 import assets_pb2, jobs_pb2, video_pb2
 from servicekit.echo import brief
-from servicekit.errors import Cancelled, InvalidArgument, NotFound, PermissionDenied, ServiceError
+from servicekit.errors import UNANSWERED, Cancelled, InvalidArgument, NotFound, PermissionDenied, ServiceError
 
 # What has happened, of what in all (None: not known), in words.
 Report = Callable[[float, float | None, str], None]
@@ -149,12 +149,14 @@ class ToolCall:
         message.SetInParent()
         inputs = fill(message, **arguments)
         files = [self.files.readable(str(each.source), each.path) for each in inputs]
+        is_asked_for = False
         try:
             self._send(inputs, files, is_quoting=options.dry_run)
+            is_asked_for = not options.dry_run
             job = self._begun(partial(self.client.submit, operation, options=options))
             return self._ended(job, wait_seconds)
-        except ServiceError:
-            if not self._job_id:
+        except ServiceError as error:
+            if not self._job_id and not (is_asked_for and isinstance(error, UNANSWERED)):
                 self._delete_uploads()
             raise
 

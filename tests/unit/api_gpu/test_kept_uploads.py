@@ -17,6 +17,7 @@ from servicekit.errors import Cancelled, FailedPrecondition, ResourceExhausted, 
 
 REFUSED = ResourceExhausted("The queue is full.")
 FAILED = FailedPrecondition("The file is damaged.")
+LOST = Unavailable("The answer was lost.")
 
 
 class FakeJob:
@@ -75,11 +76,11 @@ def files(tmp_path: Path) -> list[Path]:
     return found
 
 
-def run(store: Store, files: list[Path], job: FakeJob | ServiceError) -> Any:
+def run(store: Store, files: list[Path], job: FakeJob | BaseException) -> Any:
     """Have the command line run a job with the files."""
 
     def submit(client: object, sent: object) -> Any:
-        if isinstance(job, ServiceError):
+        if isinstance(job, BaseException):
             raise job
         return job
 
@@ -118,6 +119,20 @@ def test_the_command_line_leaves_no_files_without_a_job(files: list[Path]) -> No
     assert (store.uploads, store.kept) == (2, [])
 
 
+def test_where_a_job_may_have_been_started_its_files_stay(files: list[Path]) -> None:
+    with pytest.raises(Unavailable):
+        run(store := Store(), files, LOST)
+    assert len(store.kept) == 2
+    with pytest.raises(Interrupted, match="may have been started"):
+        run(store := Store(), files, KeyboardInterrupt())
+    assert len(store.kept) == 2
+    store = Store()
+    store.while_uploading = lose
+    with pytest.raises(Unavailable):
+        run(store, files, FakeJob())
+    assert store.kept == []
+
+
 def test_small_files_are_not_uploaded(files: list[Path]) -> None:
     for path in files:
         path.write_bytes(b"still")
@@ -138,9 +153,13 @@ def refuse() -> None:
     raise REFUSED
 
 
+def lose() -> None:
+    raise LOST
+
+
 @pytest.mark.parametrize(
     ("submitted", "error", "kept"),
-    [(FakeJob, FailedPrecondition, 2), (refuse, ResourceExhausted, 0), (FakeJob, Cancelled, 0)],
+    [(FakeJob, FailedPrecondition, 2), (refuse, ResourceExhausted, 0), (lose, Unavailable, 2), (FakeJob, Cancelled, 0)],
 )
 def test_files_of_a_tool_stay_with_their_job_alone(
     files: list[Path], submitted: Callable[[], Any], error: type[ServiceError], kept: int
