@@ -29,6 +29,8 @@ __all__ = ["AssetStore", "AssetWriter", "StoredAsset"]
 RESULT_FLOOR_SHARE = 0.5
 # What is copied within the store is read and written so many bytes at a time.
 COPIED_BYTES = 8 * CHUNK_BYTES
+# Results that are composed of others at once, by all tasks: each holds some MiB that were read ahead.
+COMPOSED_AT_ONCE = 8
 # No upload stays open for so long; a younger one may be in progress, here or in another gateway.
 ABANDONED_AFTER = timedelta(hours=6)
 # Patterns of the names of staged files, by folder.
@@ -65,6 +67,8 @@ class AssetStore:
         self.unfinished: Callable[[], Awaitable[Collection[str]]] = _none
         self.account = StorageAccount()
         self._known = KnownAssets()
+        # Held while a result is composed of others.
+        self.composing = asyncio.Semaphore(COMPOSED_AT_ONCE)
         # Told of each file that this gateway has stored, or deleted.
         self.listeners: list[AssetListener] = []
 

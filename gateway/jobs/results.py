@@ -68,7 +68,8 @@ class TaskResults:
         sent.verify(THE_RESULT, size_bytes=summary.size_bytes, sha256=_digest(summary))
         _check_ranges(summary, inputs)
         writer.check_size(summary.size_bytes + sum(found.end - found.start for found in summary.composed))
-        async with aclosing(ComposedRanges(self.assets, self.tenant, inputs).read(summary.composed)) as chunks:
+        ranges = ComposedRanges(self.assets, self.tenant, inputs)
+        async with self.assets.composing, aclosing(ranges.read(summary.composed)) as chunks:
             async for data in chunks:
                 await writer.write(data)
         whole = encoder_pb2.Summary()

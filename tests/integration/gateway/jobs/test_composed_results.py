@@ -1,6 +1,8 @@
 """Results that are composed of ranges of other tasks' results: no more than an index of these is sent, and whatever
 goes wrong leaves what it leaves with any other result."""
 
+import asyncio
+import contextlib
 import hashlib
 
 import pytest
@@ -104,6 +106,19 @@ async def test_a_piece_that_is_gone_is_told_by_its_name(works: Works) -> None:
     assert (job.status, job.failure.reason) == (Status.FAILED, "ASSET_NOT_FOUND")
     assert job.failure.message.startswith("film: pieces[0]: ")
     await is_left(works, *sources(wanted))
+
+
+async def test_no_more_are_composed_at_once_than_memory_is_meant_for(works: Works) -> None:
+    composing = works.assets.composing
+    async with contextlib.AsyncExitStack() as stack:
+        while not composing.locked():
+            await stack.enter_async_context(composing)
+        works.encoder.script = [plan(), piece(), piece(), composed((0, 0, 5))]
+        job = await works.manager.submit(await works.caption())
+        await until(lambda: len(works.encoder.given) == 4 and not works.encoder.script)
+        await asyncio.sleep(0.2)
+        assert not (await works.manager.get(job.id)).status.is_terminal
+    assert (await works.result(job.id)).status is Status.COMPLETED
 
 
 async def test_a_cancel_while_it_is_composed_leaves_nothing(works: Works) -> None:
