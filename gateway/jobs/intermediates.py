@@ -2,8 +2,9 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 
 from gateway.assets.record import parse_name
 from gateway.assets.store import AssetStore
@@ -40,14 +41,21 @@ class IntermediateCleanup:
         for job_id in self.store.index.with_intermediates():
             with contextlib.suppress(NotFound, UnreadableRecord):
                 job = await self.store.get(job_id)
-                for index in job.intermediates:
-                    await self._delete(job.tasks[index])
-                await self.store.update(job_id, lambda job: drop_results(job, job.intermediates))
+                deleted = [job.tasks[index] for index in job.intermediates]
+                for task in deleted:
+                    await self._delete(task)
+                await self.store.update(job_id, partial(_without, {task.asset for task in deleted}))
 
     async def _delete(self, task: Task) -> None:
         for name in (task.asset, *(file.asset for file in task.files)):
-            with contextlib.suppress(NotFound):
-                await self.assets.delete(parse_name(name))
+            # Also what is left where a gateway was killed at it, which had deleted the record of the file.
+            await self.assets.remove(parse_name(name))
+
+
+def _without(deleted: Collection[str], job: Job) -> Job:
+    """Drop the results that are deleted. A server of a cluster may have answered with an earlier record than the newest
+    one, which names further results."""
+    return drop_results(job, [index for index in job.intermediates if job.tasks[index].asset in deleted])
 
 
 def drop_results(job: Job, indexes: Iterable[int]) -> Job:
