@@ -63,7 +63,7 @@ class PlayTurn:
         """Return True where as many pieces come before as are made at once, and some beside those."""
         if self.order is None:
             return False
-        at_once = self.queue.pieces_at_once if self.order.is_watched else self.queue.cores
+        at_once = self.queue.watched_at_once if self.order.is_watched else self.queue.cores
         return self.queue.pieces_before(self.order) >= at_once + beside
 
 
@@ -72,7 +72,7 @@ class PlayQueue:
     """The tasks in hand, of each film in the order in which they play. So many pieces of a film that is watched are
     made at once; of others as many as there are cores."""
 
-    pieces_at_once: int = field(default_factory=lambda: max(usable_cores() // CORES_FOR_A_PIECE, 1))
+    watched_at_once: int = field(default_factory=lambda: max(usable_cores() // CORES_FOR_A_PIECE, 1))
     cores: int = field(default_factory=usable_cores)
     arrival_seconds: float = ARRIVAL_SECONDS
     _places: set[PlayTurn] = field(default_factory=set, init=False)

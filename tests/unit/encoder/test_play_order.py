@@ -22,7 +22,7 @@ def held(stack: ExitStack, queue: PlayQueue, *tasks: Task) -> list[PlayTurn]:
 
 def test_what_is_seen_first_is_made_first_and_other_films_do_not_wait() -> None:
     with ExitStack() as stack:
-        queue = PlayQueue(pieces_at_once=1)
+        queue = PlayQueue(watched_at_once=1)
         tasks = (piece(7), piece(5), sound(5), sound(6), piece(9, "another"), Task())
         places = held(stack, queue, *tasks)
         assert [place.is_waiting for place in places] == [True, False, False, True, False, False]
@@ -36,14 +36,14 @@ def test_what_is_seen_first_is_made_first_and_other_films_do_not_wait() -> None:
 
 def test_several_are_made_at_once_where_one_leaves_processors_free() -> None:
     with ExitStack() as stack:
-        places = held(stack, PlayQueue(pieces_at_once=2), *map(piece, (3, 1, 2)))
+        places = held(stack, PlayQueue(watched_at_once=2), *map(piece, (3, 1, 2)))
         assert [place.is_waiting for place in places] == [True, False, False]
 
 
 def test_of_a_film_that_nobody_watches_as_many_are_made_at_once_as_there_are_cores() -> None:
     tasks = [piece(number, is_watched=False) for number in range(4)]
     with ExitStack() as stack:
-        places = held(stack, PlayQueue(pieces_at_once=1, cores=2), *tasks)
+        places = held(stack, PlayQueue(watched_at_once=1, cores=2), *tasks)
         assert [place.is_waiting for place in places] == [False, False, True, True]
         places[0].encoded()  # the first one, too: nobody waits for it
         assert [place.is_waiting for place in places[1:]] == [False, False, True]
@@ -65,7 +65,7 @@ async def test_beside_pieces_that_nobody_watches_the_next_one_is_prepared() -> N
 
 async def test_beside_a_piece_the_next_one_is_prepared_but_beside_the_first_none() -> None:
     with ExitStack() as stack:
-        first, *later = held(stack, PlayQueue(pieces_at_once=1), *map(piece, range(4)))
+        first, *later = held(stack, PlayQueue(watched_at_once=1), *map(piece, range(4)))
         preparing = [asyncio.create_task(place.turn(to_prepare=True)) for place in later]
         await asyncio.sleep(0)
         assert not any(task.done() for task in preparing)
@@ -82,14 +82,14 @@ async def test_beside_a_piece_the_next_one_is_prepared_but_beside_the_first_none
 
 async def test_a_piece_whose_inputs_are_slow_to_come_is_not_waited_for() -> None:
     with ExitStack() as stack:
-        first, second = held(stack, PlayQueue(pieces_at_once=1, arrival_seconds=0.01), *map(piece, (0, 1)))
+        first, second = held(stack, PlayQueue(watched_at_once=1, arrival_seconds=0.01), *map(piece, (0, 1)))
         await second.turn()
         first.has_inputs = True
         assert second.is_waiting
 
 
 async def test_a_turn_comes_once_those_before_have_left_however_they_end() -> None:
-    queue, turns = PlayQueue(pieces_at_once=1), list[int]()
+    queue, turns = PlayQueue(watched_at_once=1), list[int]()
 
     async def run(number: int) -> None:
         with queue.hold(piece(number)) as place:
