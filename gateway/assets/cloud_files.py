@@ -74,7 +74,7 @@ class StagedPart:
         self.file.seek(0)
 
     def clear(self) -> None:
-        """Forget all bytes, before they are on the disk if may be."""
+        """Forget all bytes."""
         self.file.seek(0)
         self.file.truncate()
         self.size_bytes = 0
