@@ -12,17 +12,14 @@ from gateway.assets.cloud_files import DIRECT_WRITERS, PART_BYTES
 from gateway.assets.store import ABANDONED_AFTER, AssetStore
 from servicekit.chunks import CHUNK_BYTES
 from servicekit.errors import DataLoss, NotFound, Unavailable
-from tests.support.object_server import BUCKET, ObjectServer
+from tests.support.object_server import BUCKET, ObjectServer, settings_of
 
 
 @pytest.fixture
 def cloud(monkeypatch):
     with ObjectServer() as server:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
-        monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
-        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "id")
-        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-        monkeypatch.setenv("AWS_REGION", "us-east-1")
+        for name, value in settings_of(server.server_port).items():
+            monkeypatch.setenv(name, value)
         yield server
 
 

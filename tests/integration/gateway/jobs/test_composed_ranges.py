@@ -15,7 +15,7 @@ from gateway.jobs.composed_ranges import AHEAD, STRETCH_BYTES, ComposedRanges
 from gateway.sources.opened import Source
 from gateway.workers.base import Input, InputFailed
 from servicekit.errors import DataLoss
-from tests.support.object_server import BUCKET, Handler, ObjectServer
+from tests.support.object_server import BUCKET, Handler, ObjectServer, settings_of
 from tests.support.until import within
 
 SIZE_BYTES = 2 * STRETCH_BYTES + 12345
@@ -52,11 +52,8 @@ class MeetingServer(ObjectServer):
 @pytest.fixture
 def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[MeetingServer]:
     with MeetingServer() as server:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
-        monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
-        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "id")
-        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-        monkeypatch.setenv("AWS_REGION", "us-east-1")
+        for name, value in settings_of(server.server_port).items():
+            monkeypatch.setenv(name, value)
         yield server
 
 

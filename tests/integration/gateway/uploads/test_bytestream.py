@@ -13,7 +13,7 @@ from google.bytestream.bytestream_pb2 import QueryWriteStatusRequest, ReadReques
 from gateway.uploads.session import Announcement
 from servicekit.chunks import Checksum
 from servicekit.errors import Aborted, ResourceExhausted, from_rpc
-from tests.support.object_server import BUCKET, ObjectServer
+from tests.support.object_server import BUCKET, ObjectServer, settings_of
 from tests.support.until import until, until_async
 
 MIB = 1024 * 1024
@@ -264,11 +264,8 @@ async def test_an_upload_whose_gateway_died_before_it_was_an_asset_becomes_one(s
 
 async def test_an_upload_to_a_bucket(streams, monkeypatch):
     with ObjectServer() as server:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
-        monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
-        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "id")
-        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-        monkeypatch.setenv("AWS_REGION", "us-east-1")
+        for name, value in settings_of(server.server_port).items():
+            monkeypatch.setenv(name, value)
         here, there = await streams(f"s3://{BUCKET}"), await streams(f"s3://{BUCKET}")
         data = os.urandom(18 * MIB)
         name = name_of(data)
