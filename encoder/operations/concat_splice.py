@@ -75,10 +75,7 @@ class FittingTracks:
     @property
     def fit(self) -> TrackFit:
         """What frames keep to that stand among them."""
-        least = self.parameters
-        reordered = min(track.fit().reordered for track in self.tracks.values())
-        profile = h264.PROFILES[least.profile]
-        return TrackFit(h264.free_number(self.record), profile, least.level, least.references, reordered)
+        return scan.least_fit([track.fit() for track in self.tracks.values()], self.record)
 
 
 def plan_runs(joined: JoinedParts, context: PlanContext) -> SplicedRuns:

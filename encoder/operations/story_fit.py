@@ -2,12 +2,13 @@
 their heads."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 
 from apigpu.encoder.v1 import story_pb2
 from encoder.codecs.base import X264
 from encoder.ffmpeg import filters
+from encoder.ffmpeg.command import TrackFit
 from encoder.media import packet_index
 from encoder.media.fragments import SEGMENT_SECONDS
 from encoder.media.info import MediaInfo, Size, Source, VideoStream
@@ -15,8 +16,8 @@ from encoder.operations import story_codec
 from encoder.operations.caption_split import longest_gop
 from encoder.operations.plan import PlanContext
 from encoder.operations.story_reading import StoryReading
-from encoder.splice import h264, scan
-from encoder.splice.h264 import BadBitstream
+from encoder.splice import scan
+from encoder.splice.h264 import BadBitstream, DecoderRecord
 from encoder.splice.scan import ScannedHead, Unspliceable
 from encoder.splice.segments import MIN_SAVED
 from encoder.splice.shapes import check_shape
@@ -34,10 +35,11 @@ TOO_LITTLE = "what could be copied of videos is {} of {} frames, too little"
 
 @dataclass(frozen=True)
 class _Group:
-    """Videos that can stand in one track: their parameter sets, what frames among them keep to, and how many frames of
-    the film they are."""
+    """Videos that can stand in one track: their parameter sets, what frames among each of them keep to, and how many
+    frames of the film they are."""
 
-    head: ScannedHead
+    record: DecoderRecord
+    fits: tuple[TrackFit, ...]
     frames: float
 
 
@@ -68,17 +70,17 @@ def find(
                 reasons.append(f"{scene.picture}: {error}")
         head = heads[source.path.name]
         if head is not None:
-            _put(groups, _Group(head, _free_frames(timeline, number, spans)))
+            _put(groups, _Group(head.record, (head.fit,), _free_frames(timeline, number, spans)))
     best = max(groups, key=lambda group: group.frames, default=None)
     if best is None:
         return None, next(iter(reasons), "")
     if best.frames < max(MIN_SAVED, MIN_SHARE * timeline.frames):
         return None, TOO_LITTLE.format(round(best.frames), timeline.frames)
-    record = best.head.record.to_bytes()
+    record = best.record.to_bytes()
     if len(record) > MAX_RECORD_BYTES:
         return None, "the parameter sets of the videos are too long"
     try:
-        fit = replace(best.head.fit, number=h264.free_number(best.head.record))
+        fit = scan.least_fit(best.fits, best.record)
     except BadBitstream as error:
         return None, str(error)
     return story_pb2.SceneSplice(fit=story_codec.write_fit(fit), decoder_record=record), ""
@@ -102,17 +104,9 @@ def _read_head(source: Source, info: MediaInfo, size: Size, rate: Fraction, cont
 def _put(groups: list[_Group], other: _Group) -> None:
     """Add a video to those that it can stand among, or by itself."""
     for place, group in enumerate(groups):
-        record = scan.joined(group.head.record, other.head.record)
+        record = scan.joined(group.record, other.record)
         if record is not None:
-            one, two = group.head.fit, other.head.fit
-            fit = replace(
-                one,
-                profile=min(one.profile, two.profile, key=list(h264.PROFILES.values()).index),
-                level=min(one.level, two.level),
-                references=min(one.references, two.references),
-                reordered=min(one.reordered, two.reordered),
-            )
-            groups[place] = _Group(ScannedHead(record, fit), group.frames + other.frames)
+            groups[place] = _Group(record, group.fits + other.fits, group.frames + other.frames)
             return
     groups.append(other)
 

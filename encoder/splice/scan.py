@@ -2,7 +2,7 @@
 begin and end."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -178,6 +178,18 @@ def joined(one: DecoderRecord, other: DecoderRecord) -> DecoderRecord | None:
         return both if both is not None and parameters_of(both) else None
     except Unspliceable:
         return None
+
+
+def least_fit(fits: Sequence[TrackFit], record: DecoderRecord) -> TrackFit:
+    """Return what keeps to all of some fits, by a number that is free among these parameter sets. Raises
+    BadBitstream where none is."""
+    return TrackFit(
+        h264.free_number(record),
+        min((fit.profile for fit in fits), key=list(h264.PROFILES.values()).index),
+        min(fit.level for fit in fits),
+        min(fit.references for fit in fits),
+        min(fit.reordered for fit in fits),
+    )
 
 
 def _check_shape(told: SequenceParameters, video: VideoStream) -> None:
