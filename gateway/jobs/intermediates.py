@@ -32,12 +32,14 @@ class IntermediateCleanup:
         while True:
             self._job_ended.clear()
             with log_and_continue("cannot delete results that nobody asked for; trying again"):
-                await self._delete_all()
+                await self.delete_all()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
                     await self._job_ended.wait()
 
-    async def _delete_all(self) -> None:
+    async def delete_all(self) -> None:
+        """Delete the results that the records of ended jobs name, once through. What a record does not name yet on the
+        server that answers is left to the next time."""
         for job_id in self.store.index.with_intermediates():
             with contextlib.suppress(NotFound, UnreadableRecord):
                 job = await self.store.get(job_id)

@@ -46,9 +46,9 @@ async def test_a_result_that_an_earlier_record_does_not_name_yet_is_deleted_befo
     earlier = model.with_task(job, 3, asset="")
     store, assets = Store(earlier, job), Assets()
     cleanup = IntermediateCleanup(cast("Any", store), cast("Any", assets))
-    await cleanup._delete_all()
+    await cleanup.delete_all()
     assert ids[3] not in assets.removed
     assert store.newest.intermediates == (3,)
-    await cleanup._delete_all()
+    await cleanup.delete_all()
     assert sorted(assets.removed) == sorted(ids.values())
     assert store.newest.intermediates == ()
