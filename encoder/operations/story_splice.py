@@ -61,7 +61,9 @@ class ShownVideo:
 
 
 def plan(part: story_pb2.ScenePart, context: PlanContext) -> Plan:
-    """Plan a piece. Whatever of it is copied, it is of one track with the other pieces of the film."""
+    """Plan a piece. Whatever of it is copied, it is of one track with the other pieces of the film. Raises
+    InvalidArgument."""
+    story_scene.check_frames(part)
     record, fit = _read_splice(part.splice)
     why_whole, video = "", None
     found: Sequence[Segment] = (Segment(0, part.frames, is_encoded=True),)
