@@ -22,6 +22,8 @@ def check_shape(info: MediaInfo, video: VideoStream, size: Size, rate: Fraction,
     if info.is_cut_off:
         raise Unspliceable("not all of it is there")
     tags = video.color_tags
+    if tags.full_range:
+        raise Unspliceable("its samples are of full range, which results are not")
     is_known = tags.primaries in PRIMARIES and tags.transfer in TRANSFERS and tags.matrix in MATRICES
     if video.transfer or video.interlaced or not is_known:
         raise Unspliceable("it is interlaced, or in other colors than results are")
