@@ -13,6 +13,7 @@ from rich.table import Table
 from bench import (
     calls,
     captions,
+    copies,
     encoders,
     films,
     fleet,
@@ -45,6 +46,7 @@ PARTS: dict[str, Callable[[Measured, Path], Iterator[Row]]] = {
     "stories": stories.rows,
     "previews": previews.rows,
     "films": films.rows,
+    "copies": copies.rows,
     "encoders": encoders.rows,
     "split": split.rows,
     "sandboxes": sandboxes.rows,
