@@ -10,7 +10,7 @@ from typing import Any
 
 from gateway.callers import DEFAULT_TENANT
 from gateway.fleet.billing import Cost, UsageInterval, ended_usage
-from gateway.jobs.fairness import NORMAL
+from gateway.jobs.fairness import NORMAL, Lane
 from gateway.jobs.history import GATEWAY_GONE, OVERTAKEN, AttemptEnd, AttemptOutcome, PastAttempt, with_attempt
 from gateway.jobs.hooks import Webhook
 from gateway.jobs.ids import ID as ID
@@ -152,8 +152,15 @@ class Job:
     # The names of its inputs that are assets, by these; and the job whose request it has anew, if there was one.
     filenames: tuple[tuple[str, str], ...] = field(default=(), metadata=SPARSE)
     retry_of: str = field(default="", metadata=SPARSE)
+    # The id of the key that it came with, where that had limits of its own.
+    key: str = field(default="", metadata=SPARSE)
     # What it cost as it was counted with its tenant's usage; None until it is.
     counted: Cost | None = field(default=COUNTED, metadata=SPARSE)
+
+    @property
+    def lane(self) -> Lane:
+        """The lane of its tasks in the queue."""
+        return Lane(self.tenant, self.priority, self.key)
 
     @property
     def status(self) -> Status:
