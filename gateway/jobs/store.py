@@ -30,8 +30,8 @@ NONE: Mapping[Any, Any] = {}
 class IndexEntry(NamedTuple):
     """Status of a job, how many of its tasks wait for an encoder, by operation, and how many run; whether it is a
     graph, and has results that are to be deleted; by index of the task, the encoders that failed it by a fault of their
-    own, and the codec that it must be made with; whose it is, its operation, what is kept of its metadata, when it is to
-    be done (Unix seconds, 0 for any), and the key that it came with, where that has limits."""
+    own, and the codec that it must be made with; whose it is, its operation, what is kept of its metadata, when it is
+    to be done (Unix seconds, 0 for any), and the key that it came with, where that has limits."""
 
     status: Status
     waiting: Mapping[str, int]

@@ -44,9 +44,7 @@ class Holder:
     tenant: str
     key: str = ""
 
-    def over(
-        self, quota: str, limit: float, used: float, retry_seconds: float, advice: str
-    ) -> ResourceExhausted:
+    def over(self, quota: str, limit: float, used: float, retry_seconds: float, advice: str) -> ResourceExhausted:
         """Return the error of a limit that is reached."""
         who = f"The API key {self.key} of the tenant {self.tenant!r}" if self.key else f"The tenant {self.tenant!r}"
         text = f"{who} has {shown(used)} of the {shown(limit)} {QUOTAS[quota]} that it may have; {advice}"

@@ -1,7 +1,6 @@
 """Keys have limits of their own, beside those of their tenant: the stricter counts, and which one it was is told."""
 
 import asyncio
-import json
 import time
 
 import pytest

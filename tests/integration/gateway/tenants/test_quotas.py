@@ -14,6 +14,7 @@ from gateway.webhooks.signing import new_secret
 from tests.integration.gateway.tenants.operated import ADMIN, operated, quota_of
 from tests.support.until import until
 
+
 async def test_no_more_jobs_wait_and_run_than_a_tenant_may_have(tmp_path):
     gate = asyncio.Event()
     async with operated(tmp_path) as found:
