@@ -22,6 +22,7 @@ from servicekit import log_context
 from servicekit.codec import to_json
 from servicekit.errors import InvalidArgument, NotFound
 
+
 class JobIndex:
     """All jobs in memory, by id. Ids sort by time of submission, so their order is that of the queue."""
 
