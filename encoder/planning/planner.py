@@ -164,10 +164,11 @@ class Planner:
         self.source.prepare_fonts(plan.font_tiers)
         return planned
 
-    async def run(self, number: int, codec: Codec) -> FfmpegRun:
-        """Return a run of the plan that depends on those before it, which have been."""
+    async def run(self, number: int, codec: Codec) -> FfmpegRun | None:
+        """Return a run of the plan that depends on those before it, which have been; None where it is not needed."""
         with self._replies():
-            return from_data(_given((await self._ask(PlannerRequest(run=number))).run), codec, self.folder)
+            reply = await self._ask(PlannerRequest(run=number))
+            return None if reply.needless else from_data(_given(reply.run), codec, self.folder)
 
     async def check(self) -> encoder_pb2.Summary:
         """Finish the results, and return what players show of the first one: frames, length, size; or what is told in

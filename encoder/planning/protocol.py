@@ -154,12 +154,14 @@ class PlanData:
 @dataclass(frozen=True)
 class PlannerReply:
     """What comes back of a request, after any number of notes of which input is `reading`: the answer, or an error as a
-    serialized google.rpc.Status, or the traceback of one that nobody foresaw. `summary` is a serialized Summary.
+    serialized google.rpc.Status, or the traceback of one that nobody foresaw. A run may be `needless`. `summary` is a
+    serialized Summary.
     `cpu_seconds` is the processor time that the process has used so far."""
 
     reading: str | None = None
     plan: PlanData | None = None
     run: RunData | None = None
+    needless: bool = False
     summary: bytes | None = None
     status: bytes | None = None
     traceback: str | None = None

@@ -65,7 +65,8 @@ class PlanningSession:
         plan, result = self._plans[-1]
         if request.run is not None:
             planned = plan.runs[request.run]
-            return PlannerReply(run=to_data(planned if isinstance(planned, FfmpegRun) else planned()))
+            run = planned if isinstance(planned, FfmpegRun) else planned()
+            return PlannerReply(run=to_data(run)) if run is not None else PlannerReply(needless=True)
         return PlannerReply(summary=finish_results(plan, result).SerializeToString())
 
     def _make_plan(self, request: PlanRequest) -> PlanData:

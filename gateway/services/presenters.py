@@ -111,9 +111,9 @@ class Presenter:
         )
 
     def encoder(self, name: str) -> str:
-        """Return what the caller is told of an encoder's name: one that is an address, or of a provider's account, is
-        for those who may see the fleet; others know the encoder again by a short name."""
-        if ":" not in name or caller.get().may_see_fleet:
+        """Return what the caller is told of an encoder's name ("": none): it may be an address, or of a provider's
+        account, and is for those who may see the fleet; others know the encoder again by a short name."""
+        if not name or caller.get().may_see_fleet:
             return name
         return f"encoder-{self.links.pseudonym(name)}"
 

@@ -347,8 +347,8 @@ class JobAttempt(_message.Message):
     item: _builtins.str
     """What the task is, where the job has several: the id of an image or a step, "scene 7"."""
     encoder: _builtins.str
-    """Name of the encoder; empty where none was needed to find out that it cannot be done. Its address, where it has no
-    other name, is told to keys with the scope "fleet" or "admin"; others know it by a short name, "encoder-3f9a21".
+    """Name of the encoder; empty where none was needed to find out that it cannot be done. Keys with the scope "fleet" or
+    "admin" are told its address or id, others a short name, "encoder-3f9a21".
     """
     codec: _builtins.str
     """Name of the codec that made the video: "x264", "nvenc", "copy"; empty where none was made."""
