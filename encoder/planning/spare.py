@@ -85,8 +85,8 @@ def remove_sample(settings: PlanningSettings, process: int | str) -> None:
 
 @cache
 def sample() -> bytes:
-    """Return an MP4 of two gray frames with sound, as most videos have it: what a decoder reckons before its first frame
-    takes milliseconds, too."""
+    """Return an MP4 of two gray frames with sound, as most videos have it: what a decoder reckons before its first
+    frame takes milliseconds, too."""
     file = io.BytesIO()
     with av.open(file, "w", format="mp4") as container:
         picture = container.add_stream("libx264", rate=RATE, width=SIDE, height=SIDE, pix_fmt="yuv420p")

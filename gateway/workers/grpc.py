@@ -124,7 +124,8 @@ class GrpcEncoder:
             async with asyncio.timeout(ACCEPT_SECONDS):
                 known = await _start(call, job, small)
             is_accepted = True
-            summary = await _exchange(call, _as_known(job, known), events, is_sent=bool(small) and SMALL_INPUTS in known)
+            is_sent = bool(small) and SMALL_INPUTS in known
+            summary = await _exchange(call, _as_known(job, known), events, is_sent=is_sent)
             if job.plan_only:  # of which nothing is stored meanwhile
                 await _end(call)
             else:
@@ -213,8 +214,8 @@ async def _end(call: Stream) -> None:
 
 
 async def _exchange(call: Stream, job: EncodeJob, events: Events, *, is_sent: bool) -> encoder_pb2.Summary:
-    """Send the inputs, unless all are sent, and receive the results, side by side; the inputs are on their way while the
-    start is noted."""
+    """Send the inputs, unless all are sent, and receive the results, side by side; the inputs are on their way while
+    the start is noted."""
     sending = asyncio.create_task(_send_inputs(call, replace(job, inputs=()) if is_sent else job))
     try:
         await events.started()
