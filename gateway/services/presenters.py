@@ -14,7 +14,7 @@ from gateway.assets.record import parse_name
 from gateway.assets.store import StoredAsset
 from gateway.callers import DEFAULT_TENANT, caller
 from gateway.fleet.billing import Cost, UsageInterval
-from gateway.jobs import further, model, names, operation
+from gateway.jobs import further, media_facts, model, names, operation
 from gateway.jobs.fairness import NORMAL
 from gateway.jobs.model import Failure, Job, Status
 from gateway.preview import film
@@ -108,6 +108,8 @@ class Presenter:
             inputs=inputs,
             request=request,
             attempts=told_attempts(job, extent.attempts, self.encoder),
+            input_facts=media_facts.input_facts(job) if extent.tells_facts else (),
+            result_facts=media_facts.result_facts(job) if extent.tells_facts else (),
         )
 
     def encoder(self, name: str) -> str:

@@ -100,9 +100,7 @@ class EncodeJob:
         """True where the result may be composed of ranges of the inputs."""
         return any(entry.open_index is not None for entry in self.inputs)
 
-    def message(
-        self, small: Sequence[encoder_pb2.SmallInput] = (), *, composes: bool = False
-    ) -> encoder_pb2.Task:
+    def message(self, small: Sequence[encoder_pb2.SmallInput] = (), *, composes: bool = False) -> encoder_pb2.Task:
         """Return the task as encoders are sent it, with its inputs if they are `small`; where its result `composes`,
         inputs may be no more than an index."""
         inputs = [
