@@ -92,8 +92,11 @@ class Caller:
 
 # Calls of methods that need no key.
 NOBODY = Caller(tenant="", scopes=frozenset())
-# Within a call: who calls. Outside of calls there is none but the gateway itself, whose loops go by what records say.
-caller: ContextVar[Caller] = ContextVar("caller", default=Caller())  # noqa: B039  # it is frozen
+# What the gateway does outside of calls: its loops go by what records say, and what they tell somebody, as webhooks do,
+# names no encoder.
+OUTSIDE = Caller(scopes=COMMON_SCOPES - {Scope.FLEET})
+# Within a call: who calls.
+caller: ContextVar[Caller] = ContextVar("caller", default=OUTSIDE)  # it is frozen
 
 
 @functools.cache

@@ -36,9 +36,11 @@ from gateway.sources import Sources
 from gateway.sources.fetch import Fetcher, FetchLimits
 from gateway.sources.guard import OwnEndpoints
 from gateway.sources.prefetch import Prefetcher
+from gateway.sources.send import Sender
 from gateway.storage import Storage
 from gateway.tenants.setup import Tenancy, open_tenants, start_tenancy
 from gateway.tenants.tenants import Tenants
+from gateway.webhooks.caller import WebhookCaller
 from gateway.webhooks.log import WebhookLog
 from gateway.webhooks.setup import start_webhooks
 from gateway.webhooks.signing import WebhookSigner
@@ -156,9 +158,10 @@ async def _webhooks(
     stack: contextlib.AsyncExitStack,
 ) -> WebhookLog:
     """Begin to tell webhooks, until `stack` ends."""
-    bucket, compose = await jetstream.key_value("webhooks"), functools.partial(compose_webhook, presenter)
-    store, fetcher = resources.store, resources.sources.fetcher
-    return start_webhooks(store, bucket, resources.progress, fetcher, tenants.signer_of, compose, stack)
+    fetcher, compose = resources.sources.fetcher, functools.partial(compose_webhook, presenter)
+    caller = WebhookCaller(Sender(fetcher.guard, fetcher.tls), tenants.signer_of, compose)
+    bucket = await jetstream.key_value("webhooks")
+    return start_webhooks(resources.store, bucket, resources.progress, caller, stack)
 
 
 def _policy(settings: GatewaySettings) -> JobPolicy:

@@ -20,6 +20,7 @@ from encoder.splice import muxing, scan, segments
 from encoder.splice.muxing import PartMismatch
 from encoder.splice.scan import ScannedTrack, Unspliceable
 from encoder.splice.segments import Segment
+from servicekit.errors import InvalidArgument
 
 FILM, PART = "spliced.mp4", "run-{}.mp4"
 MICROSECONDS = 1_000_000
@@ -46,7 +47,7 @@ class SplicedRuns:
     how much was encoded; see Plan. It `is_whole` where all frames are encoded. `frames` are those of the film, 0 where
     they are told elsewhere."""
 
-    runs: tuple[FfmpegRun | Callable[[], FfmpegRun], ...]
+    runs: tuple[FfmpegRun | Callable[[], FfmpegRun | None], ...]
     codec: str
     progress: tuple[int, ...] = ()
     extent: Callable[[], Extent] | None = None
@@ -150,7 +151,7 @@ class _Splice:
         if not encoded:
             run = self._copy_run(self._given[str(self.film.video.index)])
             return SplicedRuns((run,), COPY, extent=lambda: Extent(copied))
-        before = np.cumsum([copied, *(segment.count for segment in encoded[:-1])]).tolist()
+        before = segments.frames_before(copied, [segment.count for segment in encoded])
         parts = [self._part_run(*numbered) for numbered in enumerate(encoded)]
         extent = lambda: Extent(0, self.mismatch) if self.mismatch else Extent(copied)  # noqa: E731
         return SplicedRuns((*parts, self._join), self.context.codec.name, (*before, -1), extent)
@@ -221,27 +222,54 @@ class _SplicedPiece(_Splice):
     """A piece of a film that is put together: it always has the parameter sets of encoded runs, as other pieces do."""
 
     def plan(self) -> SplicedRuns:
-        encoded = self._encoded
-        # Where nothing is encoded, one frame is, for its parameter sets.
-        made = encoded or [Segment(0, 1, is_encoded=True)]
-        copied = len(self.track.shown) - sum(segment.count for segment in encoded)
-        before = np.cumsum([copied, *(segment.count for segment in made[:-1])]).tolist()
+        made = self._made
+        copied = len(self.track.shown) - sum(segment.count for segment in self._encoded)
+        before = segments.frames_before(copied, [segment.count for segment in made])
         runs = [self._part_run(*numbered) for numbered in enumerate(made)]
-        extent = Extent(copied, self.why_whole)
-        return SplicedRuns((*runs, self._join), self.context.codec.name, (*before, -1), lambda: extent)
+        extent = lambda: Extent(0, self.mismatch) if self.mismatch else Extent(copied, self.why_whole)  # noqa: E731
+        return SplicedRuns((*runs, self._mend, self._write), self.context.codec.name, (*before, -1, -1), extent)
 
-    def _join(self) -> FfmpegRun:
-        film, path = self.film, self.context.folder / FILM
-        count = max(len(self._encoded), 1)
-        parts = [Source(film.source.field, self.context.folder / PART.format(number)) for number in range(count)]
+    @property
+    def _made(self) -> list[Segment]:
+        """The segments that are encoded; where there are none one frame is, for its parameter sets."""
+        return self._encoded or [Segment(0, 1, is_encoded=True)]
+
+    def _mend(self) -> FfmpegRun | None:
+        """Put the piece together; or return the run that encodes all of it, where runs are not what was planned. Raises
+        InvalidArgument where all of it was encoded already."""
         try:
-            muxing.mux(film.source, film.info, film.video, self.track, self.segments, parts, path, is_piece=True)
+            self._mux()
         except PartMismatch as error:
-            raise bad_input(film.source, NO_PIECE.format(why=error)) from error
-        finally:
-            _delete(parts)
+            whole = (Segment(0, len(self.track.shown), is_encoded=True),)
+            if tuple(self.segments) == whole:
+                raise self._no_piece(error) from error
+            self.mismatch, self.segments = str(error), whole
+            return self._part_run(0, *whole)
+        return None
+
+    def _write(self) -> FfmpegRun:
+        """Return the run that adds the sound. Raises InvalidArgument where the piece cannot be put together."""
+        if self.mismatch:
+            try:
+                self._mux()
+            except PartMismatch as error:
+                raise self._no_piece(error) from error
         spliced = ffmpeg.input(FILM, f=MP4_DEMUXER, protocol_whitelist="file,pipe", itsoffset=-CLOCK_SECONDS)
         return self._copy_run(spliced["v:0"])
+
+    def _no_piece(self, error: PartMismatch) -> InvalidArgument:
+        return bad_input(self.film.source, NO_PIECE.format(why=error))
+
+    def _mux(self) -> None:
+        """Put the piece together. Raises PartMismatch."""
+        film, path = self.film, self.context.folder / FILM
+        parts = [
+            Source(film.source.field, self.context.folder / PART.format(number)) for number in range(len(self._made))
+        ]
+        try:
+            muxing.mux(film.source, film.info, film.video, self.track, self.segments, parts, path, is_piece=True)
+        finally:
+            _delete(parts)
 
 
 def _delete(parts: Sequence[Source]) -> None:

@@ -18,8 +18,8 @@ from encoder.media.info import ColorTags, Size, Source
 from encoder.operations.caption_splice import SplicedRuns
 from encoder.operations.concat_parts import SAME_RATE, Frame, Part, frame_counts
 from encoder.operations.plan import Extent, PlanContext
-from encoder.splice import assembling, h264, muxing, scan
-from encoder.splice.assembling import PacketStretch
+from encoder.splice import assembling, h264, scan, segments
+from encoder.splice.assembling import EncodedRun, FilmShape, PacketStretch
 from encoder.splice.h264 import BadBitstream, DecoderRecord, SequenceParameters
 from encoder.splice.muxing import PartMismatch
 from encoder.splice.scan import ScannedTrack, Times, Unspliceable
@@ -185,7 +185,6 @@ class _Joining:
         """Return the runs: one for each stretch of parts that do not fit, and the one that puts all together."""
         copied, fitting = self._fitting.frames, self._fitting
         encoded = [sum(run.counts) for run in self._runs]
-        before = [copied, *(copied + done for done in accumulate(encoded[:-1]))]
         runs = [
             self._joined.encode(
                 self._joined.parts[run.first : run.end], run.counts, fitting.tags, fitting.fit, RUN.format(number)
@@ -193,8 +192,8 @@ class _Joining:
             for number, run in enumerate(self._runs)
         ]
         name = self._context.codec.name if runs else COPY
-        frames = copied + sum(encoded)
-        return SplicedRuns((*runs, self._join), name, (*before[: len(runs)], -1), self._extent, frames=frames)
+        before, frames = segments.frames_before(copied, encoded), copied + sum(encoded)
+        return SplicedRuns((*runs, self._join), name, (*before, -1), self._extent, frames=frames)
 
     def _extent(self) -> Extent:
         return Extent(0, self._mismatch) if self._mismatch else Extent(self._fitting.frames)
@@ -202,34 +201,24 @@ class _Joining:
     def _join(self) -> FfmpegRun:
         """Put the film together, and return the run that adds the sound; or the one that encodes all frames, where runs
         are not what was planned."""
-        fitting = self._fitting
-        made = [Source(self._joined.parts[run.first].source.field, self._path(n)) for n, run in enumerate(self._runs)]
+        fitting, stretches = self._fitting, self._stretches()
+        usual = max(round(1 / (self._joined.frame.rate * fitting.clock)), 1)
+        last = max(self._begins[-1] - int(stretches[-1].shown.max()), usual)
+        shape = FilmShape(fitting.clock, fitting.record, fitting.parameters, fitting.fit)
         try:
-            record = fitting.record
-            if made:
-                record = record.with_sets(muxing.common_record(made, fitting.parameters, fitting.fit))
-            stretches = self._stretches(made)
-            usual = max(round(1 / (self._joined.frame.rate * fitting.clock)), 1)
-            last = max(self._begins[-1] - int(stretches[-1].shown.max()), usual)
-            assembling.assemble(stretches, record, fitting.clock, last, self._context.folder / FILM)
-        except (PartMismatch, BadBitstream) as error:
+            assembling.assemble(shape, stretches, last, self._context.folder / FILM)
+        except PartMismatch as error:
             self._mismatch = str(error)
             return self._joined.whole
-        finally:
-            for source in made:
-                source.path.unlink(missing_ok=True)
         pictures = ffmpeg.input(FILM, f=MP4_DEMUXER, protocol_whitelist="file,pipe")
         return self._joined.finish(pictures["v:0"], FORMAT)
 
-    def _path(self, number: int) -> Path:
-        return self._context.folder / RUN.format(number)
-
-    def _stretches(self, made: Sequence[Source]) -> list[PacketStretch]:
-        """Return the stretches of the film, in their order. Raises PartMismatch."""
-        found = {
-            run.first: assembling.encoded_stretch(source, self._times(run))
-            for run, source in zip(self._runs, made, strict=True)
-        }
+    def _stretches(self) -> list[PacketStretch | EncodedRun]:
+        """Return the stretches of the film, in their order."""
+        found: dict[int, PacketStretch | EncodedRun] = {}
+        for number, run in enumerate(self._runs):
+            field, path = self._joined.parts[run.first].source.field, self._context.folder / RUN.format(number)
+            found[run.first] = EncodedRun(Source(field, path), self._times(run))
         for number in self._fitting.tracks:
             part, shown = self._joined.parts[number], self._copied_times(number)
             found[number] = PacketStretch(part.source, part.info.demuxer, part.video.index, 0, shown)

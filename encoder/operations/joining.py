@@ -5,6 +5,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 from av.container import InputContainer
 from av.video.stream import VideoStream as AvVideo
 
@@ -15,6 +16,7 @@ from encoder.media.info import Source
 from encoder.media.outlines import outline_too_small
 from encoder.media.sample_index import SampleIndex, read_index
 from encoder.operations.plan import PlanContext
+from encoder.splice import scan
 from servicekit.errors import FailedPrecondition
 
 PIECES = "pieces"
@@ -102,10 +104,11 @@ def tracks_of(piece: Source) -> PieceTracks:
 
 def check_alike(
     pieces: Sequence[Source], counts: Sequence[int] | None = None, options: Mapping[str, str] = NO_OPTIONS
-) -> None:
+) -> int:
     """Raise FailedPrecondition where a piece has other streams, or other parameter sets, than the first, or not the
-    pictures that were planned (`counts`, of each): what would come of it is a broken file. `options` are of FFmpeg."""
-    expected = None
+    pictures that were planned (`counts`, of each): what would come of it is a broken file. Return the most pictures
+    that any of them decodes before one that is shown earlier, where these are counted. `options` are of FFmpeg."""
+    expected, most = None, 0
     for number, piece in enumerate(pieces):
         with open_container(piece, (MP4_DEMUXER,), more=options) as opened:
             found = _format(opened)
@@ -113,7 +116,8 @@ def check_alike(
             if found != expected:
                 raise unfit(piece, "it was encoded otherwise than the first one")
             if counts is not None:
-                _check_pictures(piece, opened, counts[number])
+                most = max(most, _check_pictures(piece, opened, counts[number]))
+    return most
 
 
 def _format(opened: InputContainer) -> tuple[Hashable, ...]:
@@ -130,18 +134,20 @@ def _shape(stream: object) -> tuple[Hashable, ...]:
     return stream.codec_context.pix_fmt, stream.width, stream.height, stream.sample_aspect_ratio
 
 
-def _check_pictures(piece: Source, opened: InputContainer, planned: int) -> None:
-    """Raise FailedPrecondition where a piece has not so many pictures, all timed and shown, the first of which needs no
-    other."""
+def _check_pictures(piece: Source, opened: InputContainer, planned: int) -> int:
+    """Return the most pictures of a piece that are decoded before one that is shown earlier. Raises FailedPrecondition
+    where it has not so many as were planned, all timed and shown, the first of which needs no other."""
     packets = [
-        (packet.pts is not None and not packet.is_discard, packet.is_keyframe)
+        (None if packet.is_discard else packet.pts, packet.is_keyframe)
         for packet in opened.demux(*opened.streams.video[:1])
         if packet.size
     ]
     if len(packets) != planned:
         raise unfit(piece, f"it has {len(packets)} frames where {planned} were planned")
-    if not packets[0][1] or not all(is_shown for is_shown, _ in packets):
+    shown = [time for time, _ in packets if time is not None]
+    if not packets[0][1] or len(shown) < planned:
         raise unfit(piece, "its pictures cannot be put after those of another")
+    return scan.reordered(np.array(shown, np.int64))
 
 
 def unfit(piece: Source, why: str) -> FailedPrecondition:

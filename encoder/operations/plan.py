@@ -123,7 +123,8 @@ class Extent:
 
 @dataclass(frozen=True)
 class Plan:
-    """FFmpeg runs, one after the other; one that depends on those before is a function that makes it after them.
+    """FFmpeg runs, one after the other; one that depends on those before is a function that makes it after them, or
+    returns None where it is not needed.
 
     The last run makes the result, and its frames are the progress. `field` is to blame when the result is not as it
     should be. `codec` is the name of what made the video, or COPY. `finish` changes the finished file in place; it may
@@ -139,7 +140,7 @@ class Plan:
     last one's are. `extent` tells, after the runs, how much was encoded.
     """
 
-    runs: tuple[FfmpegRun | Callable[[], FfmpegRun], ...]
+    runs: tuple[FfmpegRun | Callable[[], FfmpegRun | None], ...]
     field: str
     codec: str
     duration_seconds: float

@@ -28,7 +28,7 @@ def plan(part: story_pb2.JoinPart, context: PlanContext) -> Plan:
     context = skeletons.context if skeletons else context
     pieces = context.listed(PIECES, len(part.pieces))
     stored = PACKETS_AS_STORED if skeletons else NO_OPTIONS
-    check_alike(pieces, part.pieces, stored)
+    ahead = check_alike(pieces, part.pieces, stored)
     tracks = tracks_of(pieces[0])
     _write_list(context, pieces, part.pieces, rate)
     options = {"f": "concat", "safe": 1, "format_whitelist": "concat,mov", "protocol_whitelist": "file,pipe", **stored}
@@ -37,12 +37,13 @@ def plan(part: story_pb2.JoinPart, context: PlanContext) -> Plan:
     if part.has_sound:
         source = context.source(SOUND)
         sound = [ffmpeg.input(source.path.name, f="mov", protocol_whitelist="file,pipe", **stored)["a:0"]]
-    times = {"movie_timescale": timescale(rate), "video_track_timescale": timescale(rate)}
+    scale = timescale(rate)
+    times = {"movie_timescale": scale, "video_track_timescale": scale}
     output = context.output(sound, {**({"c:a": "copy"} if sound else {}), **times, **container(part)})
     seconds = float(part.film.frames / rate)
     composed = [([piece.field for piece in pieces], (tracks.video,)), *([([SOUND], (0,))] if sound else [])]
     return Plan(
-        runs=(output.run(listed["v:0"], copy_video(tracks.codec)),),
+        runs=(output.run(listed["v:0"], {**copy_video(tracks.codec), "bsf:v": _even_decoding(ahead, rate)}),),
         field=PIECES,
         codec=COPY,
         duration_seconds=seconds,
@@ -52,6 +53,12 @@ def plan(part: story_pb2.JoinPart, context: PlanContext) -> Plan:
         required_audio_field=SOUND if sound else "",
         compose=skeletons.composing(*composed) if skeletons else None,
     )
+
+
+def _even_decoding(ahead: int, rate: Fraction) -> str:
+    """Return the bitstream filter by which all pictures are decoded in the steps of the film, so many ahead of those
+    that are shown: pieces tell it of themselves alone, in which more or fewer are decoded early."""
+    return f"setts=pts=PTS:dts=(N-{ahead})*{int(int(timescale(rate)) / rate)}"
 
 
 def _write_list(context: PlanContext, pieces: Sequence[Source], counts: Sequence[int], rate: Fraction) -> None:

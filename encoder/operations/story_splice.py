@@ -1,10 +1,10 @@
 """The piece of a story of which the frames of a video are copied that fit the film as they are: from a keyframe of the
 video on, where no caption and no transition touches them. The others are encoded to stand among them."""
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from itertools import accumulate
 
 import ffmpeg
 import numpy as np
@@ -19,13 +19,13 @@ from encoder.operations import story_captions, story_codec, story_fit, story_sce
 from encoder.operations.joining import unfit
 from encoder.operations.plan import Extent, Plan, PlanContext, copy_video
 from encoder.operations.story_scene import EncodedFrames, film_rate, timescale
-from encoder.splice import assembling, h264, muxing, scan, segments
-from encoder.splice.assembling import PacketStretch
+from encoder.splice import assembling, h264, scan, segments
+from encoder.splice.assembling import EncodedRun, FilmShape, PacketStretch
 from encoder.splice.h264 import BadBitstream, DecoderRecord
 from encoder.splice.muxing import PartMismatch
 from encoder.splice.scan import ScannedTrack, Times, Unspliceable
 from encoder.splice.segments import MIN_COPIED, Segment
-from servicekit.errors import InvalidArgument
+from servicekit.errors import InvalidArgument, ServiceError
 
 FILM, RUN = "spliced.mp4", "run-{}.mp4"
 FORMAT = "h264"
@@ -138,9 +138,9 @@ def _caption_spans(context: PlanContext) -> list[tuple[float, float]]:
     return changes.shown_spans((context.folder / name).read_text(encoding="utf-8"))
 
 
-@dataclass(frozen=True)
+@dataclass
 class _SplicedScene:
-    """A piece that is put together."""
+    """A piece that is put together, with what came of it so far."""
 
     part: story_pb2.ScenePart
     context: PlanContext
@@ -149,6 +149,7 @@ class _SplicedScene:
     video: ShownVideo | None
     segments: Sequence[Segment]
     why_whole: str
+    mismatch: str = ""
 
     def plan(self) -> Plan:
         """Return the plan: a run for each encoded segment, and the one that writes all as a piece."""
@@ -157,15 +158,15 @@ class _SplicedScene:
         made = [self._encode(*numbered) for numbered in enumerate(self._made)]
         runs: list[FfmpegRun] = []
         progress: list[int] = []
-        before = [copied, *(copied + done for done in accumulate(segment.count for segment in encoded))]
-        for one, done in zip(made, before, strict=False):
+        before = segments.frames_before(copied, [segment.count for segment in self._made])
+        for one, done in zip(made, before, strict=True):
             runs += [*one.before, one.run]
             progress += [-1] * len(one.before) + [done]
         # What is told of the picture is told with each run of it.
         warnings = tuple({warning.SerializeToString(): warning for one in made for warning in one.warnings}.values())
-        extent = Extent(copied, self.why_whole)
+        extent = lambda: Extent(0, self.mismatch) if self.mismatch else Extent(copied, self.why_whole)  # noqa: E731
         planned = story_scene.plan_of(self.part, self.context, warnings)
-        return replace(planned, runs=(*runs, self._join), progress=(*progress, -1), extent=lambda: extent)
+        return replace(planned, runs=(*runs, self._mend, self._write), progress=(*progress, -1, -1), extent=extent)
 
     @property
     def _made(self) -> list[Segment]:
@@ -190,38 +191,55 @@ class _SplicedScene:
             part.ClearField("transition_frames")
         return part
 
-    def _join(self) -> FfmpegRun:
-        """Put the piece together, and return the run that writes it by the clock of the film."""
-        folder, field = self.context.folder, self.part.picture.field
-        made = [Source(field, folder / RUN.format(number)) for number in range(len(self._made))]
-        rate = film_rate(self.part.film)
-        clock = Fraction(1, int(timescale(rate)))
-        step = int(1 / rate / clock)
+    def _mend(self) -> FfmpegRun | None:
+        """Put the piece together; or return the run that encodes all of it, where runs are not what was planned. Raises
+        FailedPrecondition where all of it was encoded already."""
         try:
-            told = scan.parameters_of(self.record)
-            record = self.record.with_sets(muxing.common_record(made, told, self.fit))
-            stretches = list(self._stretches(made, step))
-            assembling.assemble(stretches, record, clock, step, folder / FILM, made[0])
-        except (PartMismatch, BadBitstream) as error:
-            raise unfit(made[0], str(error)) from error
-        finally:
-            for source in made:
-                source.path.unlink(missing_ok=True)
+            self._assemble()
+        except PartMismatch as error:
+            whole = (Segment(0, self.part.frames, is_encoded=True),)
+            if tuple(self.segments) == whole:
+                raise self._unfit(error) from error
+            self.mismatch, self.segments, self.video = str(error), whole, None
+            return self._encode(0, *whole).run
+        return None
+
+    def _write(self) -> FfmpegRun:
+        """Return the run that writes the piece by the clock of the film. Raises FailedPrecondition where it cannot be
+        put together."""
+        if self.mismatch:
+            try:
+                self._assemble()
+            except PartMismatch as error:
+                raise self._unfit(error) from error
         pictures = ffmpeg.input(FILM, f=MP4_DEMUXER, protocol_whitelist="file,pipe")
         output = self.context.output((), story_scene.piece_options(self.part))
         return output.run(pictures["v:0"], copy_video(FORMAT))
 
-    def _stretches(self, made: Sequence[Source], step: int) -> Iterator[PacketStretch]:
-        """Yield the stretches of the piece, in their order. Raises PartMismatch."""
-        waiting = iter(made)
+    def _unfit(self, error: PartMismatch) -> ServiceError:
+        return unfit(self._run_file(0), str(error))
+
+    def _assemble(self) -> None:
+        """Put the piece together. Raises PartMismatch."""
+        rate = film_rate(self.part.film)
+        clock = Fraction(1, int(timescale(rate)))
+        step = int(1 / rate / clock)
+        shape = FilmShape(clock, self.record, scan.parameters_of(self.record), self.fit)
+        stretches = list(self._stretches(step))
+        assembling.assemble(shape, stretches, step, self.context.folder / FILM, self._run_file(0))
+
+    def _run_file(self, number: int) -> Source:
+        return Source(self.part.picture.field, self.context.folder / RUN.format(number))
+
+    def _stretches(self, step: int) -> Iterator[PacketStretch | EncodedRun]:
+        """Yield the stretches of the piece, in their order."""
+        runs = itertools.count()
         for segment in self.segments:
             numbers: Times = np.arange(segment.first, segment.end, dtype=np.int64)
             if segment.is_encoded:
-                yield assembling.encoded_stretch(next(waiting), numbers * step)
+                yield EncodedRun(self._run_file(next(runs)), numbers * step)
                 continue
             assert self.video is not None
-            first = self.video.first + segment.first
-            shown = self.video.track.shown[first : first + segment.count]
-            ranks = np.argsort(np.argsort(shown, kind="stable"), kind="stable")
-            video = self.video
+            video, first = self.video, self.video.first + segment.first
+            ranks = scan.ranks(video.track.shown[first : first + segment.count])
             yield PacketStretch(video.source, video.info.demuxer, video.video.index, first, numbers[ranks] * step)

@@ -131,7 +131,7 @@ class PlanData:
     """A plan. A run that can only be made after those before it is None. `warnings` are serialized apigpu.v1.Warning,
     `further` FurtherTask, `scenes` SceneSpan, `size` the width and height that the further tasks make, 0 where there
     are none; one that `reports` tells something in place of a result; one that `finishes` changes its result as
-    it is checked; `font_tiers` tells how many tiers of fonts were read for it."""
+    it is checked; `font_tiers` tells how many tiers of fonts were read for it; `inputs` are apigpu.v1.MediaFacts."""
 
     runs: tuple[RunData | None, ...]
     field: str
@@ -149,17 +149,20 @@ class PlanData:
     reports: bool = False
     progress: tuple[int, ...] = ()
     finishes: bool = False
+    inputs: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True)
 class PlannerReply:
     """What comes back of a request, after any number of notes of which input is `reading`: the answer, or an error as a
-    serialized google.rpc.Status, or the traceback of one that nobody foresaw. `summary` is a serialized Summary.
+    serialized google.rpc.Status, or the traceback of one that nobody foresaw. A run may be `needless`. `summary` is a
+    serialized Summary.
     `cpu_seconds` is the processor time that the process has used so far."""
 
     reading: str | None = None
     plan: PlanData | None = None
     run: RunData | None = None
+    needless: bool = False
     summary: bytes | None = None
     status: bytes | None = None
     traceback: str | None = None

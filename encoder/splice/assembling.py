@@ -14,12 +14,24 @@ import numpy as np
 from av.container import OutputContainer
 from av.video.stream import VideoStream as AvVideo
 
+from encoder.ffmpeg.command import TrackFit
 from encoder.media.containers import MP4_DEMUXER, open_container
 from encoder.media.info import Source
-from encoder.splice.h264 import BadBitstream, DecoderRecord
-from encoder.splice.muxing import PartMismatch, mux_packet
-from encoder.splice.scan import Times, even_decoding
+from encoder.splice.h264 import BadBitstream, DecoderRecord, SequenceParameters
+from encoder.splice.muxing import PartMismatch, common_record, mux_packet
+from encoder.splice.scan import Times, even_decoding, ranks
 from servicekit.errors import InvalidArgument
+
+
+@dataclass(frozen=True)
+class FilmShape:
+    """What a film is assembled to: its clock, which ticks each so many seconds; the parameter sets of the packets that
+    are copied, what decoders of these can do, and what encoded runs keep to."""
+
+    clock: Fraction
+    record: DecoderRecord
+    told: SequenceParameters
+    fit: TrackFit
 
 
 @dataclass(frozen=True)
@@ -34,45 +46,69 @@ class PacketStretch:
     shown: Times
 
 
-def encoded_stretch(made: Source, wanted: Times) -> PacketStretch:
-    """Return the stretch of an encoded run, whose pictures are shown at these times, sorted. Raises PartMismatch where
-    it has others than were planned."""
-    try:
-        with open_container(made, (MP4_DEMUXER,)) as container:
-            packets = [(packet.pts, packet.is_keyframe) for packet in container.demux(video=0) if packet.size]
-            index = container.streams.video[0].index
-    except (av.FFmpegError, InvalidArgument, IndexError) as error:
-        raise PartMismatch(f"a run of it cannot be read: {error}") from error
-    if len(packets) != len(wanted) or any(time is None for time, _ in packets) or not packets[0][1]:
-        raise PartMismatch(f"{len(packets)} frames were made where {len(wanted)} were planned")
-    times = np.array([time for time, _ in packets], np.int64)
-    return PacketStretch(
-        made, MP4_DEMUXER, index, 0, wanted[np.argsort(np.argsort(times, kind="stable"), kind="stable")]
-    )
+@dataclass(frozen=True)
+class EncodedRun:
+    """The file of an encoded run, whose pictures are shown at these times, sorted, in ticks of the film."""
+
+    source: Source
+    shown: Times
 
 
 def assemble(
-    stretches: Sequence[PacketStretch],
-    record: DecoderRecord,
-    clock: Fraction,
+    shape: FilmShape,
+    stretches: Sequence[PacketStretch | EncodedRun],
     last_ticks: int,
     result: Path,
     described_as: Source | None = None,
 ) -> None:
-    """Write the film of these stretches, one after the other, whose clock ticks each `clock` seconds; its last picture
-    is shown for `last_ticks`. It is described as the first stretch is, or as another MP4. Raises PartMismatch for what
-    a container does not take."""
+    """Write the film of these stretches, one after the other; its last picture is shown for so many ticks. It is
+    described as the first stretch is, or as an encoded run, whose parameter sets it has in any case. The files of runs
+    are deleted. Raises PartMismatch where they are not what was planned, or a container does not take them."""
+    made = [described_as] if described_as else []
+    made += [one.source for one in stretches if isinstance(one, EncodedRun) and one.source != described_as]
+    try:
+        record = shape.record
+        if made:
+            record = record.with_sets(common_record(made, shape.told, shape.fit))
+        found = [_read_run(one) if isinstance(one, EncodedRun) else one for one in stretches]
+        first = (found[0].source, found[0].demuxer, found[0].stream)
+        _write(found, record, shape, last_ticks, result, (described_as, MP4_DEMUXER, 0) if described_as else first)
+    except BadBitstream as error:
+        raise PartMismatch(str(error)) from error
+    finally:
+        for source in made:
+            source.path.unlink(missing_ok=True)
+
+
+def _read_run(run: EncodedRun) -> PacketStretch:
+    """Return the stretch that an encoded run is. Raises PartMismatch where it has other pictures than were planned."""
+    try:
+        with open_container(run.source, (MP4_DEMUXER,)) as container:
+            packets = [(packet.pts, packet.is_keyframe) for packet in container.demux(video=0) if packet.size]
+            index = container.streams.video[0].index
+    except (av.FFmpegError, InvalidArgument, IndexError) as error:
+        raise PartMismatch(f"a run of it cannot be read: {error}") from error
+    planned = len(run.shown)
+    if len(packets) != planned or any(time is None for time, _ in packets) or not packets[0][1]:
+        raise PartMismatch(f"{len(packets)} frames were made where {planned} were planned")
+    return PacketStretch(run.source, MP4_DEMUXER, index, 0, run.shown[ranks(np.array([time for time, _ in packets]))])
+
+
+def _write(
+    stretches: Sequence[PacketStretch],
+    record: DecoderRecord,
+    shape: FilmShape,
+    last_ticks: int,
+    result: Path,
+    described: tuple[Source, str, int],
+) -> None:
+    clock = shape.clock
     decoded = even_decoding(np.concatenate([stretch.shown for stretch in stretches]))
     lengths = np.append(np.diff(decoded), last_ticks)
     options = {"video_track_timescale": str(clock.denominator)}
-    first = (
-        (described_as, MP4_DEMUXER, 0)
-        if described_as
-        else (stretches[0].source, stretches[0].demuxer, stretches[0].stream)
-    )
     try:
         with av.open(str(result), "w", format="mp4", options=options) as made:
-            stream, place = _described(made, *first, record, clock), 0
+            stream, place = _described(made, *described, record, clock), 0
             for stretch in stretches:
                 with open_container(stretch.source, (stretch.demuxer,)) as given:
                     read = given.streams[stretch.stream]

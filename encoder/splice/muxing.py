@@ -19,7 +19,7 @@ from encoder.media.info import MediaInfo, Source, VideoStream
 from encoder.media.pieces import CLOCK_SECONDS, MUXER
 from encoder.splice import h264
 from encoder.splice.h264 import BadBitstream, DecoderRecord, SequenceParameters
-from encoder.splice.scan import ScannedTrack, Times
+from encoder.splice.scan import ScannedTrack, Times, ranks
 from encoder.splice.segments import Segment
 from servicekit.errors import InvalidArgument
 
@@ -166,12 +166,12 @@ def _part_times(part: Source, track: ScannedTrack, segment: Segment) -> tuple[Ti
     if len(packets) != len(wanted) or any(time is None for time, _ in packets) or not packets[0][1] or not clock:
         raise PartMismatch(f"{len(packets)} frames were made where {len(wanted)} were planned")
     times = np.array([time for time, _ in packets], np.int64)
-    ranks = np.argsort(np.argsort(times, kind="stable"), kind="stable")
+    order = ranks(times)
     begin = track.begin * float(track.clock)
     gaps = np.abs(np.sort(times) * float(clock) - (wanted * float(track.clock) - begin))
     if gaps.max() > NEAR_SECONDS:
         raise PartMismatch("frames of it have other times than were planned")
-    return wanted[ranks], _decoding_times(wanted[ranks], track, segment)
+    return wanted[order], _decoding_times(wanted[order], track, segment)
 
 
 def _decoding_times(shown: Times, track: ScannedTrack, segment: Segment) -> Times:

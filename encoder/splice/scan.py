@@ -74,9 +74,9 @@ class ScannedTrack:
         if self.planned is not None:
             return self.planned
         told = self.parameters
-        ahead = _reordered(self.shown)
-        reordered = ahead if told.reordered is None else min(told.reordered, ahead)
-        return TrackFit(self.free_number, h264.PROFILES[told.profile], told.level, told.references, reordered)
+        ahead = reordered(self.shown)
+        early = ahead if told.reordered is None else min(told.reordered, ahead)
+        return TrackFit(self.free_number, h264.PROFILES[told.profile], told.level, told.references, early)
 
 
 @dataclass(frozen=True)
@@ -115,8 +115,8 @@ def scan_head(source: Source, info: MediaInfo, video: VideoStream) -> ScannedHea
         raise Unspliceable("its first packet is not timed")
     # As much earlier than the first picture is shown its decoding begins.
     ahead = int((packet.pts - packet.dts + 1) * clock * video.frame_rate)
-    reordered = ahead if told.reordered is None else min(told.reordered, ahead)
-    fit = TrackFit(number, h264.PROFILES[told.profile], told.level, told.references, max(reordered, 0))
+    early = ahead if told.reordered is None else min(told.reordered, ahead)
+    fit = TrackFit(number, h264.PROFILES[told.profile], told.level, told.references, max(early, 0))
     return ScannedHead(record, fit)
 
 
@@ -159,7 +159,7 @@ def parameters_of(record: DecoderRecord) -> SequenceParameters:
     if any(one.level not in LEVELS for one in found):
         raise Unspliceable("it names a level that there is not")
     weakest = min(found, key=lambda one: one.references)
-    reordered = [one.reordered for one in found if one.reordered is not None]
+    early = [one.reordered for one in found if one.reordered is not None]
     return SequenceParameters(
         first.number,
         min(one.profile for one in found),
@@ -167,7 +167,7 @@ def parameters_of(record: DecoderRecord) -> SequenceParameters:
         True,
         weakest.references,
         first.shape,
-        min(reordered, default=None),
+        min(early, default=None),
     )
 
 
@@ -240,16 +240,20 @@ def even_decoding(shown: Times) -> Times:
     """Return when packets are decoded, by the times at which they are shown alone: each at the time at which a picture
     is shown, by so many pictures earlier as the order of decoding needs, and the first ones in steps of the first
     one."""
-    ahead, ordered = _reordered(shown), np.sort(shown)
+    ahead, ordered = reordered(shown), np.sort(shown)
     step = max(int(ordered[1] - ordered[0]), 1) if len(ordered) > 1 else 1
     before = ordered[0] - step * np.arange(ahead, 0, -1)
     return np.concatenate((before, ordered))[: len(shown)]
 
 
-def _reordered(shown: Times) -> int:
+def reordered(shown: Times) -> int:
     """Return the most pictures that are decoded before one that is shown before them."""
-    ranks = np.argsort(np.argsort(shown, kind="stable"), kind="stable")
-    return int(np.max(np.arange(len(ranks)) - ranks, initial=0))
+    return int(np.max(np.arange(len(shown)) - ranks(shown), initial=0))
+
+
+def ranks(shown: Times) -> Times:
+    """Return, of each packet, how many pictures are shown before its own."""
+    return np.argsort(np.argsort(shown, kind="stable"), kind="stable")
 
 
 def _is_idr(packet: "Packet[AvVideo]", known: set[bytes]) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -64,6 +64,12 @@ def _with_copies(runs: Sequence[tuple[int, int]], total: int) -> Iterator[Segmen
             yield Segment(before, first, is_encoded=False)
         if first < end:
             yield Segment(first, end, is_encoded=True)
+
+
+def frames_before(copied: int, counts: Sequence[int]) -> tuple[int, ...]:
+    """Return how many frames are done before each of some runs that encode so many: what is copied, and what those
+    before it encode."""
+    return tuple(accumulate(counts[:-1], initial=copied)) if counts else ()
 
 
 def why_whole(segments: Sequence[Segment]) -> str:

@@ -226,6 +226,8 @@ class TaskExecutor:
         access = SandboxAccess((work.reservation.folder.path, result.parent), ())
         for number, planned in enumerate(plan.runs):
             run = planned or await planner.run(number, choice.codec)
+            if run is None:
+                continue
             await work.reservation.place.turn(to_prepare=plan.prepares(number))
             with tracing.span("ffmpeg", run=number + 1, runs=len(plan.runs), codec=plan.codec):
                 async with self.capabilities.ffmpeg.start(run, access, self.slots.take_out) as running:
@@ -250,6 +252,7 @@ class TaskExecutor:
                 files=stream.files,
                 further=plan.further,
                 scenes=plan.scenes,
+                inputs=plan.inputs,
             )
         )
         return summary

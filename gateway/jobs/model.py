@@ -29,6 +29,8 @@ from gateway.jobs.outputs import OutputTarget
 from servicekit.codec import SPARSE, STORED
 
 MAX_WARNINGS = 50
+# Tasks of a job of which it is told what their inputs and results are.
+MAX_FACTS_TASKS = 50
 MP4 = "video/mp4"
 # Of a job without rented instances, and of those of before usage was counted.
 COUNTED = Cost(0.0, 0.0, is_final=True)
@@ -76,6 +78,7 @@ class Task:
     whole_reason: str = field(default="", metadata=SPARSE)
     size_bytes: int = field(default=0, metadata=SPARSE)
     encode_seconds: float = field(default=0.0, metadata=SPARSE)
+    facts: bytes = field(default=b"", metadata=SPARSE)
     # Seconds that encoders worked on it, in the attempts that count.
     worked_seconds: float = field(default=0.0, metadata=SPARSE)
     # The next attempt goes to others, where there are others.
@@ -316,7 +319,17 @@ def complete_task(job: Job, index: int, result: Result, now: float) -> Job:
     stored = {entry.name: getattr(result, entry.name) for entry in fields(result)}
     stored["warnings"] = result.warnings[:MAX_WARNINGS]
     stored["playback"] = result.playback if job.preview else b""
+    stored["facts"] = result.facts if _tells_facts(job, index) else b""
     return _end_task(job, index, now, status=Status.COMPLETED, failure=None, **stored)
+
+
+def _tells_facts(job: Job, index: int) -> bool:
+    """Return True where it is kept what the inputs and the result of a task are: not of pieces that nobody is given,
+    and not of a long batch, whose record would grow by it."""
+    planner = job.tasks[index].planner
+    if planner is not None:
+        return job.tasks[planner].answer == index
+    return len(job.tasks) <= MAX_FACTS_TASKS or job.tasks[index].answer is not None
 
 
 def fail_task(

@@ -14,7 +14,7 @@ from gateway.assets.record import parse_name
 from gateway.assets.store import StoredAsset
 from gateway.callers import DEFAULT_TENANT, caller
 from gateway.fleet.billing import Cost, UsageInterval
-from gateway.jobs import further, model, names, operation
+from gateway.jobs import further, media_facts, model, names, operation
 from gateway.jobs.fairness import NORMAL
 from gateway.jobs.model import Failure, Job, Status
 from gateway.preview import film
@@ -108,12 +108,14 @@ class Presenter:
             inputs=inputs,
             request=request,
             attempts=told_attempts(job, extent.attempts, self.encoder),
+            input_facts=media_facts.input_facts(job) if extent.tells_facts else (),
+            result_facts=media_facts.result_facts(job) if extent.tells_facts else (),
         )
 
     def encoder(self, name: str) -> str:
-        """Return what the caller is told of an encoder's name: one that is an address, or of a provider's account, is
-        for those who may see the fleet; others know the encoder again by a short name."""
-        if ":" not in name or caller.get().may_see_fleet:
+        """Return what the caller is told of an encoder's name ("": none): it may be an address, or of a provider's
+        account, and is for those who may see the fleet; others know the encoder again by a short name."""
+        if not name or caller.get().may_see_fleet:
             return name
         return f"encoder-{self.links.pseudonym(name)}"
 

@@ -2,20 +2,16 @@
 
 import contextlib
 import secrets
-from collections.abc import Callable
 
 from gateway.cluster.leader import LeaderLease
 from gateway.jetstream.keyvalue import KeyValue
 from gateway.jetstream.records import Records
 from gateway.jobs.progress import ProgressBus
 from gateway.jobs.store import JobStore
-from gateway.sources.fetch import Fetcher
-from gateway.sources.send import Sender
-from gateway.webhooks.caller import Compose, WebhookCaller
+from gateway.webhooks.caller import WebhookCaller
 from gateway.webhooks.deliverer import WebhookDeliverer
 from gateway.webhooks.deliveries import Deliveries, DeliveryPolicy
 from gateway.webhooks.log import WebhookLog
-from gateway.webhooks.signing import WebhookSigner
 
 PREFIX_OF_RECORDS = "job."
 DEFAULT_POLICY = DeliveryPolicy()
@@ -25,16 +21,13 @@ def start_webhooks(
     store: JobStore,
     bucket: KeyValue,
     progress: ProgressBus,
-    fetcher: Fetcher,
-    signer_of: Callable[[str], WebhookSigner],
-    compose: Compose,
+    caller: WebhookCaller,
     stack: contextlib.AsyncExitStack,
     policy: DeliveryPolicy = DEFAULT_POLICY,
 ) -> WebhookLog:
-    """Begin to tell webhooks, until `stack` ends; `signer_of` returns what signs for the jobs of a tenant."""
+    """Begin to tell webhooks, until `stack` ends."""
     records = webhook_records(bucket)
     lease = LeaderLease(bucket, secrets.token_hex(8), policy.limits.lease_seconds)
-    caller = WebhookCaller(Sender(fetcher.guard, fetcher.tls), signer_of, compose)
     deliverer = WebhookDeliverer(store, records, lease, caller, progress, policy)
     deliverer.start()
     stack.push_async_callback(deliverer.close)

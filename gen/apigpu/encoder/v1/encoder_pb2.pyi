@@ -461,6 +461,7 @@ class Summary(_message.Message):
     INDEX_BYTES_FIELD_NUMBER: _builtins.int
     COMPOSED_FIELD_NUMBER: _builtins.int
     LOG_FIELD_NUMBER: _builtins.int
+    INPUTS_FIELD_NUMBER: _builtins.int
     size_bytes: _builtins.int
     """Bytes of the result."""
     sha256: _builtins.str
@@ -525,6 +526,10 @@ class Summary(_message.Message):
         digest are those of what was sent alone.
         """
 
+    @_builtins.property
+    def inputs(self) -> _containers.RepeatedCompositeFieldContainer[_probe_pb2.MediaFacts]:
+        """What was read of the inputs: of the first 24, by their fields; nothing of a task that is a part of a job's work."""
+
     def __init__(
         self,
         *,
@@ -549,10 +554,11 @@ class Summary(_message.Message):
         index_bytes: _builtins.int = ...,
         composed: _abc.Iterable[Global___ComposedRange] | None = ...,
         log: _builtins.str = ...,
+        inputs: _abc.Iterable[_probe_pb2.MediaFacts] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_media", b"_media", "_playback", b"_playback", "media", b"media", "playback", b"playback"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_media", b"_media", "_playback", b"_playback", "codec", b"codec", "codec_reason", b"codec_reason", "composed", b"composed", "content_type", b"content_type", "duration_seconds", b"duration_seconds", "encode_seconds", b"encode_seconds", "files", b"files", "frames", b"frames", "frames_copied", b"frames_copied", "further", b"further", "height", b"height", "index_bytes", b"index_bytes", "log", b"log", "media", b"media", "playback", b"playback", "scenes", b"scenes", "sha256", b"sha256", "size_bytes", b"size_bytes", "warnings", b"warnings", "whole_reason", b"whole_reason", "width", b"width"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_media", b"_media", "_playback", b"_playback", "codec", b"codec", "codec_reason", b"codec_reason", "composed", b"composed", "content_type", b"content_type", "duration_seconds", b"duration_seconds", "encode_seconds", b"encode_seconds", "files", b"files", "frames", b"frames", "frames_copied", b"frames_copied", "further", b"further", "height", b"height", "index_bytes", b"index_bytes", "inputs", b"inputs", "log", b"log", "media", b"media", "playback", b"playback", "scenes", b"scenes", "sha256", b"sha256", "size_bytes", b"size_bytes", "warnings", b"warnings", "whole_reason", b"whole_reason", "width", b"width"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__media: _TypeAlias = _typing.Literal["media"]  # noqa: Y015
     _WhichOneofArgType__media: _TypeAlias = _typing.Literal["_media", b"_media"]  # noqa: Y015

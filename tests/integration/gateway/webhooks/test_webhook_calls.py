@@ -14,6 +14,8 @@ from gateway.jobs.progress import Phase, ProgressBus, TaskProgress
 from gateway.jobs.queue import TaskRef
 from gateway.jobs.store import JobStore
 from gateway.sources.fetch import Fetcher
+from gateway.sources.send import Sender
+from gateway.webhooks.caller import WebhookCaller
 from gateway.webhooks.deliveries import DeliveryPolicy
 from gateway.webhooks.setup import start_webhooks
 from gateway.webhooks.signing import WebhookSigner
@@ -47,7 +49,8 @@ async def start(jetstream, store, tmp_path):
     def begin(trusted=True):
         fetcher = Fetcher(limits(), authority.trusting if trusted else None)
         policy = DeliveryPolicy(progress_seconds=0.05)
-        log = start_webhooks(store, bucket, bus, fetcher, lambda tenant: signer, composed, stack, policy)
+        caller = WebhookCaller(Sender(fetcher.guard, fetcher.tls), lambda tenant: signer, composed)
+        log = start_webhooks(store, bucket, bus, caller, stack, policy)
         return log, bus, authority
 
     async with contextlib.AsyncExitStack() as stack:

@@ -8,9 +8,11 @@ from gateway.callers import ALL_SCOPES, COMMON_SCOPES, Caller, Scope, caller
 from gateway.jobs import model
 from gateway.jobs.ffmpeg_log import FfmpegLog, TaskLog
 from gateway.jobs.history import AttemptEnd
+from gateway.jobs.hooks import ENDED, Occurrence
 from gateway.jobs.model import Failure, Job, Task
 from gateway.services.attempts import told_log
 from gateway.services.presenters import Presenter
+from gateway.services.webhooks import payload
 
 ADDRESS = "10.1.2.3:50052"
 PRESENTER = Presenter(LinkSigner(b"a secret that signs links", 60.0), lambda *_: None)
@@ -74,6 +76,16 @@ def test_who_may_see_the_fleet_is_told_the_address(calling, scopes):
     assert encoders(PRESENTER.job(tried(ADDRESS))) == [ADDRESS]
 
 
-def test_ids_of_instances_stay(calling):
+def test_every_name_is_for_those_who_may_see_the_fleet_and_none_stays_none(calling):
     calling({Scope.READ})
-    assert encoders(PRESENTER.job(tried("4f2a9c", ""))) == ["4f2a9c", ""]
+    instance, host, none = encoders(PRESENTER.job(tried("4f2a9c", "render-7.internal", "")))
+    assert (instance.startswith("encoder-"), host.startswith("encoder-"), none) == (True, True, "")
+
+
+def test_webhooks_tell_no_address():
+    text = f"encoder {ADDRESS} went away"
+    found = model.start_task(tried(), 0, 101.0, "id", ADDRESS)
+    found = model.fail_task(found, 0, Failure(13, text, "GIVEN_UP"), 103.0)
+    told = payload(PRESENTER, found, Occurrence(ENDED), 103.0, {})
+    assert told.data.error.message.startswith("encoder encoder-")
+    assert ADDRESS not in str(told)
