@@ -82,7 +82,7 @@ class Sources:
     @asynccontextmanager
     async def open_index(self, source: str, tenant: str) -> AsyncIterator[Source]:
         """Open the index of an asset, the rest left out; all of one that has none. Raises what `open` raises."""
-        asset = await self.assets.describe(parse_name(source), tenant)
+        asset = await self.assets.find(parse_name(source), tenant)
         whole = self._opened(asset)
         if not 0 < asset.index_bytes < asset.size_bytes:
             yield whole
