@@ -5,7 +5,6 @@ completed, cancelled) returns the job unchanged, so that a message delivered twi
 """
 
 from dataclasses import dataclass, field, fields, replace
-from enum import StrEnum
 from typing import Any
 
 from gateway.callers import DEFAULT_TENANT
@@ -26,6 +25,7 @@ from gateway.jobs.outcome import Result as Result
 from gateway.jobs.outcome import ResultFile as ResultFile
 from gateway.jobs.outcome import ResultWarning as ResultWarning
 from gateway.jobs.outputs import OutputTarget
+from gateway.jobs.status import Status as Status
 from servicekit.codec import SPARSE, STORED
 
 MAX_WARNINGS = 50
@@ -34,22 +34,6 @@ MAX_FACTS_TASKS = 50
 MP4 = "video/mp4"
 # Of a job without rented instances, and of those of before usage was counted.
 COUNTED = Cost(0.0, 0.0, is_final=True)
-
-
-class Status(StrEnum):
-    """The state of a job or a task. The values are the stored ones, and the names of Status in jobs.proto."""
-
-    IN_QUEUE = "IN_QUEUE"
-    IN_PROGRESS = "IN_PROGRESS"
-    COMPLETED = "COMPLETED"
-    FAILED = "FAILED"
-    CANCELLED = "CANCELLED"
-    TIMED_OUT = "TIMED_OUT"
-
-    @property
-    def is_terminal(self) -> bool:
-        """Return True if no transition leads out of the state."""
-        return self not in (Status.IN_QUEUE, Status.IN_PROGRESS)
 
 
 @dataclass(frozen=True, slots=True)
