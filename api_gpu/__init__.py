@@ -17,7 +17,18 @@ if TYPE_CHECKING:
     from api_gpu.client import Client, Health
     from api_gpu.fleet import DayCosts, Fleet, Machine
     from api_gpu.jobs import Event, Job
-    from api_gpu.outcomes import Clip, Finished, JobInput, Preview, Progress, Queued, ResultFile, SceneSpan, WaitTimeout
+    from api_gpu.outcomes import (
+        Clip,
+        Finished,
+        JobInput,
+        MediaFacts,
+        Preview,
+        Progress,
+        Queued,
+        ResultFile,
+        SceneSpan,
+        WaitTimeout,
+    )
     from apigpu.options import CaptionStyle, Motion, Scene, Soundtrack, Source, Sprites, Status, Still, Transition, Word
     from servicekit import errors
 
@@ -38,6 +49,7 @@ __all__ = [
     "JobInput",
     "JobLog",
     "Machine",
+    "MediaFacts",
     "Motion",
     "Preview",
     "Progress",
@@ -68,6 +80,7 @@ MODULES = {
         "Clip",
         "Finished",
         "JobInput",
+        "MediaFacts",
         "Preview",
         "Progress",
         "Queued",

@@ -35,6 +35,20 @@ class JobInput:
 
 
 @dataclass(frozen=True)
+class MediaFacts:
+    """What a file of a job is, as an encoder read it: of an input its `field`, of one of several results the `item`.
+    `duration` is in seconds, 0 of a picture; what is not known is 0 or ""."""
+
+    field: str
+    item: str
+    duration: float
+    width: int
+    height: int
+    codec: str
+    size_bytes: int
+
+
+@dataclass(frozen=True)
 class SceneSpan:
     """When a scene of a story is seen, in seconds of the film; with a transition from its middle on, and up to it."""
 
@@ -164,7 +178,8 @@ class JobRecord:
     `cost_usd` is what it cost so far, None where nothing was rented for it; `metadata` what was noted on it,
     `deliveries` where its results are put, `preview` where its film plays, where that was asked for. `inputs` have the
     names of its files; `request` is what was asked for, without secrets: apigpu.v1.JobRequest. `queued` and `progress`
-    say how far one is that has not ended; `attempts` what encoders tried, not in lists. Times are UTC."""
+    say how far one is that has not ended; `attempts` what encoders tried, `input_facts` and `result_facts` what its
+    files are, as far as that is known, not in lists. Times are UTC."""
 
     id: str
     status: Status
@@ -200,6 +215,8 @@ class JobRecord:
     queued: Queued | None
     progress: Progress | None
     attempts: tuple[JobAttempt, ...]
+    input_facts: tuple[MediaFacts, ...]
+    result_facts: tuple[MediaFacts, ...]
 
     @classmethod
     def from_message(cls, message: jobs_pb2.Job, service: object) -> Self:
@@ -237,6 +254,8 @@ class JobRecord:
             queued=Queued.from_message(message.queued) if message.HasField("queued") else None,
             progress=Progress.from_message(message.progress) if message.HasField("progress") else None,
             attempts=tuple(JobAttempt.from_message(found) for found in message.attempts),
+            input_facts=tuple(from_message(MediaFacts, found) for found in message.input_facts),
+            result_facts=tuple(from_message(MediaFacts, found) for found in message.result_facts),
             service=service,
         )
 

@@ -14,8 +14,8 @@ HD = ("-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709"
 
 
 def rows(pair: Measured, folder: Path) -> Iterator[Row]:
-    """Wall time, upload and download over mTLS included, and the frames that are copied: an intro of another size
-    before two parts of 20 s each; and stretches of one recording, which begin between keyframes, one after the other."""
+    """Wall time, upload and download over mTLS included, and the frames that are copied: of an intro of another size
+    before two parts of 20 s each; and of stretches of one recording, which begin between keyframes."""
     client, out = pair.client, folder / "joined.mp4"
     intro, recording = folder / "intro.mp4", folder / "recording.mp4"
     plain.make_video(intro, INTRO, "1280x720", "-g", "50", *HD)

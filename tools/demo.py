@@ -7,7 +7,7 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain
@@ -31,6 +31,8 @@ CLIP_FRAMES = 48
 CLIP_SIZE = "1920×1080"
 TOLERANCE_SECONDS = 0.1
 CAPTION_SHARE = 0.001
+# Of the demo, over each transport.
+OPERATIONS = 3
 
 
 @dataclass(frozen=True)
@@ -151,11 +153,17 @@ def demonstrate(video: Path | None, subtitles: Path | None, console: Console) ->
             pair.client() as client,
             closing(JsonTransport(pair.http_url, pair.key)) as json,
         ):
-            outcomes = []
-            for outcome in chain(demo.run(GrpcTransport(client)), demo.run(json)):
-                console.print(f"{outcome.operation} over {outcome.transport}: {outcome.seconds:.1f} s")
-                outcomes.append(outcome)
-            return outcomes
+            return told(demo, (GrpcTransport(client), json), console)
+
+
+def told(demo: Demo, transports: Sequence[Transport], console: Console) -> list[Outcome]:
+    """Run the operations over each transport, and print a line for each that is done; return the outcomes."""
+    count, outcomes = OPERATIONS * len(transports), []
+    for outcome in chain.from_iterable(map(demo.run, transports)):
+        outcomes.append(outcome)
+        name = f"{outcome.operation} over {outcome.transport}"
+        console.print(f"{len(outcomes)} of {count}: {name}, {outcome.seconds:.1f} s")
+    return outcomes
 
 
 def path_in(variable: str) -> Path | None:

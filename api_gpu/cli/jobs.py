@@ -40,6 +40,14 @@ def jobs(
         context.obj.show(list(islice(found, limit)), print_jobs)
 
 
+def show(context: typer.Context, job: JobArgument) -> None:
+    """Show a job: what it was made of, what it made, and why it failed if it did."""
+    from api_gpu.cli.facts import print_job
+
+    with context.obj.client() as client:
+        context.obj.show(client.get(job), print_job)
+
+
 def watch(context: typer.Context, job: JobArgument) -> None:
     """Follow a job to its end, and print the links of its results."""
     from api_gpu.cli.run import JobRunner
@@ -94,7 +102,7 @@ def log(context: typer.Context, job: JobArgument) -> None:
 
     with context.obj.client() as client:
         found, logs = client.get(job), client.logs(job)
-    context.obj.show({"attempts": found.attempts, "logs": logs}, lambda _: print_attempts(found.attempts, logs))
+    context.obj.show({"attempts": found.attempts, "logs": logs}, lambda _: print_attempts(found, logs))
 
 
 def cancel(context: typer.Context, job: JobArgument) -> None:
@@ -108,26 +116,6 @@ def retry(context: typer.Context, job: JobArgument) -> None:
     """Queue a job anew that has ended, with the same inputs and options, and print the new one's id."""
     with context.obj.client() as client:
         context.obj.show(client.retry(job), lambda made: print(made.id))
-
-
-def assets(
-    context: typer.Context,
-    kind: Annotated[
-        str, typer.Option("--type", help="Only files of this MIME type, or kind: video, image, audio.")
-    ] = "",
-    limit: Annotated[int, typer.Option(min=1, help="Files to list.")] = 20,
-    since: Annotated[datetime | None, typer.Option(help="Only files that were stored then or later, UTC.")] = None,
-    until: Annotated[datetime | None, typer.Option(help="Only files that were stored before, UTC.")] = None,
-    tenant: Annotated[str, typer.Option(help="Only files of this tenant, for a key with the scope admin.")] = "",
-) -> None:
-    """List the files at the gateway, the newest first: uploads, and results of jobs."""
-    from itertools import islice
-
-    from api_gpu.cli.tables import print_assets
-
-    with context.obj.client() as client:
-        found = client.assets(kind, since=since, until=until, tenant=tenant)
-        context.obj.show(list(islice(found, limit)), print_assets)
 
 
 def fleet(

@@ -12,7 +12,21 @@ import sys
 
 import typer
 
-from api_gpu.cli import chain, destinations, frame, jobs, keys, mcp, operations, probe, runpod, services, story, tenants
+from api_gpu.cli import (
+    assets,
+    chain,
+    destinations,
+    frame,
+    jobs,
+    keys,
+    mcp,
+    operations,
+    probe,
+    runpod,
+    services,
+    story,
+    tenants,
+)
 from api_gpu.cli.job_options import taking_job_options
 from api_gpu.cli.options import (
     DATA_DIR,
@@ -80,11 +94,11 @@ for name in OPERATIONS:
     app.command(name)(taking_job_options(COMMANDS[name]() if name in COMMANDS else operations.command(name)))
 app.command()(taking_job_options(chain.chain))
 app.command()(jobs.jobs)
+app.command()(jobs.show)
 app.command()(jobs.watch)
 app.command()(jobs.cancel)
 app.command()(jobs.retry)
 app.command()(jobs.log)
-app.command()(jobs.assets)
 app.command("open")(jobs.open_result)
 app.command()(jobs.fleet)
 app.command()(mcp.mcp)
@@ -92,6 +106,7 @@ app.command()(tenants.usage)
 app.command()(services.certs)
 app.command()(services.doctor)
 app.command()(services.config)
+app.add_typer(assets.app, name="assets")
 app.add_typer(destinations.app, name="destinations")
 app.add_typer(keys.app, name="keys")
 app.add_typer(tenants.app, name="tenants")

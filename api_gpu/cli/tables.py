@@ -3,7 +3,6 @@
 import csv
 import sys
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 from itertools import compress
 
 from rich.console import Console
@@ -12,6 +11,7 @@ from rich.text import Text
 
 from api_gpu.assets import Asset
 from api_gpu.attempts import JobAttempt, JobLog
+from api_gpu.cli.amounts import bytes_cell, minutes_cell, seconds_cell, time_cell
 from api_gpu.fleet import DayCosts, Fleet, Machine
 from api_gpu.jobs import Job
 from api_gpu.keys import Key
@@ -61,9 +61,9 @@ def job_cells(job: Job) -> tuple[str, ...]:
         job.status,
         job.operation,
         f"{job.processed}/{job.total}",
-        f"{job.queued_milliseconds / 1000:.1f} s",
-        f"{job.encoding_milliseconds / 1000:.1f} s",
-        _time(job.created),
+        seconds_cell(job.queued_milliseconds / 1000),
+        seconds_cell(job.encoding_milliseconds / 1000),
+        time_cell(job.created),
         input_names(job),
     )
 
@@ -84,28 +84,37 @@ def _shortened(name: str) -> str:
 ATTEMPTS = ("began", "task", "encoder", "codec", "took", "outcome", "why")
 
 
-def print_attempts(attempts: Iterable[JobAttempt], logs: Iterable[JobLog]) -> None:
-    """Print a row for each attempt, then what FFmpeg said of tasks. For people columns are left out that are empty."""
-    rows = [_attempt(attempt) for attempt in attempts]
+def print_attempts(job: Job, logs: Iterable[JobLog]) -> None:
+    """Print a row for each attempt at a job, then what FFmpeg said of tasks. For people columns are left out that are
+    empty."""
+    rows = [_attempt(attempt) for attempt in job.attempts]
     if not rows:
-        print("no encoder has begun it yet", file=sys.stderr)
+        began = f"it is {job.status}, and no encoder had begun it" if job.ended else "no encoder has begun it yet"
+        print(began, file=sys.stderr)
         return
     told = [not sys.stdout.isatty() or any(cells) for cells in zip(*rows, strict=True)]
     print_rows(list(compress(ATTEMPTS, told)), (list(compress(row, told)) for row in rows))
     for log in logs:
         of = f" of {log.item}" if log.item else ""
-        print(f"\nWhat FFmpeg said{of} on {log.encoder}, {_time(log.time)}:")
+        print(f"\nWhat FFmpeg said{of} on {log.encoder}, {time_cell(log.time)}:")
         print(log.text)
 
 
 def _attempt(attempt: JobAttempt) -> tuple[str, ...]:
     seconds = (attempt.ended - attempt.started).total_seconds() if attempt.started and attempt.ended else None
-    took = "" if seconds is None else f"{seconds:.1f} s"
     why = attempt.message or attempt.reason
-    return (_time(attempt.started), attempt.item, attempt.encoder, attempt.codec, took, attempt.outcome, why)
+    return (
+        time_cell(attempt.started),
+        attempt.item,
+        attempt.encoder,
+        attempt.codec,
+        seconds_cell(seconds),
+        attempt.outcome,
+        why,
+    )
 
 
-ASSETS = ("asset", "name", "type", "bytes", "stored", "until")
+ASSETS = ("asset", "name", "type", "size", "stored", "until")
 
 
 def print_assets(assets: Iterable[Asset]) -> None:
@@ -114,11 +123,17 @@ def print_assets(assets: Iterable[Asset]) -> None:
 
 
 def _asset(asset: Asset) -> tuple[str, ...]:
-    times = (_time(asset.created), _time(asset.expires))
-    return (asset.name, asset.filename, asset.content_type, str(asset.size_bytes), *times)
+    times = (time_cell(asset.created), time_cell(asset.expires))
+    return (asset.name, asset.filename, asset.content_type, bytes_cell(asset.size_bytes), *times)
 
 
-KEYS = ("key", "tenant", "name", "scopes", "made", "until")
+KEYS = ("key", "tenant", "name", "scopes", "made", "until", "limits")
+LIMITS = {
+    "max_queued_jobs": "queued",
+    "max_running_tasks": "running",
+    "max_minutes_per_day": "min/day",
+    "max_usd_per_day": "$/day",
+}
 
 
 def print_keys(keys: Iterable[Key]) -> None:
@@ -127,16 +142,10 @@ def print_keys(keys: Iterable[Key]) -> None:
 
 
 def _key(key: Key) -> tuple[str, ...]:
-    until = "for ever" if key.expires is None else _time(key.expires)
-    until = until if key.revoked is None else f"revoked {_time(key.revoked)}"
-    return (key.id, key.tenant, key.name, ",".join(key.scopes), _time(key.created), until)
-
-
-def _time(time: datetime | None) -> str:
-    """Return a time: for people that of their clock, elsewhere UTC."""
-    if time is None:
-        return ""
-    return f"{time.astimezone():%Y-%m-%d %H:%M:%S}" if sys.stdout.isatty() else f"{time:%Y-%m-%d %H:%M:%S}Z"
+    until = "for ever" if key.expires is None else time_cell(key.expires)
+    until = until if key.revoked is None else f"revoked {time_cell(key.revoked)}"
+    limits = ", ".join(f"{getattr(key, name):g} {unit}" for name, unit in LIMITS.items() if getattr(key, name))
+    return (key.id, key.tenant, key.name, ",".join(key.scopes), time_cell(key.created), until, limits)
 
 
 MACHINES = ("machine", "provider", "state", "what", "busy", "$/hour", "$", "since", "why")
@@ -174,7 +183,7 @@ def _machine(machine: Machine) -> tuple[str, ...]:
         f"{machine.busy}/{machine.slots}",
         f"{machine.usd_per_hour:.3f}",
         f"{machine.usd:.4f}",
-        _time(machine.created),
+        time_cell(machine.created),
         machine.reason,
     )
 
@@ -186,6 +195,6 @@ def _day(day: DayCosts) -> tuple[str, ...]:
         f"{day.usd:.4f}",
         str(day.machines),
         str(day.tasks),
-        f"{day.busy_seconds / 60:.1f} min",
-        f"{day.paid_seconds / 60:.1f} min",
+        minutes_cell(day.busy_seconds),
+        minutes_cell(day.paid_seconds),
     )

@@ -4,7 +4,7 @@ packets alone, and without the rest of its index being there. Source: ISO/IEC 14
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice, pairwise
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,7 @@ import numpy.typing as npt
 from encoder.media.info import Source
 from encoder.media.mp4_boxes import LARGE_SIZE, SIZE_AND_KIND, Box, iter_boxes, mapped, only_box
 from encoder.media.packet_index import MEDIA, FilmIndex, Range, StreamIndex
-from encoder.media.sample_tables import SampleTable, whole_box, write_box, write_full_box
+from encoder.media.sample_tables import place_box, size_boxes, whole_box, write_box, write_full_box
 
 Numbers = npt.NDArray[np.int64]
 
@@ -77,13 +77,14 @@ class IndexCutter:
         """Return the index of these packets of the picture and of each stream of sound, which begin at 0; the file as
         it is, or what of it holds them, is to follow."""
         is_large = self.film.size_bytes > LARGE
-        lead = len(self._head(runs, 0, is_large=is_large))
-        return self._head(runs, lead, is_large=is_large)
+        tables = [_SampleBoxes.of(track, run) for track, run in zip(self._tracks, runs, strict=True)]
+        lead = len(self._head(tables, 0, is_large=is_large))
+        return self._head(tables, lead, is_large=is_large)
 
-    def _head(self, runs: Sequence[range], lead: int, *, is_large: bool) -> bytes:
+    def _head(self, tables: Sequence["_SampleBoxes"], lead: int, *, is_large: bool) -> bytes:
         tracks = [
-            _written_track(self._movie, track, run, lead, is_large=is_large)
-            for track, run in zip(self._tracks, runs, strict=True)
+            _written_track(self._movie, track, own.written(lead, is_large=is_large))
+            for track, own in zip(self._tracks, tables, strict=True)
         ]
         (movie,) = iter_boxes(self._movie, 0, len(self._movie))
         parts = [box for box in iter_boxes(self._movie, movie.start, movie.end) if box.kind not in (b"trak", *MEDIA)]
@@ -195,9 +196,7 @@ def _checked(numbers: Numbers) -> Numbers:
     return numbers
 
 
-def _written_track(movie: bytes, track: _CutTrack, run: range, lead: int, *, is_large: bool) -> bytes:
-    tables = b"".join(_sample_boxes(track, slice(run.start, run.stop), lead, is_large=is_large))
-
+def _written_track(movie: bytes, track: _CutTrack, tables: bytes) -> bytes:
     def written(box: Box) -> bytes:
         """Return a box with those within it; that of samples with other tables, and without an edit list."""
         if box.kind == b"stbl":
@@ -209,22 +208,33 @@ def _written_track(movie: bytes, track: _CutTrack, run: range, lead: int, *, is_
     return written(track.box)
 
 
-def _sample_boxes(track: _CutTrack, part: slice, lead: int, *, is_large: bool) -> Iterator[bytes]:
-    stream, table = track.stream, SampleTable()
-    offsets, sizes, keys, delays = stream.offsets[part], stream.sizes[part], stream.keys[part], track.delays[part]
-    cuts = np.flatnonzero(offsets[1:] != offsets[:-1] + sizes[:-1]) + 1
-    for first, last in pairwise([0, *cuts.tolist(), len(sizes)] if len(sizes) else []):
-        table.starts.append(int(offsets[first]))
-        table.runs.append(sizes[first:last])
-    yield _run_box(b"stts", track.lengths[part])
-    if delays.any():
-        yield _run_box(b"ctts", delays)
-    if not keys.all():
-        yield write_full_box(b"stss", (np.flatnonzero(keys) + 1).astype(">u4"))
-    if track.dependence:
-        yield write_box(b"sdtp", bytes(4) + track.dependence[part])
-    told = table.boxes(lead, is_large=is_large)
-    yield from (told[kind] for kind in (b"stsc", b"stsz", b"stco"))
+@dataclass(frozen=True)
+class _SampleBoxes:
+    """The tables of some packets of a track: the boxes that do not tell where they are, and where each run of them
+    begins in the file."""
+
+    boxes: bytes
+    places: Numbers
+
+    @classmethod
+    def of(cls, track: _CutTrack, run: range) -> "_SampleBoxes":
+        part, stream = slice(run.start, run.stop), track.stream
+        offsets, sizes, keys, delays = stream.offsets[part], stream.sizes[part], stream.keys[part], track.delays[part]
+        # Packets that do not follow the one before begin a run.
+        firsts = np.append(np.zeros(min(len(sizes), 1), np.int64), np.flatnonzero(np.diff(offsets) != sizes[:-1]) + 1)
+        boxes = [_run_box(b"stts", track.lengths[part])]
+        if delays.any():
+            boxes.append(_run_box(b"ctts", delays))
+        if not keys.all():
+            boxes.append(write_full_box(b"stss", (np.flatnonzero(keys) + 1).astype(">u4")))
+        if track.dependence:
+            boxes.append(write_box(b"sdtp", bytes(4) + track.dependence[part]))
+        stsz, stsc = size_boxes(sizes, np.diff(firsts, append=len(sizes)))
+        return cls(b"".join([*boxes, stsc, stsz]), offsets[firsts])
+
+    def written(self, lead: int, *, is_large: bool) -> bytes:
+        """Return the tables of a file that comes behind so many bytes."""
+        return self.boxes + place_box(self.places + lead, is_large=is_large)
 
 
 def _run_box(kind: bytes, values: Numbers) -> bytes:

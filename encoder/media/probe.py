@@ -20,6 +20,7 @@ from encoder.media.containers import (
     open_container,
 )
 from encoder.media.counting import PacketCount, count_packets, ends_early
+from encoder.media.facts import note_film
 from encoder.media.info import ANIMATIONS, CUT_OFF_TEXT, AudioStream, MediaInfo, Source, Stream, VideoStream, bad_input
 from encoder.media.sizes import read_sizes
 from encoder.media.streams import check_size, describe
@@ -49,10 +50,12 @@ def probe_video(source: Source) -> tuple[MediaInfo, VideoStream]:
     if info.demuxer in ANIMATIONS and info.video.duration_seconds and info.video.frames <= 1:
         raise bad_input(source, "it is a picture that does not move; give a video, or make a clip of it with img2vid.")
     if info.demuxer == WEBP_DEMUXER:  # which the libraries that probe do not know
+        note_film(source, info, info.video)
         return info, info.video
     info = _check_end(source, info, [info.video, *info.audio], is_counted=not info.video.duration_seconds)
     assert info.video is not None
     video = on_canvas(source, info, info.video)
+    note_film(source, info, video)
     return replace(info, video=video), video
 
 
@@ -161,4 +164,5 @@ def probe_audio(source: Source) -> tuple[MediaInfo, AudioStream]:
         raise bad_input(source, f"the file has {what}; give an audio file, or a video with sound.")
     info = _check_end(source, info, [info.sound], is_counted=info.demuxer in COUNTED)
     assert info.sound is not None
+    note_film(source, info, info.sound)
     return info, info.sound

@@ -28,15 +28,23 @@ class SampleTable:
 
     def boxes(self, lead: int, *, is_large: bool) -> Mapping[bytes, bytes]:
         """Return the boxes of the table for a head of so many bytes, by the kinds of those that they replace."""
-        sizes, starts = self.sizes, np.array(self.starts, np.int64) + lead
-        kind, form = (b"co64", ">u8") if is_large else (b"stco", ">u4")
-        where = write_full_box(kind, starts.astype(form))
-        counts = np.array([len(run) for run in self.runs], np.int64)
-        firsts = np.flatnonzero(np.diff(counts, prepend=-1))
-        chunks = np.stack([firsts + 1, counts[firsts], np.ones(len(firsts), np.int64)], axis=1).astype(">u4")
-        stsz = struct.pack(">III", 0, 0, len(sizes)) + sizes.astype(">u4").tobytes()
-        stsc = write_full_box(b"stsc", chunks)
-        return {b"stsz": write_box(b"stsz", stsz), b"stsc": stsc, b"stco": where, b"co64": where}
+        where = place_box(np.array(self.starts, np.int64) + lead, is_large=is_large)
+        stsz, stsc = size_boxes(self.sizes, np.array([len(run) for run in self.runs], np.int64))
+        return {b"stsz": stsz, b"stsc": stsc, b"stco": where, b"co64": where}
+
+
+def size_boxes(sizes: Sizes, counts: Sizes) -> tuple[bytes, bytes]:
+    """Return the boxes of the sizes of samples, and of how many there are in each run."""
+    firsts = np.flatnonzero(np.diff(counts, prepend=-1))
+    chunks = np.stack([firsts + 1, counts[firsts], np.ones(len(firsts), np.int64)], axis=1).astype(">u4")
+    stsz = struct.pack(">III", 0, 0, len(sizes)) + sizes.astype(">u4").tobytes()
+    return write_box(b"stsz", stsz), write_full_box(b"stsc", chunks)
+
+
+def place_box(places: Sizes, *, is_large: bool) -> bytes:
+    """Return the box of where runs of samples begin."""
+    kind, form = (b"co64", ">u8") if is_large else (b"stco", ">u4")
+    return write_full_box(kind, places.astype(form))
 
 
 def whole_box(data: "bytes | bytearray | object", box: Box) -> bytes:

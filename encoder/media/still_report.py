@@ -15,8 +15,6 @@ from encoder.media.stills import Still
 from servicekit.errors import ServiceError
 
 HEADS = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"BM", *stills.TIFF_HEADS)
-# Clockwise, by Exif 2.32, tag 274; mirrored ones are turned too.
-TURNS = {3: 180, 4: 180, 5: 90, 6: 90, 7: 270, 8: 270}
 FORMATS = {"mpo": "jpeg"}
 SPACES = {"CMYK": still_colors.CMYK, **dict.fromkeys(stills.GRAY_MODES, still_colors.GRAY)}
 # Formats that may have several pictures that are no animation.
@@ -67,7 +65,7 @@ def _format(source: Source, still: Still, picture: Any) -> str:
 
 def _describe(source: Source, still: Still, picture: Any) -> probe_pb2.ImageReport:
     width, height = still.video.rotated_size
-    turned = _turned(source, picture)
+    turned = stills.turned_degrees(source, picture)
     if picture is not None:
         width, height = picture.size
     if turned % 180:
@@ -88,14 +86,6 @@ def _describe(source: Source, still: Still, picture: Any) -> probe_pb2.ImageRepo
     if bits := _bits(source, picture):
         image.bit_depth = bits
     return image
-
-
-def _turned(source: Source, picture: Any) -> int:
-    """Return by how many degrees what is stored is turned."""
-    if picture is None or picture.format == "AVIF":
-        return -90 * heif.describe(source.path).turns % 360 if probe.is_heif(source) else 0
-    exif = stills.attempt(lambda: picture.getexif().get(ExifTags.Base.Orientation), None)
-    return TURNS.get(exif, 0) if isinstance(exif, int) else 0
 
 
 def _profile_name(source: Source, picture: Any) -> str:

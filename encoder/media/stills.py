@@ -18,6 +18,7 @@ from PIL import ExifTags, Image, ImageOps
 
 from apigpu.v1 import video_pb2
 from encoder.media import containers, heif, png, probe, signatures, still_colors, streams, wholeness
+from encoder.media.facts import note_still
 from encoder.media.heif import HeifPicture
 from encoder.media.info import CUT_OFF_TEXT, ColorTags, MediaInfo, Source, VideoStream, bad_input
 from encoder.media.reading import note_reading
@@ -34,6 +35,8 @@ for _plugin in ("Avif", "Mpo", "Tiff", "WebP"):
     importlib.import_module(f"PIL.{_plugin}ImagePlugin")
 DECODED, TABLE = "still.raw", "colors.csp"
 STRIP_ROWS = 256
+# Clockwise, by Exif 2.32, tag 274; mirrored ones are turned too.
+TURNS = {3: 180, 4: 180, 5: 90, 6: 90, 7: 270, 8: 270}
 
 # PNG's gamma of 1 / 2.2, within 5 %, is written by programs that mean sRGB.
 USUAL_GAMMA, GAMMA_TOLERANCE = 1 / 2.2, 0.05
@@ -92,6 +95,7 @@ def prepare(source: Source, folder: Path, mark: str = "") -> Still:
         except BadProfile as error:
             warnings.append(_warning(source, "PROFILE_IGNORED", PROFILE_IGNORED.format(error)))
             conversion = None
+        _note(source, picture, still.video)
     if conversion is not None and still_colors.changes(conversion):
         still = replace(still, table=f"{mark}{TABLE}")
         still_colors.write_table(conversion, folder / still.table)
@@ -105,12 +109,29 @@ def check(source: Source) -> None:
         if picture is None:
             if probe.head(source).startswith(TIFF_HEADS):
                 raise bad_input(source, UNREADABLE_TIFF)
-            probe.probe_image(source)
+            _note(source, None, probe.probe_image(source)[1])
             return
         streams.check_size(source, *picture.size)
         _check_raw(source, picture)
         if not source.allow_partial and is_cut_off(source, picture):
             raise bad_input(source, CUT_OFF_TEXT)
+        _note(source, picture)
+
+
+def turned_degrees(source: Source, picture: Any) -> int:
+    """Return by how many degrees, clockwise, what is stored is turned to be shown."""
+    if picture is None or picture.format == "AVIF":
+        return -90 * heif.describe(source.path).turns % 360 if probe.is_heif(source) else 0
+    exif = attempt(lambda: picture.getexif().get(ExifTags.Base.Orientation), None)
+    return TURNS.get(exif, 0) if isinstance(exif, int) else 0
+
+
+def _note(source: Source, picture: Any, video: VideoStream | None = None) -> None:
+    """Note what a still is, by its head, or by how it was probed."""
+    codec = picture.format.lower() if picture is not None else video.codec if video is not None else ""
+    across, down = picture.size if picture is not None else (video.width, video.height) if video is not None else (0, 0)
+    is_on_its_side = attempt(lambda: turned_degrees(source, picture), 0) % 180
+    note_still(source, codec, (down, across) if is_on_its_side else (across, down))
 
 
 def is_cut_off(source: Source, picture: Any) -> bool:

@@ -7,6 +7,7 @@ from fractions import Fraction
 from apigpu.v1 import story_pb2, video_pb2
 from encoder.media import packets, probe, stills
 from encoder.media.containers import AUDIO_DEMUXERS, VIDEO_DEMUXERS
+from encoder.media.facts import note_film
 from encoder.media.info import MediaInfo, Source, bad_input
 from encoder.media.outlines import OUTLINE_TOO_SMALL, outline_too_small, tells_length
 from encoder.operations.plan import PlanContext
@@ -109,6 +110,7 @@ def read_video(source: Source) -> tuple[MediaInfo, float]:
     info = _read_outline(source, VIDEO_DEMUXERS)
     if info.video is None or not info.video.decodes or not info.video.duration_seconds:
         raise outline_too_small(source)
+    note_film(source, info, info.video)
     return info, info.video.duration_seconds
 
 
@@ -120,6 +122,7 @@ def sound_seconds(source: Source) -> float:
     info = _read_outline(source, AUDIO_DEMUXERS)
     if info.sound is None or not info.sound.duration_seconds:
         raise outline_too_small(source)
+    note_film(source, info, info.sound)
     return info.sound.duration_seconds
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import errno
+import math
 import os
 import signal
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,10 +17,11 @@ from google.protobuf.message import DecodeError
 from google.rpc import status_pb2
 
 from apigpu.encoder.v1 import encoder_pb2
-from apigpu.v1 import story_pb2, video_pb2
+from apigpu.v1 import probe_pb2, story_pb2, video_pb2
 from encoder.codecs.base import Codec
 from encoder.ffmpeg.command import ExtraFile, FfmpegRun
 from encoder.ffmpeg.process import KILL_SECONDS
+from encoder.media.facts import MAX_FACTS
 from encoder.media.info import Source
 from encoder.planning.processes import PlanningProcess, ProcessSource
 from encoder.planning.protocol import (
@@ -99,6 +101,7 @@ class PlannedTask:
     reports: bool = False
     progress: tuple[int, ...] = ()
     finishes: bool = False
+    inputs: tuple[probe_pb2.MediaFacts, ...] = ()
 
     def frames_before(self, run: int) -> int | None:
         """Return how many frames are done before a run; None for one whose frames are no progress."""
@@ -315,7 +318,15 @@ def _planned_task(data: PlanData, codec: Codec, folder: Path) -> PlannedTask:
         reports=data.reports,
         progress=_checked_progress(data),
         finishes=data.finishes,
+        inputs=tuple(map(_facts, data.inputs[:MAX_FACTS])),
     )
+
+
+def _facts(data: bytes) -> probe_pb2.MediaFacts:
+    found = probe_pb2.MediaFacts.FromString(data)
+    if max(len(found.field), len(found.codec)) > MAX_NAME_CHARS or not 0 <= found.duration < math.inf:
+        raise BadReply("what it tells of an input cannot be")
+    return found
 
 
 def _checked_progress(data: PlanData) -> tuple[int, ...]:

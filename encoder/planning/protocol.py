@@ -131,7 +131,7 @@ class PlanData:
     """A plan. A run that can only be made after those before it is None. `warnings` are serialized apigpu.v1.Warning,
     `further` FurtherTask, `scenes` SceneSpan, `size` the width and height that the further tasks make, 0 where there
     are none; one that `reports` tells something in place of a result; one that `finishes` changes its result as
-    it is checked; `font_tiers` tells how many tiers of fonts were read for it."""
+    it is checked; `font_tiers` tells how many tiers of fonts were read for it; `inputs` are apigpu.v1.MediaFacts."""
 
     runs: tuple[RunData | None, ...]
     field: str
@@ -149,6 +149,7 @@ class PlanData:
     reports: bool = False
     progress: tuple[int, ...] = ()
     finishes: bool = False
+    inputs: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from encoder.codecs.base import X264, Codec
 from encoder.codecs.nvenc.codec import Nvenc
 from encoder.codecs.nvenc.worker_client import WorkerClient
 from encoder.ffmpeg.command import FfmpegRun
+from encoder.media.facts import forget_facts, noted_facts
 from encoder.media.info import Source
 from encoder.media.reading import on_reading
 from encoder.media.web_pages import check_no_page
@@ -82,6 +83,7 @@ class PlanningSession:
             check_no_page(source, _source_text(message, source.field))
         codec = self._codec(request.codec)
         check_options(message)
+        forget_facts()
         given = (sources, folder, request.result, codec, request.threads, self.fonts)
         context = PlanContext(
             *given,
@@ -110,6 +112,8 @@ class PlanningSession:
             reports=plan.report is not None,
             progress=plan.progress,
             finishes=plan.changes_result,
+            # Of a part the inputs are those that its planner knew, or pieces of them.
+            inputs=() if request.part else tuple(fact.SerializeToString() for fact in noted_facts()),
         )
 
     def _codec(self, name: str) -> Codec:

@@ -90,7 +90,8 @@ def _share_end(timeline: Timeline, found: Sequence[ScenePiece], workers: int) ->
     seconds, first = float(timeline.seconds), found[-1].first
     if seconds < MIN_SHARE_SECONDS * workers:
         return timeline.frames * len(found) / workers
-    return first + float(limit_seconds(float((timeline.frames - first) / timeline.rate), workers) * timeline.rate)
+    left = float((timeline.frames - first) / timeline.rate)
+    return first + float(limit_seconds(left, seconds, workers) * timeline.rate)
 
 
 def _seen(timeline: Timeline, scene: int) -> list[Fraction]:
@@ -106,7 +107,7 @@ def _even(timeline: Timeline, scene: int, workers: int) -> list[Fraction]:
     if workers < 2:
         return []
     left, seconds = (float(count / timeline.rate) for count in (timeline.frames - first, frames))
-    parts = min(ceil(seconds / limit_seconds(left, workers)), int(seconds / MIN_SECONDS))
+    parts = min(ceil(seconds / limit_seconds(left, float(timeline.seconds), workers)), int(seconds / MIN_SECONDS))
     return [Fraction(number * frames, parts) for number in range(1, parts)]
 
 

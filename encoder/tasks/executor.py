@@ -252,6 +252,7 @@ class TaskExecutor:
                 files=stream.files,
                 further=plan.further,
                 scenes=plan.scenes,
+                inputs=plan.inputs,
             )
         )
         return summary

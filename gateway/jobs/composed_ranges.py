@@ -62,7 +62,7 @@ class ComposedRanges:
         entry = self.inputs[number]
         with _input_errors(entry):
             if number not in self._known:
-                self._known[number] = await self.assets.describe(parse_name(entry.source), self.tenant)
+                self._known[number] = await self.assets.find(parse_name(entry.source), self.tenant)
         asset = self._known[number]
         if found.range.end > asset.size_bytes:
             raise not_composed(f"{entry.field} has {asset.size_bytes} bytes")

@@ -253,8 +253,9 @@ class TaskExecutor:
     def _input(self, job: Job, source: str, fields: Sequence[str], min_outline_bytes: int) -> Input:
         """Return an input that comes whole, or from a size on as an outline, unless that is 0."""
         name, *also = fields
-        if not min_outline_bytes:
-            return Input(name, source, functools.partial(self.sources.open, source, job.tenant), tuple(also))
+        size_bytes, whole = self.sources.known_bytes(source), functools.partial(self.sources.open, source, job.tenant)
+        if not min_outline_bytes or (size_bytes is not None and size_bytes < min_outline_bytes):
+            return Input(name, source, whole, tuple(also), size_bytes=size_bytes)
         opened = functools.partial(self.sources.open_outline, source, job.tenant, min_outline_bytes)
         return Input(name, source, opened, tuple(also), is_outline=True, min_outline_bytes=min_outline_bytes)
 

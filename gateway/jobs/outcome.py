@@ -41,7 +41,8 @@ class Result:
     where they are not known). A task that answers with further tasks may have no asset (""); one whose result is a
     `report`, a serialized apigpu.v1.MediaReport, has none. `frames_copied` of its frames were not encoded, or there is
     a `whole_reason`. `encode_seconds` passed from the last byte of the inputs to the finished file, 0 where that is not
-    known. `playback`, a serialized apigpu.encoder.v1.Playback, tells how it plays."""
+    known. `playback`, a serialized apigpu.encoder.v1.Playback, tells how it plays. `facts`, a serialized
+    apigpu.encoder.v1.Summary with these alone, has the size of its picture, and what its inputs are."""
 
     asset: str
     frames: int
@@ -57,3 +58,4 @@ class Result:
     whole_reason: str = ""
     size_bytes: int = 0
     encode_seconds: float = 0.0
+    facts: bytes = b""

@@ -9,7 +9,7 @@ from typing import Self
 from apigpu.encoder.v1 import encoder_pb2
 from gateway.assets.record import PREFIX, clean_filename, derived_id, name_for_type, parse_name
 from gateway.assets.store import AssetStore, AssetWriter
-from gateway.jobs import model
+from gateway.jobs import media_facts, model
 from gateway.jobs.composed_ranges import ComposedRanges, not_composed
 from gateway.workers.base import Input, is_without_result
 from servicekit.chunks import Data
@@ -126,6 +126,7 @@ def stored_result(summary: encoder_pb2.Summary, asset_id: str, file_ids: Sequenc
         codec_reason=summary.codec_reason,
         frames_copied=max(summary.frames_copied, 0),
         encode_seconds=round(max(summary.encode_seconds, 0.0), 3),
+        facts=media_facts.stored(summary),
         whole_reason=summary.whole_reason,
         warnings=tuple(model.ResultWarning(w.reason, w.message, dict(w.metadata)) for w in summary.warnings),
         content_type=summary.content_type,

@@ -16,16 +16,17 @@ RECENT_JOBS = 64
 
 
 class Extent(NamedTuple):
-    """How much is told of a job: inputs, bytes of the operation, and attempts."""
+    """How much is told of a job: inputs, bytes of the operation, attempts, and whether what its files are."""
 
     inputs: int
     operation_bytes: int
     attempts: int
+    tells_facts: bool = False
 
 
 # How many times as long as what is told a request may be before its URLs are masked, which shortens it.
 LONGEST = 4
-WHOLE = Extent(1000, 256 * 1024, 200)
+WHOLE = Extent(1000, 256 * 1024, 200, tells_facts=True)
 # Where many jobs are told of at once, or to others.
 BRIEF = Extent(10, 4 * 1024, 0)
 

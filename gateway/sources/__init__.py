@@ -82,7 +82,7 @@ class Sources:
     @asynccontextmanager
     async def open_index(self, source: str, tenant: str) -> AsyncIterator[Source]:
         """Open the index of an asset, the rest left out; all of one that has none. Raises what `open` raises."""
-        asset = await self.assets.describe(parse_name(source), tenant)
+        asset = await self.assets.find(parse_name(source), tenant)
         whole = self._opened(asset)
         if not 0 < asset.index_bytes < asset.size_bytes:
             yield whole
@@ -90,6 +90,11 @@ class Sources:
         index = ByteRanges(asset.size_bytes, ((asset.size_bytes - asset.index_bytes, asset.size_bytes),))
         async with contextlib.AsyncExitStack() as stack:
             yield await ranged(whole, index, stack)
+
+    def known_bytes(self, source: str) -> int | None:
+        """Return the size of a source that was stored here a moment ago; None of any other."""
+        known = self.assets.known.get(source.removeprefix(PREFIX)) if source.startswith(PREFIX) else None
+        return known.size_bytes if known is not None else None
 
     def asset_id(self, source: str) -> str | None:
         """Return the id of the asset that the text names or links to; None for what is to be fetched."""

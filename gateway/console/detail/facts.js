@@ -1,6 +1,7 @@
 // What is told of a job as lists: facts by name, warnings.
 
 import { h, icon } from "../dom.js";
+import { bytes, clock } from "../format.js";
 import { copy } from "../ui.js";
 
 /** A warning, with its place. */
@@ -17,6 +18,12 @@ export function warning({ reason, message, metadata }) {
       h("p", { class: "small muted facts-line" }, h("code", {}, reason), ...where.map((text) => h("span", {}, text))),
     ),
   );
+}
+
+/** What is told of a file, of MediaFacts: "1:00 · 1920 × 1080 · h264 · 59.5 MB". */
+export function media({ duration, width, height, codec, sizeBytes }) {
+  const length = duration && (duration < 10 ? `${duration.toFixed(1)} s` : clock(duration));
+  return [length, width && `${width} × ${height}`, codec, sizeBytes && bytes(sizeBytes)].filter(Boolean).join(" · ");
 }
 
 /** The elements of a list of [name, value]; what is empty is left out. */

@@ -1,9 +1,9 @@
-// The inputs of a job: their names, and what is stored of those that were uploaded to this gateway.
+// The inputs of a job: their names, what an encoder found them to be, and whether uploads are still kept.
 
 import { get } from "../api.js";
 import { fill, h } from "../dom.js";
 import { bytes } from "../format.js";
-import { facts } from "./facts.js";
+import { facts, media } from "./facts.js";
 
 const ASSET = /^assets\/[a-z2-7]{26}$/;
 // A batch may have thousands.
@@ -14,10 +14,11 @@ export function inputsCard(job, signal) {
   const inputs = job.inputs ?? [];
   if (!inputs.length) return null;
   const asked = Object.values(job.request?.operation ?? {})[0] ?? {};
+  const known = Object.fromEntries((job.inputFacts ?? []).map((fact) => [fact.field, media(fact)]));
   const rows = inputs.map((input, at) => {
-    const said = h("span", { class: "small muted" });
+    const said = h("span", { class: "small muted" }, known[input.field]);
     const source = valueAt(asked, input.field);
-    if (at < MAX_ASKED && ASSET.test(source)) describe(source, said, signal);
+    if (at < MAX_ASKED && ASSET.test(source)) describe(source, said, known[input.field], signal);
     return [input.field, h("span", { class: "facts-line" }, h("span", {}, input.name || "(no name)"), said)];
   });
   return h("section", { class: "card", "aria-label": "Inputs" }, h("h2", {}, "Inputs"), facts(rows));
@@ -28,11 +29,12 @@ function valueAt(message, path) {
   return path.split(/[.[\]]+/).reduce((value, name) => (name === "" ? value : value?.[name]), message);
 }
 
-async function describe(source, said, signal) {
+async function describe(source, said, known, signal) {
   try {
     const { contentType, sizeBytes } = await get(`/${source}`, { signal });
-    fill(said, [contentType, bytes(sizeBytes)].filter(Boolean).join(" · "));
+    fill(said, known || [contentType, bytes(sizeBytes)].filter(Boolean).join(" · "));
   } catch (error) {
-    if (error.status === 404) fill(said, "is no longer kept: the job cannot be tried again without it");
+    const gone = "is no longer kept: the job cannot be tried again without it";
+    if (error.status === 404) fill(said, [known, gone].filter(Boolean).join(" · "));
   }
 }

@@ -23,7 +23,7 @@ import {
 } from "../jobs/describe.js";
 import "./compare.js";
 import { attemptsCard, logCard } from "./attempts.js";
-import { copyButton, facts, pairs, warning } from "./facts.js";
+import { copyButton, facts, media, pairs, warning } from "./facts.js";
 import { inputsCard } from "./inputs.js";
 import { assetFacts, events, Live } from "./timeline.js";
 
@@ -94,7 +94,7 @@ export default class JobPage extends Page {
       this.rereading = 0;
       const found = await get(`/job/${this.job.id}`, { signal: this.signal }).catch(() => null);
       if (!found || this.signal.aborted || !isActive(this.job)) return;
-      this.job = { ...this.job, attempts: found.attempts, startTime: found.startTime, delayTime: found.delayTime };
+      this.job = { ...this.job, attempts: found.attempts, startTime: found.startTime, delayTime: found.delayTime, inputFacts: found.inputFacts };
       this.#draw();
     }, this.hasReread ? REREAD_MS : 200);
     this.hasReread = true;
@@ -254,7 +254,7 @@ export default class JobPage extends Page {
   #drawSide() {
     const job = this.job;
     const list = events(job, this.#hooks, this.#live.seen);
-    const signature = JSON.stringify([list, job.inputs, job.cost]);
+    const signature = JSON.stringify([list, job.inputs, job.inputFacts, job.cost]);
     if (signature === this.drawnSide) return;
     this.drawnSide = signature;
     fill(
@@ -266,9 +266,17 @@ export default class JobPage extends Page {
         h("ol", { class: "timeline" }, list.map(event)),
       ),
       h("section", { class: "card", "aria-label": "Facts" }, h("h2", {}, "Facts"), this.#facts()),
-      (this.inputs ??= inputsCard(job, this.signal)),
+      this.#inputs(),
       this.#results(),
     );
+  }
+
+  /** Return the card of the inputs, made anew where more is known of them. */
+  #inputs() {
+    const known = JSON.stringify(this.job.inputFacts ?? []);
+    if (known !== this.knownInputs) this.inputs = inputsCard(this.job, this.signal);
+    this.knownInputs = known;
+    return this.inputs;
   }
 
   #facts() {
@@ -300,9 +308,11 @@ export default class JobPage extends Page {
     if (!name) return null;
     const list = h("dl", { class: "facts" });
     this.asset ??= get(`/${name}`, { signal: this.signal });
+    const [made] = this.job.resultFacts ?? [];
+    const picture = made && ["Picture", media({ ...made, codec: "", sizeBytes: 0 })];
     this.asset.then(
-      (asset) => fill(list, pairs(assetFacts(asset))),
-      () => fill(list, pairs([["File", "is no longer kept"]])),
+      (asset) => fill(list, pairs([...assetFacts(asset), picture?.[1] && picture])),
+      () => fill(list, pairs([["File", "is no longer kept"], picture?.[1] && picture])),
     );
     return h("section", { class: "card", "aria-label": "Result" }, h("h2", {}, "Result"), list);
   }

@@ -147,6 +147,8 @@ class Job(_message.Message):
     PROGRESS_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     ATTEMPTS_FIELD_NUMBER: _builtins.int
+    INPUT_FACTS_FIELD_NUMBER: _builtins.int
+    RESULT_FACTS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Identity; ids sort by the time of submission."""
     status: Global___Job.Status.ValueType
@@ -243,6 +245,16 @@ class Job(_message.Message):
         in all. Not in lists and webhooks.
         """
 
+    @_builtins.property
+    def input_facts(self) -> _containers.RepeatedCompositeFieldContainer[_probe_pb2.MediaFacts]:
+        """What its inputs are, of those that encoders have read so far: length, size of the picture, codec, bytes; of each task
+        the first 24, of jobs of up to 50 tasks. Not in lists and webhooks.
+        """
+
+    @_builtins.property
+    def result_facts(self) -> _containers.RepeatedCompositeFieldContainer[_probe_pb2.MediaFacts]:
+        """What its results are, in the order of the request, of the first 50. Not in lists and webhooks."""
+
     def __init__(
         self,
         *,
@@ -272,10 +284,12 @@ class Job(_message.Message):
         progress: Global___Progress | None = ...,
         request_id: _builtins.str = ...,
         attempts: _abc.Iterable[Global___JobAttempt] | None = ...,
+        input_facts: _abc.Iterable[_probe_pb2.MediaFacts] | None = ...,
+        result_facts: _abc.Iterable[_probe_pb2.MediaFacts] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "create_time", b"create_time", "deadline", b"deadline", "end_time", b"end_time", "error", b"error", "output", b"output", "preview", b"preview", "progress", b"progress", "queued", b"queued", "quote", b"quote", "request", b"request", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "cost", b"cost", "create_time", b"create_time", "deadline", b"deadline", "delay_time", b"delay_time", "deliveries", b"deliveries", "end_time", b"end_time", "error", b"error", "execution_time", b"execution_time", "id", b"id", "inputs", b"inputs", "metadata", b"metadata", "operation", b"operation", "output", b"output", "preview", b"preview", "priority", b"priority", "processed", b"processed", "progress", b"progress", "queued", b"queued", "quote", b"quote", "request", b"request", "request_id", b"request_id", "start_time", b"start_time", "status", b"status", "tenant", b"tenant", "total", b"total"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "cost", b"cost", "create_time", b"create_time", "deadline", b"deadline", "delay_time", b"delay_time", "deliveries", b"deliveries", "end_time", b"end_time", "error", b"error", "execution_time", b"execution_time", "id", b"id", "input_facts", b"input_facts", "inputs", b"inputs", "metadata", b"metadata", "operation", b"operation", "output", b"output", "preview", b"preview", "priority", b"priority", "processed", b"processed", "progress", b"progress", "queued", b"queued", "quote", b"quote", "request", b"request", "request_id", b"request_id", "result_facts", b"result_facts", "start_time", b"start_time", "status", b"status", "tenant", b"tenant", "total", b"total"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -12,10 +12,10 @@ import builtins as _builtins
 import sys
 import typing as _typing
 
-if sys.version_info >= (3, 10):
-    from typing import TypeAlias as _TypeAlias
+if sys.version_info >= (3, 11):
+    from typing import TypeAlias as _TypeAlias, Never as _Never
 else:
-    from typing_extensions import TypeAlias as _TypeAlias
+    from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
@@ -144,6 +144,54 @@ class MediaReport(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__whole) -> _WhichOneofReturnType__whole | None: ...
 
 Global___MediaReport: _TypeAlias = MediaReport  # noqa: Y015
+
+@_typing.final
+class MediaFacts(_message.Message):
+    """What is known of a file of a job, as an encoder read it. What the file does not have, or say, is left out."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIELD_FIELD_NUMBER: _builtins.int
+    ITEM_FIELD_NUMBER: _builtins.int
+    DURATION_FIELD_NUMBER: _builtins.int
+    WIDTH_FIELD_NUMBER: _builtins.int
+    HEIGHT_FIELD_NUMBER: _builtins.int
+    CODEC_FIELD_NUMBER: _builtins.int
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    field: _builtins.str
+    """Of an input, where the request names it: "url_video", "images[2].image_url"."""
+    item: _builtins.str
+    """Of one of several results, the id of its image or step."""
+    duration: _builtins.float
+    """Seconds; left out of a picture."""
+    width: _builtins.int
+    """Pixels across, as it is shown."""
+    height: _builtins.int
+    """Pixels down, as it is shown."""
+    codec: _builtins.str
+    """FFmpeg's name of the codec, that of the pictures where there are any: "h264", "aac", "png". Of a result what made
+    it: "x264".
+    """
+    size_bytes: _builtins.int
+    """Bytes of the file."""
+    def __init__(
+        self,
+        *,
+        field: _builtins.str = ...,
+        item: _builtins.str = ...,
+        duration: _builtins.float = ...,
+        width: _builtins.int = ...,
+        height: _builtins.int = ...,
+        codec: _builtins.str = ...,
+        size_bytes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["codec", b"codec", "duration", b"duration", "field", b"field", "height", b"height", "item", b"item", "size_bytes", b"size_bytes", "width", b"width"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MediaFacts: _TypeAlias = MediaFacts  # noqa: Y015
 
 @_typing.final
 class VideoTrack(_message.Message):

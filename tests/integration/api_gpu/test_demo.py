@@ -1,12 +1,14 @@
 """The demo's judgement: results that were not edited must not pass."""
 
 import subprocess
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from tests.support.paths import ROOT
-from tools.demo import Demo
+from tools.demo import Demo, told
 from tools.samples import Samples, cues
 
 
@@ -30,6 +32,15 @@ def test_what_was_not_edited_does_not_pass(media: Samples) -> None:
     assert caption.faults == ["no caption at 0.6 s"]
     assert set(clips.faults) >= {"frames 50, not 48", "size 320×240, not 1920×1080"}
     assert audio.faults == ["duration 2.00 s, not 1.50 s", "sound 2.02 s, not 1.50 s"]
+
+
+def test_each_operation_is_told_as_it_is_done_and_how_many_there_are(media: Samples) -> None:
+    said = StringIO()
+    outcomes = told(Demo(media), [Idle(), Idle()], Console(file=said, width=200))
+    lines = [line.rpartition(",")[0] for line in said.getvalue().splitlines()]
+    operations = ["caption", "img2vid", "addaudio"] * 2
+    assert lines == [f"{number} of 6: {name} over idle" for number, name in enumerate(operations, 1)]
+    assert [outcome.operation for outcome in outcomes] == operations
 
 
 @pytest.mark.parametrize(
