@@ -189,7 +189,8 @@ class Client(Operations[Job]):
         return read_usage(self._connection, since, until, tenant, operation)[0]
 
     def quotas(self, tenant: str = "") -> list[QuotaUse]:
-        """Return the limits of your tenant, or for a key with the scope admin of another, with how much is used."""
+        """Return the limits of your tenant and of your key, or for a key with the scope admin of another tenant, with
+        how much is used."""
         today = datetime.now(UTC).date()
         return read_usage(self._connection, today, today, tenant, "")[1]
 

@@ -17,11 +17,12 @@ from encoder.media.info import HD, ColorTags, Size
 from encoder.media.outlines import OUTLINE_TOO_SMALL
 from encoder.operations import concat_splice
 from encoder.operations.caption_splice import SplicedRuns
-from encoder.operations.concat_parts import Frame, Part, frame_counts, read_part, same_rate
+from encoder.operations.concat_parts import Frame, Part, frame_counts, read_part
 from encoder.operations.concat_splice import JoinedParts
 from encoder.operations.deviations import Note, gather, loss_notes, mix_notes, sound_choice_notes, video_notes
 from encoder.operations.plan import COPIED_CODECS, Plan, PlanContext, container, copy_video, is_streamable
 from encoder.splice.copyable import is_copyable
+from encoder.splice.shapes import same_rate
 from servicekit.errors import InvalidArgument
 from servicekit.faults import Faults
 

@@ -16,7 +16,7 @@ from encoder.ffmpeg.command import COPY, FfmpegRun, TrackFit
 from encoder.media.containers import MP4_DEMUXER
 from encoder.media.info import ColorTags, Size, Source
 from encoder.operations.caption_splice import SplicedRuns
-from encoder.operations.concat_parts import SAME_RATE, Frame, Part, frame_counts
+from encoder.operations.concat_parts import Frame, Part, frame_counts
 from encoder.operations.plan import Extent, PlanContext
 from encoder.splice import assembling, h264, scan, segments
 from encoder.splice.assembling import EncodedRun, FilmShape, PacketStretch
@@ -134,7 +134,7 @@ def _scan(part: Part, frame: Frame) -> ScannedTrack:
     """Return the packets of a part that has the shape of the result. Raises Unspliceable."""
     video, info = part.video, part.info
     size = Size(frame.width, frame.height)
-    check_shape(info, video, size, frame.rate, SAME_RATE)
+    check_shape(info, video, size, frame.rate)
     if part.source.is_outline:
         raise Unspliceable("not all of it is there")
     track = scan.scan(part.source, info, video)

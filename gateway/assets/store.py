@@ -126,9 +126,11 @@ class AssetStore:
     async def find(self, asset_id: str, tenant: str | None = None) -> StoredAsset:
         """Return the record of a tenant's file that is about to be read, as `describe` does; one that was written here
         a moment ago as it is remembered. Records do not change, and that another gateway deleted the file is told by
-        `read`."""
+        `read`. For another tenant a remembered file takes the look at the store that an unknown one takes."""
         known = self.known.get(asset_id)
-        return await self.describe(asset_id, tenant) if known is None else checked(known, tenant)
+        if known is None or tenant not in (None, known.tenant):
+            return await self.describe(asset_id, tenant)
+        return checked(known, tenant)
 
     async def read(
         self, known: str | StoredAsset, offset: int = 0, length: int | None = None

@@ -45,7 +45,10 @@ NAMELESS = {
         "GetUsage",
     },
     "open to anybody": {"GetInfo", "GetHealth"},
-    "of admins": {"CreateKey", "ListKeys", "RevokeKey", "RotateKey", "UpdateTenant", "GetTenant", "ListTenants"},
+    "of admins": {
+        *("CreateKey", "ListKeys", "UpdateKey", "RevokeKey", "RotateKey"),
+        *("UpdateTenant", "GetTenant", "ListTenants"),
+    },
     "of the operator": {"GetFleet", "GetCosts", "GetRunpodConfig", "GetRunpodHealth"},
 }
 FLEETLESS = COMMON_SCOPES - {Scope.FLEET, Scope.READ}
