@@ -26,7 +26,7 @@ def rows(pair: Measured, folder: Path) -> Iterator[Row]:
         return client.concat([intro, source, source], width=SHAPE["width"], height=SHAPE["height"]).wait()
 
     def told(source: Path) -> Job:
-        stretches = [Scene(video=source, start=start + 0.5, end=start + PART / 2) for start in (0, PART, PART / 2)]
+        stretches = [Scene(video=source, start=start + 0.5, end=start + PART) for start in (0, PART, PART / 2)]
         return client.story(stretches, **SHAPE).wait()
 
     for name, make in (("concat of an intro and two parts of 20 s 1080p", joined), ("story of three stretches", told)):

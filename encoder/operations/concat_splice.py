@@ -34,13 +34,15 @@ EncodeParts = Callable[[Sequence[Part], Sequence[int], ColorTags, TrackFit, str]
 @dataclass(frozen=True)
 class JoinedParts:
     """Videos that are joined in a frame: the run that fits all of them into it; what makes the run of some of them, so
-    many frames of each, with colors, a fit and the name of its file; and what puts pictures beside the sound."""
+    many frames of each, with colors, a fit and the name of its file; and what puts pictures beside the sound. Of parts
+    that agree it tells `why_not` all of them are copied, "" of others."""
 
     parts: Sequence[Part]
     frame: Frame
     whole: FfmpegRun
     encode: EncodeParts
     finish: Callable[[Any, str], FfmpegRun]
+    why_not: str
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ def plan_runs(joined: JoinedParts, context: PlanContext) -> SplicedRuns:
     try:
         return _Joining(joined, context, _find_fitting(joined, context)).plan()
     except Unspliceable as error:
-        extent = Extent(whole_reason=str(error))
+        extent = Extent(whole_reason=joined.why_not or str(error))
         return SplicedRuns((joined.whole,), context.codec.name, extent=lambda: extent, is_whole=True)
 
 

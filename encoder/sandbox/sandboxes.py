@@ -18,9 +18,10 @@ MAX_PROCESSES = 1024
 PROGRAMS = ("bwrap", "prlimit")
 
 # How glibc hands out memory in what runs inside: with the thresholds that it comes to by itself after the first large
-# blocks, and in larger steps. FFmpeg asks for memory a page at a time on each of its threads, which takes a tenth of a
-# short run. Source: mallopt(3).
+# blocks, in larger steps, and of two heaps for all threads, whose pages are new but once. FFmpeg asks for memory a page
+# at a time on each of its threads, which takes a tenth of a short run. Source: mallopt(3).
 ALLOCATOR = {
+    "MALLOC_ARENA_MAX": "2",
     "MALLOC_MMAP_THRESHOLD_": str(32 * 1024 * 1024),
     "MALLOC_TOP_PAD_": str(4 * 1024 * 1024),
     "MALLOC_TRIM_THRESHOLD_": str(64 * 1024 * 1024),
