@@ -307,6 +307,11 @@ class AsyncClient(Operations[Coroutine[Any, Any, AsyncJob]]):
         asset: Asset = await self._connection.transfer(lambda transfers: transfers.upload(Path(path), on_bytes))
         return asset
 
+    async def kept(self, path: Path | str) -> Asset | None:
+        """Return the asset that a large local file is, as Client.kept does."""
+        asset: Asset | None = await self._connection.transfer(lambda transfers: transfers.kept(Path(path)))
+        return asset
+
     async def download(self, asset: str | Asset, target: Path | str, on_bytes: OnBytes | None = None) -> Path:
         """Write an asset to `target`, as Client.download does; `on_bytes` is called on another thread."""
         name = asset.name if isinstance(asset, Asset) else asset
@@ -345,7 +350,9 @@ class AsyncClient(Operations[Coroutine[Any, Any, AsyncJob]]):
             sources = await asyncio.to_thread(inlined, sources)
         names = [str(source) for source in sources]
         if any(map(local_file, sources)):
-            names = await self._connection.transfer(lambda transfers: transfers.resolve(sources))
+            names = await self._connection.transfer(
+                lambda transfers: transfers.resolve(sources, is_new=self.is_quoting)
+            )
         set_sources(inputs, names)
         try:
             return await self._jobs.submit(message, options=self._options)

@@ -1,20 +1,22 @@
 """Uploads to and downloads from the gateway, complete or not at all: size and SHA-256 are verified."""
 
+import hashlib
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from io import FileIO
 from pathlib import Path
 from typing import Self
 
 from api_gpu.connection import Connection, Retries
-from api_gpu.requests import ASSETS, from_message, local_file, to_datetime
+from api_gpu.requests import ASSETS, from_message, local_file, sendable, to_datetime
 from api_gpu.uploads import (
     ASSET_SERVICE,
     CHUNK_BYTES,
+    FileVersion,
     OnBytes,
     ResumableUpload,
     SingleUpload,
@@ -86,13 +88,49 @@ class Transfers:
             raise
         return assets
 
-    def resolve(self, sources: Sequence[Source]) -> list[str]:
-        """Upload the local files among sources; return the names of all at the gateway. Nothing is sent when one cannot
-        be read."""
+    def resolve(self, sources: Sequence[Source], *, is_new: bool = False) -> list[str]:
+        """Upload the local files among sources, but for those that the gateway has, unless all are to be new; return
+        the names of all at the gateway. Nothing is sent when one cannot be read."""
         check_readable(sources)
         paths = [local_file(source) for source in sources]
-        assets = iter(self.upload_all(path for path in paths if path))
-        return [next(assets).name if path else str(source) for source, path in zip(sources, paths, strict=True)]
+        kept = {path: None if is_new else self.kept(path) for path in paths if path}
+        assets = iter(self.upload_all(path for path in paths if path and kept[path] is None))
+        return [
+            (kept[path] or next(assets)).name if path else str(source)
+            for source, path in zip(sources, paths, strict=True)
+        ]
+
+    def kept(self, path: Path) -> Asset | None:
+        """Return an asset of the caller that a local file is, by its name, size and SHA-256, of whose time at least
+        half is left; None where there is none, and of a small file, which is sent as soon as it is looked for. A file
+        is read only where one of its name and size is there. Raises what `upload` does for one that cannot be read."""
+        with local_errors(path, "read"):
+            if not is_resumable(path):
+                return None
+            version = FileVersion.of(path)
+            found = self._named_alike(version)
+            if not found:
+                return None
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            if FileVersion.of(path) != version:  # it is being written: what is sent is found out when it is sent
+                return None
+        same = next((asset for asset in found if asset.sha256 == digest), None)
+        try:  # a list may have what was deleted a moment ago
+            return self.get(same.name) if same is not None else None
+        except ServiceError:
+            return None
+
+    def _named_alike(self, version: FileVersion) -> "Sequence[Asset]":
+        wanted = assets_pb2.ListAssetsRequest(size_bytes=version.size_bytes, page_size=PAGE_ASSETS)
+        try:
+            answer = self._connection.call(self._stub.ListAssets, wanted)
+        except ServiceError:  # a key that may not list; whatever else it is, the upload tells
+            return []
+        # A gateway of an earlier version lists files of any size.
+        found = [asset for asset in map(Asset.from_message, answer.assets) if asset.size_bytes == version.size_bytes]
+        name = sendable(version.path.name)
+        return [asset for asset in found if asset.filename == name and lasts(asset, datetime.now(UTC))]
 
     def _begin(self, path: Path, on_bytes: OnBytes | None = None) -> SingleUpload | ResumableUpload:
         with local_errors(path, "read"):
@@ -214,6 +252,13 @@ class Download:
             view = view[self.file.write(view) :]
         if self.on_bytes:
             self.on_bytes(self.checksum.size_bytes, asset.size_bytes)
+
+
+def lasts(asset: Asset, now: datetime) -> bool:
+    """Return True while at least half of the time that an asset is kept is left."""
+    if asset.expires is None or asset.created is None:
+        return True
+    return asset.expires - now >= (asset.expires - asset.created) / 2
 
 
 def part_name(target: str, asset: str) -> str:

@@ -152,6 +152,11 @@ class Client(Operations[Job]):
         upload that failed the gateway keeps nothing."""
         return self._transfers.upload(Path(path), on_bytes)
 
+    def kept(self, path: Path | str) -> Asset | None:
+        """Return the asset that a large local file is, where the gateway has it: of the same name, size and SHA-256,
+        with half of its time left or more; else None."""
+        return self._transfers.kept(Path(path))
+
     def download(self, asset: str | Asset, target: Path | str, on_bytes: OnBytes | None = None) -> Path:
         """Write an asset to `target`, which appears only when size and SHA-256 are right; return its path.
 
@@ -189,7 +194,8 @@ class Client(Operations[Job]):
         return read_usage(self._connection, since, until, tenant, operation)[0]
 
     def quotas(self, tenant: str = "") -> list[QuotaUse]:
-        """Return the limits of your tenant, or for a key with the scope admin of another, with how much is used."""
+        """Return the limits of your tenant and of your key, or for a key with the scope admin of another tenant, with
+        how much is used."""
         today = datetime.now(UTC).date()
         return read_usage(self._connection, today, today, tenant, "")[1]
 
@@ -203,12 +209,13 @@ class Client(Operations[Job]):
         return [from_message(DayCosts, day) for day in answer.days]
 
     def resolve_sources(self, sources: Sequence[Source]) -> list[str]:
-        """Upload the local files among sources, and return the names of all at the gateway: assets and URLs.
+        """Upload the local files among sources, and return the names of all at the gateway: assets and URLs. A large
+        file that the gateway has already is not sent again: see `kept`.
 
         Nothing is sent when one cannot be read. When an upload fails, and on Ctrl-C, those that are known to have
         arrived are deleted.
         """
-        return self._transfers.resolve(sources)
+        return self._transfers.resolve(sources, is_new=self.is_quoting)
 
     def _submit(self, operation: str, options: Mapping[str, Any], **values: Any) -> Job:
         message, inputs = filled(operation, options, values)

@@ -14,7 +14,7 @@ from apigpu.v1.keys_pb2_grpc import KeyServiceStub
 
 @dataclass(frozen=True)
 class Key:
-    """A key without its text, as in Key of keys.proto. Times are UTC."""
+    """A key without its text, as in Key of keys.proto. Times are UTC; a limit of 0 is none."""
 
     id: str
     tenant: str
@@ -24,6 +24,10 @@ class Key:
     expires: datetime | None
     revoked: datetime | None
     certificate_names: tuple[str, ...]
+    max_queued_jobs: int
+    max_running_tasks: int
+    max_minutes_per_day: float
+    max_usd_per_day: float
 
     @classmethod
     def from_message(cls, message: keys_pb2.Key) -> Key:
@@ -54,11 +58,22 @@ class Keys:
         *,
         expires: datetime | None = None,
         certificate_names: Sequence[str] = (),
+        max_queued_jobs: int = 0,
+        max_running_tasks: int = 0,
+        max_minutes_per_day: float = 0.0,
+        max_usd_per_day: float = 0.0,
     ) -> tuple[Key, str]:
         """Make a key; return it and its text, which is kept nowhere. Without `scopes` it may submit, read, cancel and
-        store files."""
+        store files. Its limits hold beside those of its tenant; 0 is none."""
         request = keys_pb2.CreateKeyRequest(
-            tenant=tenant, name=name, scopes=scopes, certificate_names=certificate_names
+            tenant=tenant,
+            name=name,
+            scopes=scopes,
+            certificate_names=certificate_names,
+            max_queued_jobs=max_queued_jobs,
+            max_running_tasks=max_running_tasks,
+            max_minutes_per_day=max_minutes_per_day,
+            max_usd_per_day=max_usd_per_day,
         )
         if expires is not None:
             request.expire_time.FromDatetime(expires)
@@ -74,6 +89,25 @@ class Keys:
             request.page_token = answer.next_page_token
             if not request.page_token:
                 return keys
+
+    def update(
+        self,
+        key_id: str,
+        *,
+        max_queued_jobs: int | None = None,
+        max_running_tasks: int | None = None,
+        max_minutes_per_day: float | None = None,
+        max_usd_per_day: float | None = None,
+    ) -> Key:
+        """Change limits of a key; None stays as it is, 0 is no limit. Raises NotFound, InvalidArgument."""
+        request = keys_pb2.UpdateKeyRequest(
+            id=key_id,
+            max_queued_jobs=max_queued_jobs,
+            max_running_tasks=max_running_tasks,
+            max_minutes_per_day=max_minutes_per_day,
+            max_usd_per_day=max_usd_per_day,
+        )
+        return Key.from_message(self._connection.call(self._stub.UpdateKey, request).key)
 
     def revoke(self, key_id: str) -> Key:
         """End a key for good. Raises NotFound."""

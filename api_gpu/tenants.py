@@ -53,11 +53,12 @@ class Usage:
 
 @dataclass(frozen=True)
 class QuotaUse:
-    """A limit of a tenant, by the name of its field, and how much of it is used."""
+    """A limit of a tenant, or of a key (its id), by the name of its field, and how much of it is used."""
 
     quota: str
     used: float
     limit: float
+    key: str
 
 
 class Tenants:

@@ -13,6 +13,7 @@ from rich.table import Table
 from bench import (
     calls,
     captions,
+    copies,
     encoders,
     films,
     fleet,
@@ -46,6 +47,7 @@ PARTS: dict[str, Callable[[Measured, Path], Iterator[Row]]] = {
     "stories": stories.rows,
     "previews": previews.rows,
     "films": films.rows,
+    "copies": copies.rows,
     "frames": frames.rows,
     "encoders": encoders.rows,
     "split": split.rows,

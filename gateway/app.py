@@ -192,7 +192,7 @@ def _services(components: Components) -> Iterator[tuple[Callable[[Any, Any], Non
     streams = ByteStreamService(uploads, storage.assets, transfers)
     yield bytestream_pb2_grpc.add_ByteStreamServicer_to_server, streams
     yield system_pb2_grpc.add_SystemServiceServicer_to_server, _system(components)
-    fleet_service = FleetService(fleet, components.pool, index.recent, storage.guard.floor)
+    fleet_service = FleetService(fleet, components.pool, index.recent, storage.guard.floor, storage.links)
     yield fleet_pb2_grpc.add_FleetServiceServicer_to_server, fleet_service
     destinations = DestinationService(components.outputs, guard)
     yield destinations_pb2_grpc.add_DestinationServiceServicer_to_server, destinations

@@ -44,16 +44,23 @@ FOREIGN_SCOPES: dict[str, frozenset[Scope]] = {
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A caller: its tenant, what names its key in limits and logs ("": none), and what the key may do."""
+    """A caller: its tenant, what names its key in limits and logs ("": none), what the key may do, and whether its
+    jobs are held to limits of the key's own."""
 
     tenant: str = DEFAULT_TENANT
     key_id: str = ""
     scopes: frozenset[Scope] = COMMON_SCOPES
+    is_limited: bool = False
 
     @property
     def sight(self) -> str | None:
         """The tenant whose jobs and files it may see; None for those of all."""
         return None if Scope.ADMIN in self.scopes else self.tenant
+
+    @property
+    def limited_key(self) -> str:
+        """The id of its key where that has limits of its own, else ""."""
+        return self.key_id if self.is_limited else ""
 
     @property
     def may_read(self) -> bool:

@@ -15,6 +15,10 @@ from servicekit.errors import DataLoss
 # Initial metadata of a call that takes a file: the file will be accepted, send it. A client that waits for it sees a
 # refusal for certain and sends nothing in vain: gRPC reports INTERNAL to one whose write fails, whatever the status.
 ACCEPTED = "x-accepted"
+# The same of an encoder that takes inputs which come with their task: they are not to be sent again.
+SMALL_INPUTS = "x-small-inputs"
+# So many bytes of inputs come with their task at the most.
+MAX_SMALL_BYTES = 256 * 1024
 # Media type of a result that a worker puts for the further tasks in its summary: without that it is of no use.
 BESIDE_FURTHER = "application/vnd.api-gpu.beside-further"
 # Header of a response to a worker: the body leaves these stretches of the file out.

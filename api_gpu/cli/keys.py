@@ -15,6 +15,14 @@ AdminKeyOption = Annotated[
     typer.Option("--admin-key", envvar="ADMIN_API_KEY", show_envvar=True, help="A key with the scope admin."),
 ]
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="Id of the key, as `keys list` shows it.")]
+QueuedOption = Annotated[int | None, typer.Option(min=0, help="Jobs of the key that may wait for their encoder.")]
+RunningOption = Annotated[int | None, typer.Option(min=0, help="Tasks of its jobs that may be at work at once.")]
+MinutesOption = Annotated[
+    float | None, typer.Option(min=0, help="Minutes that encoders may work for its jobs in a day (UTC).")
+]
+UsdOption = Annotated[
+    float | None, typer.Option(min=0, help="US dollars that rented encoders may cost for its jobs in a day (UTC).")
+]
 KEPT_NOWHERE = "this is the only time that the key is shown; keep it"
 
 
@@ -45,14 +53,26 @@ def create(
     certificate_name: Annotated[
         list[str] | None, typer.Option(help="Name of a client certificate that it must come with.")
     ] = None,
+    max_queued_jobs: QueuedOption = None,
+    max_running_tasks: RunningOption = None,
+    max_minutes_per_day: MinutesOption = None,
+    max_usd_per_day: UsdOption = None,
 ) -> None:
-    """Make a key, and print it; it is kept nowhere."""
+    """Make a key, and print it; it is kept nowhere. Its limits hold beside those of its tenant."""
     from datetime import UTC, datetime, timedelta
 
     expires = datetime.now(UTC) + timedelta(days=days) if days is not None else None
     with context.obj.client() as client:
         key, text = client.keys.create(
-            tenant, name, scope or (), expires=expires, certificate_names=certificate_name or ()
+            tenant,
+            name,
+            scope or (),
+            expires=expires,
+            certificate_names=certificate_name or (),
+            max_queued_jobs=max_queued_jobs or 0,
+            max_running_tasks=max_running_tasks or 0,
+            max_minutes_per_day=max_minutes_per_day or 0.0,
+            max_usd_per_day=max_usd_per_day or 0.0,
         )
     context.obj.show({"key": key, "text": text}, lambda _: print(text))
     print(f"key {key.id} of {key.tenant} may {', '.join(key.scopes)}; {KEPT_NOWHERE}", file=sys.stderr)
@@ -68,6 +88,29 @@ def list_keys(
 
     with context.obj.client() as client:
         context.obj.show(client.keys.list(tenant), print_keys)
+
+
+@app.command("set")
+def set_limits(
+    context: typer.Context,
+    key_id: IdArgument,
+    max_queued_jobs: QueuedOption = None,
+    max_running_tasks: RunningOption = None,
+    max_minutes_per_day: MinutesOption = None,
+    max_usd_per_day: UsdOption = None,
+) -> None:
+    """Change limits of a key, for what it submits from then on; what is not given stays as it is, and 0 is none."""
+    from api_gpu.cli.tables import print_keys
+
+    with context.obj.client() as client:
+        key = client.keys.update(
+            key_id,
+            max_queued_jobs=max_queued_jobs,
+            max_running_tasks=max_running_tasks,
+            max_minutes_per_day=max_minutes_per_day,
+            max_usd_per_day=max_usd_per_day,
+        )
+    context.obj.show(key, lambda one: print_keys([one]))
 
 
 @app.command()

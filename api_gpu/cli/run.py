@@ -220,7 +220,13 @@ class JobRunner:
         # Of a dry run nothing is to stay.
         sent = dict(zip(given, given if self._client.is_quoting else map(str, inlined(given)), strict=True))
         for source in given:
-            if (path := local_file(sent[source])) is not None:
+            if (path := local_file(sent[source])) is None:
+                continue
+            # Uploads of a dry run are deleted.
+            if not self._client.is_quoting and (kept := self._client.kept(path)) is not None:
+                self._display.message(f"{path.name} is at the gateway already: {kept.name}")
+                sent[source] = kept.name
+            else:
                 sent[source] = self._client.upload(path, self._display.transfer(f"upload {path.name}")).name
                 self._uploaded.append(sent[source])
         return {

@@ -127,7 +127,13 @@ def _asset(asset: Asset) -> tuple[str, ...]:
     return (asset.name, asset.filename, asset.content_type, bytes_cell(asset.size_bytes), *times)
 
 
-KEYS = ("key", "tenant", "name", "scopes", "made", "until")
+KEYS = ("key", "tenant", "name", "scopes", "made", "until", "limits")
+LIMITS = {
+    "max_queued_jobs": "queued",
+    "max_running_tasks": "running",
+    "max_minutes_per_day": "min/day",
+    "max_usd_per_day": "$/day",
+}
 
 
 def print_keys(keys: Iterable[Key]) -> None:
@@ -138,7 +144,8 @@ def print_keys(keys: Iterable[Key]) -> None:
 def _key(key: Key) -> tuple[str, ...]:
     until = "for ever" if key.expires is None else time_cell(key.expires)
     until = until if key.revoked is None else f"revoked {time_cell(key.revoked)}"
-    return (key.id, key.tenant, key.name, ",".join(key.scopes), time_cell(key.created), until)
+    limits = ", ".join(f"{getattr(key, name):g} {unit}" for name, unit in LIMITS.items() if getattr(key, name))
+    return (key.id, key.tenant, key.name, ",".join(key.scopes), time_cell(key.created), until, limits)
 
 
 MACHINES = ("machine", "provider", "state", "what", "busy", "$/hour", "$", "since", "why")

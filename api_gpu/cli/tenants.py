@@ -81,7 +81,8 @@ def show(context: typer.Context, tenant: TenantArgument) -> None:
         found, quotas = client.tenants.get(tenant), client.quotas(tenant)
     context.obj.show({"tenant": found, "quotas": quotas}, lambda _: print_tenant(found))
     for quota in quotas:
-        print(f"{quota.used:.15g} of {quota.limit:.15g} {quota.quota} used", file=sys.stderr)
+        whose = f" of the key {quota.key}" if quota.key else ""
+        print(f"{quota.used:.15g} of {quota.limit:.15g} {quota.quota}{whose} used", file=sys.stderr)
 
 
 @app.command("list")

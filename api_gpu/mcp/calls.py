@@ -177,12 +177,20 @@ class ToolCall:
         sent = dict(zip(given, given if is_quoting else inlined(given), strict=True))
         for file in given:
             if isinstance(sent[file], Path):
-                self.report(0, None, f"uploading {file.name}")
-                sent[file] = self.client.upload(file, self._go_on).name
-                self._uploaded.append(str(sent[file]))
+                sent[file] = self._stored(file, is_quoting=is_quoting)
                 self._go_on()
         for each, path in zip(inputs, files, strict=True):
             each.set(str(each.source if path is None else sent[path]))
+
+    def _stored(self, file: Path, *, is_quoting: bool) -> str:
+        """Return the name of a file at the gateway, uploaded where it is not there; what a dry run uploads is
+        deleted."""
+        if not is_quoting and (kept := self.client.kept(file)) is not None:
+            return kept.name
+        self.report(0, None, f"uploading {file.name}")
+        name = self.client.upload(file, self._go_on).name
+        self._uploaded.append(name)
+        return name
 
     def _go_on(self, *_: int | None) -> None:
         """Raise Cancelled where the call was given up."""

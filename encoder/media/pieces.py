@@ -4,6 +4,7 @@ They are MP4 in fragments, each of which tells its time. Their clock is ahead of
 film, as encoders need some to begin with, and so does the decoding of its first pictures; and no fragment can.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -27,6 +28,8 @@ MUXER: Mapping[str, str] = {
     "avoid_negative_ts": "disabled",
 }
 FRAGMENTS: Mapping[str, str] = {"f": "mp4", **MUXER}
+# What means something in a list of files that FFmpeg reads.
+SPECIAL, ESCAPED = re.compile(r"[\\'\s]"), r"\\\g<0>"
 NOT_THERE = "it is not the file any more that it was when the job began, or it is damaged; submit the job again."
 
 
@@ -89,8 +92,12 @@ def cut_out(
 def _opened(source: Source, index: CutIndex | None) -> AbstractContextManager[InputContainer]:
     if index is None:
         return open_container(source, (MP4_DEMUXER,))
-    both = replace(source, path=Path(f"concat:{index.path}|{source.path}"))
-    return open_container(both, (MP4_DEMUXER,), more={"protocol_whitelist": "concat,file"})
+    # Of the protocols that put files together, the one that takes any name.
+    listed = index.path.with_suffix(".list")
+    lines = (f"{SPECIAL.sub(ESCAPED, str(path))}\n" for path in (index.path, source.path))
+    listed.write_text("".join(lines), encoding="utf-8", errors="surrogateescape")
+    both = replace(source, path=Path(f"concatf:{listed}"))
+    return open_container(both, (MP4_DEMUXER,), more={"protocol_whitelist": "concatf,file"})
 
 
 def _template(written: OutputContainer, stream: AvStream) -> Any:

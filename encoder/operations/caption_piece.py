@@ -32,6 +32,8 @@ FALSE_KEYFRAME = (
 
 def plan(part: story_pb2.CaptionPiece, context: PlanContext) -> Plan:
     """Plan a piece. Raises InvalidArgument, also for packets that are not where the index had them."""
+    if part.picture.packets < 1:
+        raise InvalidArgument("The piece of the video has no pictures.", reason="BAD_PART")
     source = context.source(VIDEO)
     spans = [PacketSpan(run.stream, run.first_dts, run.packets) for run in (part.picture, *part.sound)]
     cut = replace(source, path=context.folder / CUT, is_outline=False)

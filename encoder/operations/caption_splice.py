@@ -173,7 +173,9 @@ class _Splice:
         given = filters.open_input(film.source.path.name, film.info, **seek)
         shown = given[str(film.video.index)].filter("trim", **dict(self._bounds(segment)))
         shown = shown.filter("setpts", f"PTS-({track.begin})")
-        picture = film.draw(filters.normalize_picture({str(film.video.index): shown}, film.info, film.video))
+        # Samples of full range stay so, as those are that are copied.
+        as_stored = replace(film.video, color_tags=replace(film.video.color_tags, full_range=False))
+        picture = film.draw(filters.normalize_picture({str(film.video.index): shown}, film.info, as_stored))
         frames = replace(self._stored_frames(picture, given), fit=track.fit())
         times: dict[str, Any] = {"copyts": None, "video_track_timescale": track.clock.denominator}
         output = self.context.output((), {"f": "mp4", **times})

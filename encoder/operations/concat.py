@@ -17,11 +17,12 @@ from encoder.media.info import HD, ColorTags, Size
 from encoder.media.outlines import OUTLINE_TOO_SMALL
 from encoder.operations import concat_splice
 from encoder.operations.caption_splice import SplicedRuns
-from encoder.operations.concat_parts import Frame, Part, frame_counts, read_part, same_rate
+from encoder.operations.concat_parts import Frame, Part, frame_counts, read_part
 from encoder.operations.concat_splice import JoinedParts
 from encoder.operations.deviations import Note, gather, loss_notes, mix_notes, sound_choice_notes, video_notes
 from encoder.operations.plan import COPIED_CODECS, Plan, PlanContext, container, copy_video, is_streamable
-from encoder.splice.copyable import is_copyable
+from encoder.splice.copyable import why_not_copyable
+from encoder.splice.shapes import same_rate
 from servicekit.errors import InvalidArgument
 from servicekit.faults import Faults
 
@@ -34,6 +35,7 @@ MAX_RATE = Fraction(120)
 MANY_PARTS = 8
 QUEUED_PACKETS = 8
 LIST = "parts.ffconcat"
+DIFFERENT = "they are of several kinds"
 COPIED_FROM = ("mov", "matroska")
 
 
@@ -42,8 +44,8 @@ def plan(request: video_pb2.ConcatRequest, context: PlanContext) -> Plan:
     kind = container(request)
     parts = _read_parts(len(request.url_videos), context)
     frame = _target_frame(request, parts[0])
-    copied = _is_shape_of(request, frame, parts[0]) and _agree(parts)
-    made = _copy_run(parts, context, kind) if copied else _splice(parts, frame, context, kind)
+    why_not = _why_not_copied(parts) if _is_shape_of(request, frame, parts[0]) else DIFFERENT
+    made = _copy_run(parts, context, kind) if not why_not else _splice(parts, frame, context, kind, why_not)
     seconds = sum(part.seconds for part in parts)
     return Plan(
         runs=made.runs,
@@ -104,19 +106,22 @@ def _is_shape_of(request: video_pb2.ConcatRequest, frame: Frame, part: Part) -> 
     return not resized and (not request.HasField("frame_rate") or same_rate(frame.rate, part.video.frame_rate))
 
 
-def _agree(parts: Sequence[Part]) -> bool:
-    """Return True if the pictures of all parts can stand in one track as they are."""
+def _why_not_copied(parts: Sequence[Part]) -> str:
+    """Return why the pictures of all parts cannot stand in one track as they are, DIFFERENT where they are of several
+    kinds; "" where they can."""
     first = parts[0]
     if any(part.info.is_cut_off or part.video.sizes for part in parts):
-        return False
+        return DIFFERENT
     if first.video.codec not in COPIED_CODECS or any(part.info.demuxer not in COPIED_FROM for part in parts):
-        return False
+        return DIFFERENT
     if not all(same_rate(part.video.frame_rate, first.video.frame_rate) for part in parts):
-        return False
-    formats = {(part.info.demuxer, packets.track_format(part.source, part.info, part.video)) for part in parts}
-    return len(formats) == 1 and all(
-        is_copyable(part.source, part.info, part.video, is_first=not number) for number, part in enumerate(parts)
-    )
+        return DIFFERENT
+    if len({(part.info.demuxer, packets.track_format(part.source, part.info, part.video)) for part in parts}) > 1:
+        return DIFFERENT
+    for number, part in enumerate(parts):
+        if why := why_not_copyable(part.source, part.info, part.video, is_first=not number):
+            return f"{part.source.field}: {why}"
+    return ""
 
 
 def _copy_run(parts: Sequence[Part], context: PlanContext, kind: Any) -> SplicedRuns:
@@ -145,9 +150,11 @@ def _beside_sound(pictures: Any, codec: str, *, parts: Sequence[Part], context: 
     return spec.run(pictures, copy_video(codec))
 
 
-def _splice(parts: Sequence[Part], frame: Frame, context: PlanContext, kind: Any) -> SplicedRuns:
-    """Return the runs that copy the parts that are of the frame's shape, and fit the others into it."""
+def _splice(parts: Sequence[Part], frame: Frame, context: PlanContext, kind: Any, why_not: str) -> SplicedRuns:
+    """Return the runs that copy the parts that are of the frame's shape, and fit the others into it; `why_not` all are
+    copied."""
     joined = JoinedParts(
+        why_not=why_not if why_not != DIFFERENT else "",
         parts=parts,
         frame=frame,
         whole=_encode_run(parts, frame, context, kind),

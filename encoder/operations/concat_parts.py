@@ -8,8 +8,6 @@ from fractions import Fraction
 from encoder.media import packets, probe
 from encoder.media.info import AudioStream, MediaInfo, Source, VideoStream, bad_input
 
-# How much the frame rates of parts may differ that are the same on paper: those of short files are averages.
-SAME_RATE = 0.005
 # Sound that goes on for less after the last picture is of no account: audio codecs have frames of their own.
 TAIL_SECONDS = 0.1
 
@@ -57,11 +55,6 @@ def read_part(source: Source) -> Part:
     if end <= start:
         raise bad_input(source, "it does not last; give a video.")
     return Part(source, info, video, sound, start, end - start)
-
-
-def same_rate(one: Fraction, other: Fraction) -> bool:
-    """Return True for frame rates that are the same on paper."""
-    return abs(one - other) <= SAME_RATE * other
 
 
 def frame_counts(parts: Sequence[Part], rate: Fraction) -> list[int]:

@@ -16,7 +16,7 @@ from encoder.ffmpeg.command import COPY, FfmpegRun, TrackFit
 from encoder.media.containers import MP4_DEMUXER
 from encoder.media.info import ColorTags, Size, Source
 from encoder.operations.caption_splice import SplicedRuns
-from encoder.operations.concat_parts import SAME_RATE, Frame, Part, frame_counts
+from encoder.operations.concat_parts import Frame, Part, frame_counts
 from encoder.operations.plan import Extent, PlanContext
 from encoder.splice import assembling, h264, scan, segments
 from encoder.splice.assembling import EncodedRun, FilmShape, PacketStretch
@@ -34,13 +34,15 @@ EncodeParts = Callable[[Sequence[Part], Sequence[int], ColorTags, TrackFit, str]
 @dataclass(frozen=True)
 class JoinedParts:
     """Videos that are joined in a frame: the run that fits all of them into it; what makes the run of some of them, so
-    many frames of each, with colors, a fit and the name of its file; and what puts pictures beside the sound."""
+    many frames of each, with colors, a fit and the name of its file; and what puts pictures beside the sound. Of parts
+    that agree it tells `why_not` all of them are copied, "" of others."""
 
     parts: Sequence[Part]
     frame: Frame
     whole: FfmpegRun
     encode: EncodeParts
     finish: Callable[[Any, str], FfmpegRun]
+    why_not: str
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,7 @@ def plan_runs(joined: JoinedParts, context: PlanContext) -> SplicedRuns:
     try:
         return _Joining(joined, context, _find_fitting(joined, context)).plan()
     except Unspliceable as error:
-        extent = Extent(whole_reason=str(error))
+        extent = Extent(whole_reason=joined.why_not or str(error))
         return SplicedRuns((joined.whole,), context.codec.name, extent=lambda: extent, is_whole=True)
 
 
@@ -134,7 +136,7 @@ def _scan(part: Part, frame: Frame) -> ScannedTrack:
     """Return the packets of a part that has the shape of the result. Raises Unspliceable."""
     video, info = part.video, part.info
     size = Size(frame.width, frame.height)
-    check_shape(info, video, size, frame.rate, SAME_RATE)
+    check_shape(info, video, size, frame.rate)
     if part.source.is_outline:
         raise Unspliceable("not all of it is there")
     track = scan.scan(part.source, info, video)

@@ -23,13 +23,15 @@ from encoder.splice.segments import MIN_SAVED
 from encoder.splice.shapes import check_shape
 from encoder.story.timeline import Timeline
 
-# How much the frame rate of a video may differ from that of the film: that of a short file is an average.
-SAME_RATE = 5e-4
+# In frames: the most by which one that is copied stands beside its place, as it takes the steps of the film. Rates that
+# containers tell of even videos add less than a tenth of it (Matroska, whose clock is coarse).
+MAX_JITTER = 0.25
 # All other frames of the film are encoded to stand among those that are copied: these are to be worth it.
 MIN_SHARE = 0.1
 BT709 = 1
 # Every piece is told the parameter sets, which are tens of bytes.
 MAX_RECORD_BYTES = 1024
+DRIFTS = "it has not {:g} frames a second, as the result has, but nearly so, which over its scene is too much"
 TOO_LITTLE = "what could be copied of videos is {} of {} frames, too little"
 
 
@@ -45,7 +47,7 @@ class _Group:
 
 def check_fits(info: MediaInfo, video: VideoStream, size: Size, rate: Fraction) -> None:
     """Raise Unspliceable for a video whose pictures are not as those of a film of this size and rate are."""
-    check_shape(info, video, size, rate, SAME_RATE)
+    check_shape(info, video, size, rate)
     if video.color_tags.matrix != BT709 and filters.color_matrix(video) != "bt709":
         raise Unspliceable("its colors are not those of HD video, as those of the film are")
 
@@ -69,7 +71,9 @@ def find(
                 heads[source.path.name] = None
                 reasons.append(f"{scene.picture}: {error}")
         head = heads[source.path.name]
-        if head is not None:
+        if head is not None and _drift(scene.info.video, timeline, number) > MAX_JITTER:
+            reasons.append(f"{scene.picture}: {DRIFTS.format(float(timeline.rate))}")
+        elif head is not None:
             _put(groups, _Group(head.record, (head.fit,), _free_frames(timeline, number, spans)))
     best = max(groups, key=lambda group: group.frames, default=None)
     if best is None:
@@ -84,6 +88,11 @@ def find(
     except BadBitstream as error:
         return None, str(error)
     return story_pb2.SceneSplice(fit=story_codec.write_fit(fit), decoder_record=record), ""
+
+
+def _drift(video: VideoStream, timeline: Timeline, scene: int) -> float:
+    """Return by how many frames the last one of a scene stands beside its place, as the rate of its video tells."""
+    return float(abs(video.frame_rate / timeline.rate - 1) * timeline.piece(scene)[1])
 
 
 def _read_head(source: Source, info: MediaInfo, size: Size, rate: Fraction, context: PlanContext) -> ScannedHead:

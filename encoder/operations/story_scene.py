@@ -59,7 +59,8 @@ class EncodedFrames:
 
 def plan(part: story_pb2.ScenePart, context: PlanContext) -> Plan:
     """Plan a piece. All pieces of a film are made alike, to the parameter sets of the codec, so that they can
-    stand in one track."""
+    stand in one track. Raises InvalidArgument."""
+    check_frames(part)
     made = encode(part, context, context.output((), piece_options(part)))
     extent = Extent(whole_reason=part.whole_reason)
     return replace(plan_of(part, context, made.warnings), runs=(*made.before, made.run), extent=lambda: extent)
@@ -122,6 +123,12 @@ def key_frames(frames: int, rate: Fraction) -> int:
     """Return how many frames apart pictures are to be that need no other: even parts of a piece, each short enough for
     a segment."""
     return max(math.ceil(frames / math.ceil(frames / rate / SEGMENT_SECONDS)), MIN_KEY_FRAMES)
+
+
+def check_frames(part: story_pb2.ScenePart) -> None:
+    """Raise InvalidArgument for a piece without frames, or with some that its film has not."""
+    if part.frames < 1 or part.first_frame < 0 or part.first_frame + part.frames > part.film.frames:
+        raise InvalidArgument("The part of the story has frames that the story has not.", reason="BAD_PART")
 
 
 def film_rate(film: story_pb2.Film) -> Fraction:

@@ -31,8 +31,8 @@ FILM, RUN = "spliced.mp4", "run-{}.mp4"
 FORMAT = "h264"
 # Of times that are written as microseconds.
 SAME_SECONDS = 1e-6
-# In frames: by so much containers round the time of one; and the most by which one may stand beside its place.
-SAME_FRAMES, MAX_JITTER = 0.02, 0.25
+# In frames: by so much containers round the time of one.
+SAME_FRAMES = 0.02
 # Frames that a run decodes before the first one that it makes.
 MAX_LEAD = 1000
 
@@ -61,7 +61,9 @@ class ShownVideo:
 
 
 def plan(part: story_pb2.ScenePart, context: PlanContext) -> Plan:
-    """Plan a piece. Whatever of it is copied, it is of one track with the other pieces of the film."""
+    """Plan a piece. Whatever of it is copied, it is of one track with the other pieces of the film. Raises
+    InvalidArgument."""
+    story_scene.check_frames(part)
     record, fit = _read_splice(part.splice)
     why_whole, video = "", None
     found: Sequence[Segment] = (Segment(0, part.frames, is_encoded=True),)
@@ -103,7 +105,7 @@ def _find_video(part: story_pb2.ScenePart, context: PlanContext, record: Decoder
         raise Unspliceable("it has no frame where the scene begins")
     found = ShownVideo(source, info, video, track, first, count)
     decoded = frames[first + found.entry(0) : first + count]
-    if np.abs(decoded - decoded[0] - np.arange(len(decoded))).max() > MAX_JITTER:
+    if np.abs(decoded - decoded[0] - np.arange(len(decoded))).max() > story_fit.MAX_JITTER:
         raise Unspliceable("its frames do not come in the even steps of the film")
     return found
 

@@ -112,8 +112,8 @@ def _candidates_run(
         )
         joined = _to_gray(chosen.filter("settb", f"1/{MILLISECONDS}"))
     output = {"c:v": "rawvideo", "f": "image2", "frame_pts": "1", "fps_mode:v": "passthrough"}
-    path = str(context.folder / f"{PREFIX}%d{ENDING}")
-    made = ffmpeg.output(joined, path, **output, **{"enc_time_base:v": f"1/{MILLISECONDS}"})
+    # Without its folder, in whose name a percent sign would be one of the pattern.
+    made = ffmpeg.output(joined, f"{PREFIX}%d{ENDING}", **output, **{"enc_time_base:v": f"1/{MILLISECONDS}"})
     return context.output((), {}).run_reading(made, ())
 
 

@@ -37,7 +37,7 @@ from encoder.planning.worker import PlanningSession
 from encoder.sandbox import launcher
 from encoder.sandbox.sandboxes import MAX_PROCESSES
 from servicekit import logs
-from servicekit.codec import from_json, to_json
+from servicekit.codec import from_json, make_ready, to_json
 from servicekit.process import request_death_signal
 
 assert sys.platform == "linux"
@@ -73,7 +73,7 @@ class ForkServer:
         remove_sample(self._settings, "*")  # of a server that was killed
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(self._waking, warn_on_full_buffer=False)
-        from_json(PlannerRequest, to_json(PlannerRequest()))  # which is made ready the first time
+        make_ready(ServerRequest, ForkRequest, PlannerRequest)
         self._send(ServerReply())
         # What is collected never need not be copied for those that are forked.
         gc.collect()

@@ -26,7 +26,7 @@ from encoder.planning.worker import PlanningSession
 from servicekit.codec import from_json, to_json
 
 SUBTITLES = "1\n00:00:00,000 --> 00:00:00,200\nAb\n"
-SIDE, FRAMES, RATE = 64, 2, 10
+SIDE, FRAMES, RATE, SAMPLE_RATE = 64, 2, 10, 48_000
 CPU_SECONDS = 60
 
 
@@ -85,13 +85,20 @@ def remove_sample(settings: PlanningSettings, process: int | str) -> None:
 
 @cache
 def sample() -> bytes:
-    """Return an MP4 of two gray frames."""
+    """Return an MP4 of two gray frames with sound, as most videos have it: what a decoder reckons before its first
+    frame takes milliseconds, too."""
     file = io.BytesIO()
     with av.open(file, "w", format="mp4") as container:
-        stream = container.add_stream("libx264", rate=RATE, width=SIDE, height=SIDE, pix_fmt="yuv420p")
+        picture = container.add_stream("libx264", rate=RATE, width=SIDE, height=SIDE, pix_fmt="yuv420p")
+        sound = container.add_stream("aac", rate=SAMPLE_RATE, layout="mono")
         for number in range(FRAMES):
             frame = av.VideoFrame(SIDE, SIDE, "yuv420p")
             frame.pts, frame.time_base = number, Fraction(1, RATE)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
+            container.mux(picture.encode(frame))
+        silence = av.AudioFrame("fltp", "mono", FRAMES * SAMPLE_RATE // RATE)
+        silence.planes[0].update(bytes(silence.planes[0].buffer_size))
+        silence.sample_rate = SAMPLE_RATE
+        container.mux(sound.encode(silence))
+        for stream in (picture, sound):
+            container.mux(stream.encode())
     return file.getvalue()

@@ -6,6 +6,9 @@ the command line and the folder of a program, and with its standard input, outpu
 the channel closes, or its parent has died (SIGTERM), all of them end, by their process groups: a sandbox that is killed
 during its set-up would leave its inner process waiting for ever. It is small, so that a fork is cheap, and reads
 nothing of a caller.
+
+While nothing runs, one process waits that was forked ahead, the spare: it becomes the next program, and has copied by
+then what it writes to of the memory that it shares with the server. It ends as a program does, when the server does.
 """
 
 import contextlib
@@ -26,8 +29,11 @@ assert sys.platform == "linux"
 MAX_PACKET_BYTES = 4096
 # The request, and standard input, output and error.
 MAX_DESCRIPTORS = 4
-NAME = b"launching"
+FIRST_DESCRIPTOR = 3
+NAME, SPARE_NAME = b"launching", b"launch-spare"
 FAILED = 1
+# The spare is made once nothing has run for so long, so that it takes no time from what runs.
+IDLE_SECONDS = 0.02
 
 
 class LaunchServer:
@@ -36,6 +42,10 @@ class LaunchServer:
     def __init__(self, channel: socket.socket) -> None:
         self._channel = channel
         self._processes: dict[int, int] = {}  # number by process id
+        # The process id of the spare, and our end of the channel by which it gets its program.
+        self._spare: tuple[int, socket.socket] | None = None
+        # One that ended by itself is not replaced before the next program: it would end again.
+        self._spare_is_due = True
         self._woken, self._waking = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
     def run(self) -> None:
@@ -49,6 +59,8 @@ class LaunchServer:
             self._channel.sendall(b"{}")  # ready
             while self._serve_once():
                 self._reap()
+        if self._spare is not None:
+            self._spare[1].close()  # at which it ends
         for process in self._processes:  # all of them, before the first is waited for: that may take its time
             _kill(process)
         for process in self._processes:
@@ -57,7 +69,11 @@ class LaunchServer:
     def _serve_once(self) -> bool:
         """Wait for what comes next; False once the channel is closed, or it is told to end."""
         channel = self._channel.fileno()
-        ready, _, _ = select.select([channel, self._woken], [], [])
+        is_idle = self._spare_is_due and not self._processes
+        ready, _, _ = select.select([channel, self._woken], [], [], IDLE_SECONDS if is_idle else None)
+        if not ready:
+            self._fork_spare()
+            return True
         with contextlib.suppress(BlockingIOError):
             if signal.SIGTERM in os.read(self._woken, 4096):
                 return False
@@ -77,22 +93,56 @@ class LaunchServer:
     def _launch(self, number: int, descriptors: list[int]) -> None:
         server = os.getpid()
         try:
-            process = os.fork()
+            process = self._given(descriptors) or os.fork()
         except OSError:
             self._tell(number, -signal.SIGKILL)
         else:
             if process == 0:
-                _become_program(server, *descriptors)
+                _leave_server(server)
+                _become_program(*descriptors)
             self._processes[process] = number
         for descriptor in descriptors:
             os.close(descriptor)
 
+    def _given(self, descriptors: list[int]) -> int:
+        """Give a program to the spare, and return its process id; 0 where there is none. It takes no other."""
+        spare, self._spare, self._spare_is_due = self._spare, None, True
+        if spare is None:
+            return 0
+        process, channel = spare
+        with channel:
+            try:
+                socket.send_fds(channel, [b"{}"], descriptors)
+            except OSError:  # it is gone
+                return 0
+        return process
+
+    def _fork_spare(self) -> None:
+        self._spare_is_due = False
+        server = os.getpid()
+        near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with far:
+            try:
+                process = os.fork()
+            except OSError:
+                near.close()
+                return
+            if process == 0:
+                _leave_server(server)
+                _wait_for_program(far)
+        self._spare = process, near
+
     def _reap(self) -> None:
-        while self._processes:
+        while self._processes or self._spare is not None:
             process, status = os.waitpid(-1, os.WNOHANG)
             if not process:
                 return
-            self._tell(self._processes.pop(process), os.waitstatus_to_exitcode(status))
+            if self._spare is not None and self._spare[0] == process:
+                self._spare[1].close()
+                self._spare = None
+            number = self._processes.pop(process, None)
+            if number is not None:
+                self._tell(number, os.waitstatus_to_exitcode(status))
 
     def _tell(self, number: int, return_code: int) -> None:
         self._channel.sendall(json.dumps({"ended": number, "return_code": return_code}).encode())
@@ -105,20 +155,41 @@ def _kill(process: int) -> None:
     os.kill(process, signal.SIGKILL)
 
 
-def _become_program(server: int, request: int, *files: int) -> None:
-    """Become the program of a request, in a session, and so a process group, of its own, which ends with the server.
-    Never returns."""
+def _leave_server(server: int) -> None:
+    """Give up what the server has of its own, for a session, and so a process group, of one's own; end with it."""
     try:
         signal.set_wakeup_fd(-1)
         for name in (signal.SIGCHLD, signal.SIGTERM):
             signal.signal(name, signal.SIG_DFL)
         launcher.end_with(server)
-        launcher.set_name(NAME)
         os.setsid()
+    except BaseException:
+        os._exit(FAILED)
+
+
+def _wait_for_program(channel: socket.socket) -> None:
+    """Become the program that comes over the channel; end where none comes. Never returns."""
+    try:
+        launcher.set_name(SPARE_NAME)
+        kept = channel.fileno()
+        for first, last in ((FIRST_DESCRIPTOR, kept), (kept + 1, resource.getrlimit(resource.RLIMIT_NOFILE)[0])):
+            os.closerange(first, last)
+        json.loads(json.dumps({"command": launcher.COMMAND, "folder": os.getcwd()}))  # as it will
+        data, descriptors, _, _ = socket.recv_fds(channel, MAX_PACKET_BYTES, MAX_DESCRIPTORS)
+        if data:
+            _become_program(*descriptors)
+    finally:
+        os._exit(0)
+
+
+def _become_program(request: int, *files: int) -> None:
+    """Become the program of a request. Never returns."""
+    try:
+        launcher.set_name(NAME)
         for number, file in enumerate(files):
             os.dup2(file, number)
         program = json.loads(os.pread(request, os.fstat(request).st_size, 0))
-        os.closerange(len(files), resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+        os.closerange(FIRST_DESCRIPTOR, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
         os.chdir(program["folder"])
         _execute(program["command"])
     except Exception:  # told where the program itself would tell what goes wrong

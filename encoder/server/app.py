@@ -27,7 +27,7 @@ from servicekit import tracing
 from servicekit.addresses import client_network, peer_address
 from servicekit.admission import CallClass, Classify, admission, open_class
 from servicekit.chunk_messages import ChunkMessage, takes
-from servicekit.chunks import ACCEPTED
+from servicekit.chunks import ACCEPTED, SMALL_INPUTS
 from servicekit.composing import COMPOSES, OWN_INDEXES
 from servicekit.concurrency import ConcurrencyLimit
 from servicekit.config import Network
@@ -47,6 +47,8 @@ SPARE_CALLS = 64
 FIRST_MESSAGE_SECONDS = 60.0
 ENCODE = f"/{NAME}/Encode"
 TOKEN = "x-session-token"
+# What a gateway is told with the slot of its task.
+ACCEPTS = tuple((name, "1") for name in (ACCEPTED, SMALL_INPUTS, COMPOSES, OWN_INDEXES))
 RESPONSE = ChunkMessage(encoder_pb2.EncodeResponse, "chunk")
 KINDS = video_pb2.Operation.DESCRIPTOR.oneofs_by_name["kind"].fields
 HEALTH_SECONDS = 1.0
@@ -70,11 +72,15 @@ class EncoderServicer(encoder_pb2_grpc.EncoderServiceServicer):
 
         task = await inputs.read_task(request_iterator)
         async with self.executor.reserve(task) as reservation:
-            await context.send_initial_metadata(tuple((name, "1") for name in (ACCEPTED, COMPOSES, OWN_INDEXES)))
+            await context.send_initial_metadata(ACCEPTS)
             max_bytes = self.executor.settings.max_input_bytes
             folder = reservation.folder
             with tracing.span("receive inputs", inputs=len(task.inputs)):
-                sources = await inputs.receive(request_iterator, task.inputs, folder.path, max_bytes, folder.check_room)
+                limits = folder.path, max_bytes, folder.check_room
+                if task.small_inputs:
+                    sources = await asyncio.to_thread(inputs.take_small, task, *limits)
+                else:
+                    sources = await inputs.receive(request_iterator, task.inputs, *limits)
             stream = ResultStream(lambda data: context.write(RESPONSE.outgoing(data)), lambda file: write(file=file))
             work = Work(task, sources, reservation, lambda progress: write(progress=progress), stream)
             await write(summary=await self.executor.run(work))

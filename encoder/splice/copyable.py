@@ -14,6 +14,10 @@ from encoder.splice import h264
 from encoder.splice.h264 import BadBitstream
 from encoder.splice.scan import MAX_UNITS
 
+UNTIMED = "not all of its packets are timed and shown, as where an edit list cuts it"
+CHANGES = "its parameters change in mid-file, or cannot be read"
+OPEN_START = "behind other pictures decoders do not begin anew with its first one, as where it was cut by copying"
+
 
 @dataclass(frozen=True)
 class _UnitKinds:
@@ -40,10 +44,10 @@ KINDS: Mapping[str, _UnitKinds] = {
 }
 
 
-def is_copyable(source: Source, info: MediaInfo, video: VideoStream, *, is_first: bool) -> bool:
-    """Whether the packets of a video can be put after those of another, or, if it `is_first`, before them: all are
-    timed, none is cut away by an edit list, all are decoded by the parameter sets of the track, and behind others a
-    decoder begins anew with the first."""
+def why_not_copyable(source: Source, info: MediaInfo, video: VideoStream, *, is_first: bool) -> str:
+    """Return why the packets of a video cannot be put after those of another, or, if it `is_first`, before them; ""
+    where they can: all are timed, none is cut away by an edit list, all are decoded by the parameter sets of the track,
+    and behind others a decoder begins anew with the first."""
     outlines.check_read_whole(source, info.demuxer)
     with open_container(source, (info.demuxer,)) as container:
         stream = container.streams[video.index]
@@ -52,18 +56,20 @@ def is_copyable(source: Source, info: MediaInfo, video: VideoStream, *, is_first
         for packet in container.demux(stream):
             if not packet.size:
                 continue
-            if packet.pts is None or packet.is_discard or packet.has_sidedata("new_extradata"):
-                return False
+            if packet.pts is None or packet.is_discard:
+                return UNTIMED
+            if packet.has_sidedata("new_extradata"):
+                return CHANGES
             begins_anew = _begins_anew(packet, record, video.codec)
             if begins_anew is None:
-                return False
+                return CHANGES
             if begin is None:
                 begin = packet.pts
                 if not packet.is_keyframe or not (is_first or begins_anew):
-                    return False
+                    return OPEN_START
             if video.codec not in KINDS and not is_first and packet.pts < begin:
-                return False
-        return begin is not None
+                return OPEN_START
+        return "" if begin is not None else "it has no packets"
 
 
 def _begins_anew(packet: "Packet[AvVideo]", record: bytes, codec: str) -> bool | None:

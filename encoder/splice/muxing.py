@@ -143,6 +143,8 @@ def common_record(parts: Sequence[Source], told: SequenceParameters, fit: TrackF
         raise PartMismatch("its runs have parameter sets of other numbers than were planned")
     if made.shape.across != told.shape.across or made.shape.down != told.shape.down:
         raise PartMismatch("its runs are of another size")
+    if made.shape.full_range != told.shape.full_range:
+        raise PartMismatch("its runs have another range of samples")
     if made.level > told.level or made.references > max(told.references, 1) or (made.reordered or 0) > fit.reordered:
         raise PartMismatch("its runs ask more of decoders than it does")
     return record

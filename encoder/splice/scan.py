@@ -198,8 +198,8 @@ def _check_shape(told: SequenceParameters, video: VideoStream) -> None:
     right, bottom = 16 * shape.across - video.width, 16 * shape.down - video.height
     if shape.cropped != (0, right // 2, 0, bottom // 2) or max(right, bottom) >= 16 or right % 2 or bottom % 2:
         raise Unspliceable("its pictures are cropped by other sides than the right and the lower one")
-    if shape.full_range or video.color_tags.full_range:
-        raise Unspliceable("its samples are of full range, which results are not")
+    if shape.full_range != video.color_tags.full_range:
+        raise Unspliceable("its container tells another range of samples than its stream")
     across, down = shape.pixel
     if across and down and Fraction(across, down) != video.pixel_aspect:
         raise Unspliceable("its container tells another shape of pixels than its stream")

@@ -97,6 +97,23 @@ async def receive(
     return by_field(inputs, paths, charsets, holes)
 
 
+def take_small(
+    task: encoder_pb2.Task, folder: Path, max_bytes: int, check_room: CheckRoom = lambda: None
+) -> dict[str, Source]:
+    """Write the inputs that came with their task into `folder`, and out of the message; by field. Blocks. Raises what
+    `receive` raises, and InvalidArgument where they are not those that the task names."""
+    if len(task.small_inputs) != len(task.inputs):
+        raise InvalidArgument("The task comes with other inputs than it names.")
+    paths = [folder / f"input{index}" for index in range(len(task.inputs))]
+    for path, item, small in zip(paths, task.inputs, task.small_inputs, strict=True):
+        with contextlib.closing(InputSpool(path, item.field, max_bytes, check_room)) as spool:
+            spool.add(small.data)
+            spool.finish(small.end)
+    charsets = [small.end.charset for small in task.small_inputs]
+    task.ClearField("small_inputs")
+    return by_field(task.inputs, paths, charsets, [False] * len(paths))
+
+
 def by_field(
     inputs: Sequence[encoder_pb2.Input], paths: Sequence[Path], charsets: Sequence[str], holes: Sequence[bool]
 ) -> dict[str, Source]:

@@ -28,18 +28,21 @@ LISTING_SHARE = 0.1
 @dataclass(frozen=True)
 class AssetFilter:
     """What all files of a list have in common; None and "" are any. `content_type` is a whole one or its first part;
-    they were stored from `created_after` on, and before `created_before` (Unix seconds)."""
+    they were stored from `created_after` on, and before `created_before` (Unix seconds). 0 bytes are any."""
 
     tenant: str | None = None
     content_type: str = ""
     created_after: float = 0.0
     created_before: float = math.inf
+    size_bytes: int = 0
 
     def has(self, asset: StoredAsset) -> bool:
         """Return True for a file of the list."""
         is_of_kind = self.content_type in ("", asset.content_type, asset.content_type.partition("/")[0])
         is_in_time = self.created_after <= asset.created_at.timestamp() < self.created_before
-        return self.tenant in (None, asset.tenant) and is_of_kind and is_in_time and not asset.is_expired()
+        is_of_size = self.size_bytes in (0, asset.size_bytes)
+        is_wanted = self.tenant in (None, asset.tenant) and is_of_kind and is_of_size and is_in_time
+        return is_wanted and not asset.is_expired()
 
 
 class AssetPlace(NamedTuple):

@@ -66,7 +66,8 @@ class AssetStore:
         # Returns the ids of the assets to be of uploads that are not whole yet.
         self.unfinished: Callable[[], Awaitable[Collection[str]]] = _none
         self.account = StorageAccount()
-        self._known = KnownAssets()
+        # The records that this gateway wrote a moment ago.
+        self.known = KnownAssets()
         # Held while a result is composed of others.
         self.composing = asyncio.Semaphore(COMPOSED_AT_ONCE)
         # Told of each file that this gateway has stored, or deleted.
@@ -125,9 +126,11 @@ class AssetStore:
     async def find(self, asset_id: str, tenant: str | None = None) -> StoredAsset:
         """Return the record of a tenant's file that is about to be read, as `describe` does; one that was written here
         a moment ago as it is remembered. Records do not change, and that another gateway deleted the file is told by
-        `read`."""
-        known = self._known.get(asset_id)
-        return await self.describe(asset_id, tenant) if known is None else checked(known, tenant)
+        `read`. For another tenant a remembered file takes the look at the store that an unknown one takes."""
+        known = self.known.get(asset_id)
+        if known is None or tenant not in (None, known.tenant):
+            return await self.describe(asset_id, tenant)
+        return checked(known, tenant)
 
     async def read(
         self, known: str | StoredAsset, offset: int = 0, length: int | None = None
@@ -170,7 +173,7 @@ class AssetStore:
     async def add(self, asset: StoredAsset) -> None:
         """Make a file whose parts are there an asset; again where it is one already."""
         await self.bucket.put(record_path(asset.id), to_json(asset))
-        self._known.add(asset)
+        self.known.add(asset)
         self.tell(asset.id, is_stored=True)
 
     def tell(self, asset_id: str, *, is_stored: bool) -> None:
@@ -187,7 +190,7 @@ class AssetStore:
     async def remove(self, asset_id: str) -> None:
         """Delete what there is of a file, the record first."""
         paths, asset = [PREFIX + asset_id], None
-        self._known.forget(asset_id)
+        self.known.forget(asset_id)
         with contextlib.suppress(NotFound, DataLoss):
             asset = await self._record(asset_id)
             paths = object_paths(asset)

@@ -126,18 +126,18 @@ class Dispatcher:
         task.add_done_callback(functools.partial(self._done, slot))
 
     def _held(self) -> Counter[str]:
-        """Return the tasks in hand by tenant, those that are tried twice counted twice."""
+        """Return the tasks in hand by account, those that are tried twice counted twice."""
         in_hand = (*(attempt.ref for attempt in self.running.values()), *self.second_tries.running)
-        return self._by_tenant(ref.job_id for ref in in_hand)
+        return self._by_account(ref.job_id for ref in in_hand)
 
-    def _by_tenant(self, job_ids: Iterable[str]) -> Counter[str]:
-        return Counter(tenant for job_id in job_ids if (tenant := self.store.index.tenant(job_id)) is not None)
+    def _by_account(self, job_ids: Iterable[str]) -> Counter[str]:
+        return Counter(account for job_id in job_ids for account in self.store.index.accounts(job_id))
 
     async def _count_lost(self) -> None:
         """Count the tasks that run by their records and that no living gateway has; the assignment of one that has just
         begun may not be known here yet, so those of the look before must be lost still."""
         order = self.queue.order
-        known = self._by_tenant(TaskRef.parse(key).job_id for key in self.assignments.assigned())
+        known = self._by_account(TaskRef.parse(key).job_id for key in self.assignments.assigned())
         unknown = Counter(order.busy) - known
         order.lost, self._unknown = unknown & self._unknown, unknown
 

@@ -247,14 +247,15 @@ class TaskExecutor:
         divisible = operation.divisible_inputs(message) if is_watched or self.workers() > 1 else ()
         return {
             **dict.fromkeys(operation.outlines(message), MIN_BYTES),
-            **dict.fromkeys(divisible, MIN_DIVISIBLE_BYTES),
+            **dict.fromkeys((*divisible, *operation.partial_inputs(message)), MIN_DIVISIBLE_BYTES),
         }
 
     def _input(self, job: Job, source: str, fields: Sequence[str], min_outline_bytes: int) -> Input:
         """Return an input that comes whole, or from a size on as an outline, unless that is 0."""
         name, *also = fields
-        if not min_outline_bytes:
-            return Input(name, source, functools.partial(self.sources.open, source, job.tenant), tuple(also))
+        size_bytes, whole = self.sources.known_bytes(source), functools.partial(self.sources.open, source, job.tenant)
+        if not min_outline_bytes or (size_bytes is not None and size_bytes < min_outline_bytes):
+            return Input(name, source, whole, tuple(also), size_bytes=size_bytes)
         opened = functools.partial(self.sources.open_outline, source, job.tenant, min_outline_bytes)
         return Input(name, source, opened, tuple(also), is_outline=True, min_outline_bytes=min_outline_bytes)
 

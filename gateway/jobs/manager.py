@@ -80,7 +80,7 @@ class JobManager:
     check_cost: Callable[[Job], None]
     policy: JobPolicy
     check_room: Callable[[], None] = lambda: None
-    # Holds the place of a new job among those of its tenant while it is written. Raises ResourceExhausted.
+    # Holds the place of a new job among those of its tenant and key while it is written. Raises ResourceExhausted.
     admit: Callable[[Job], AbstractAsyncContextManager[None]] = lambda job: contextlib.nullcontext()
     # Returns whom the jobs of a tenant are told to that name no webhook, with the base URL of links for the caller.
     default_webhook: Callable[[str, str], Webhook | None] = lambda tenant, base_url: None
@@ -176,6 +176,7 @@ class JobManager:
             webhook=checked.webhook,
             metadata=checked.metadata,
             tenant=caller.get().tenant,
+            key=caller.get().limited_key,
             priority=checked.priority,
             deadline=now + checked.deadline_seconds if checked.deadline_seconds else 0.0,
             preview=checked.preview,

@@ -5,12 +5,11 @@ completed, cancelled) returns the job unchanged, so that a message delivered twi
 """
 
 from dataclasses import dataclass, field, fields, replace
-from enum import StrEnum
 from typing import Any
 
 from gateway.callers import DEFAULT_TENANT
 from gateway.fleet.billing import Cost, UsageInterval, ended_usage
-from gateway.jobs.fairness import NORMAL
+from gateway.jobs.fairness import NORMAL, Lane
 from gateway.jobs.history import GATEWAY_GONE, OVERTAKEN, AttemptEnd, AttemptOutcome, PastAttempt, with_attempt
 from gateway.jobs.hooks import Webhook
 from gateway.jobs.ids import ID as ID
@@ -26,6 +25,7 @@ from gateway.jobs.outcome import Result as Result
 from gateway.jobs.outcome import ResultFile as ResultFile
 from gateway.jobs.outcome import ResultWarning as ResultWarning
 from gateway.jobs.outputs import OutputTarget
+from gateway.jobs.status import Status as Status
 from servicekit.codec import SPARSE, STORED
 
 MAX_WARNINGS = 50
@@ -34,22 +34,6 @@ MAX_FACTS_TASKS = 50
 MP4 = "video/mp4"
 # Of a job without rented instances, and of those of before usage was counted.
 COUNTED = Cost(0.0, 0.0, is_final=True)
-
-
-class Status(StrEnum):
-    """The state of a job or a task. The values are the stored ones, and the names of Status in jobs.proto."""
-
-    IN_QUEUE = "IN_QUEUE"
-    IN_PROGRESS = "IN_PROGRESS"
-    COMPLETED = "COMPLETED"
-    FAILED = "FAILED"
-    CANCELLED = "CANCELLED"
-    TIMED_OUT = "TIMED_OUT"
-
-    @property
-    def is_terminal(self) -> bool:
-        """Return True if no transition leads out of the state."""
-        return self not in (Status.IN_QUEUE, Status.IN_PROGRESS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +139,15 @@ class Job:
     # The names of its inputs that are assets, by these; and the job whose request it has anew, if there was one.
     filenames: tuple[tuple[str, str], ...] = field(default=(), metadata=SPARSE)
     retry_of: str = field(default="", metadata=SPARSE)
+    # The id of the key that it came with, where that had limits of its own.
+    key: str = field(default="", metadata=SPARSE)
     # What it cost as it was counted with its tenant's usage; None until it is.
     counted: Cost | None = field(default=COUNTED, metadata=SPARSE)
+
+    @property
+    def lane(self) -> Lane:
+        """The lane of its tasks in the queue."""
+        return Lane(self.tenant, self.priority, self.key)
 
     @property
     def status(self) -> Status:

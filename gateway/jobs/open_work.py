@@ -1,7 +1,8 @@
-"""What encoders have worked for jobs that are not counted as usage yet, by tenant. Pure; times are Unix seconds."""
+"""What encoders have worked for jobs that are not counted as usage yet, by account (a tenant, or a key of one). Pure;
+times are Unix seconds."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -38,25 +39,26 @@ class OpenWork:
 
     _jobs: defaultdict[str, dict[str, JobWork]] = field(default_factory=lambda: defaultdict(dict), init=False)
 
-    def note(self, job_id: str, tenant: str, job: Job | None) -> None:
-        """Take in a new state of a job, or that its record is gone (None)."""
+    def note(self, job_id: str, accounts: Iterable[str], job: Job | None) -> None:
+        """Take in a new state of a job of these accounts, or that its record is gone (None)."""
         work = work_of(job) if job is not None else None
-        if work is not None:
-            self._jobs[tenant][job_id] = work
-        elif (known := self._jobs.get(tenant)) is not None:
-            known.pop(job_id, None)
-            if not known:
-                del self._jobs[tenant]
+        for account in accounts:
+            if work is not None:
+                self._jobs[account][job_id] = work
+            elif (known := self._jobs.get(account)) is not None:
+                known.pop(job_id, None)
+                if not known:
+                    del self._jobs[account]
 
-    def seconds(self, tenant: str, midnight: float, now: float) -> float:
-        """Return the seconds that encoders have worked for a tenant since midnight."""
-        day, works = int(midnight // DAY_SECONDS), self._jobs.get(tenant, {}).values()
+    def seconds(self, account: str, midnight: float, now: float) -> float:
+        """Return the seconds that encoders have worked for an account since midnight."""
+        day, works = int(midnight // DAY_SECONDS), self._jobs.get(account, {}).values()
         ended = sum(work.seconds_by_day.get(day, 0.0) for work in works)
         return ended + sum(max(0.0, now - max(since, midnight)) for work in works for since in work.running_since)
 
-    def usage(self, tenant: str, midnight: float) -> tuple[UsageInterval, ...]:
+    def usage(self, account: str, midnight: float) -> tuple[UsageInterval, ...]:
         """Return the run time on rented instances since midnight."""
-        found = (interval for work in self._jobs.get(tenant, {}).values() for interval in work.usage)
+        found = (interval for work in self._jobs.get(account, {}).values() for interval in work.usage)
         return tuple(
             replace(interval, started_at=max(interval.started_at, midnight))
             for interval in found

@@ -20,6 +20,9 @@ from servicekit.errors import Internal, NotFound
 
 log = structlog.get_logger("gateway.jobs")
 
+# In names of lanes, before the key.
+KEY_MARK = "=="
+
 
 @dataclass(frozen=True, slots=True)
 class TaskRef:
@@ -71,14 +74,16 @@ class Attempt:
 
 def lane_name(lane: Lane) -> str:
     """Return the name of a lane in the queue; the main one is that of the tenant "default" with normal priority, in
-    which tasks of before there were others are."""
-    return MAIN if lane == Lane() else f"{lane.tenant.replace('.', '=')}.{lane.priority}"
+    which tasks of before there were others are. No tenant has two dots beside each other, or one at its end."""
+    whose = lane.tenant.replace(".", "=") + (f"{KEY_MARK}{lane.key}" if lane.key else "")
+    return MAIN if lane == Lane() else f"{whose}.{lane.priority}"
 
 
 def lane_of(name: str) -> Lane:
     """Return the lane of a name."""
-    tenant, _, priority = name.partition(".")
-    return Lane() if name == MAIN else Lane(tenant.replace("=", "."), priority)
+    whose, _, priority = name.partition(".")
+    tenant, _, key = whose.partition(KEY_MARK)
+    return Lane() if name == MAIN else Lane(tenant.replace("=", "."), priority, key)
 
 
 @dataclass(eq=False)
@@ -99,7 +104,7 @@ class TaskQueue:
         put = 0
         for index in range(len(job.tasks)) if indexes is None else indexes:
             if job.tasks[index].status is Status.IN_PROGRESS or job.is_ready(index):
-                put += await self.queue.put(TaskRef(job.id, index).key, lane_name(Lane(job.tenant, job.priority)))
+                put += await self.queue.put(TaskRef(job.id, index).key, lane_name(job.lane))
         return put
 
     async def next(self) -> Attempt:

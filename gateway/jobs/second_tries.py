@@ -56,7 +56,7 @@ class SecondTries:
             return
         is_held_back = functools.cache(self._is_held_back)
         for attempt in self._lagging(running):
-            if not is_held_back(index.tenant(attempt.ref.job_id)) and (member := self._lease(attempt)):
+            if not is_held_back(index.accounts(attempt.ref.job_id)) and (member := self._lease(attempt)):
                 self._begin(attempt, member)
                 return
 
@@ -97,9 +97,10 @@ class SecondTries:
             if expected is not None and not is_ending and lags(attempt, expected, now):
                 yield attempt
 
-    def _is_held_back(self, tenant: str | None) -> bool:
-        """Return True for a tenant that may run no more tasks; for None, where it is not known whose a task is."""
-        return tenant is None or self.store.index.order.is_at_limit(tenant)
+    def _is_held_back(self, accounts: tuple[str, ...]) -> bool:
+        """Return True for a tenant or a key that may run no more tasks; for none, where it is not known whose a task
+        is."""
+        return not accounts or self.store.index.order.at_limit(accounts) is not None
 
     def _lease(self, attempt: Attempt) -> PoolMember | None:
         """Return a slot of another encoder, which costs nothing."""

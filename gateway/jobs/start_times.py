@@ -8,7 +8,8 @@ import functools
 import heapq
 import itertools
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gateway.fleet.fleet import Fleet
@@ -93,6 +94,11 @@ def _starts_at(places: Sequence[int], starts: Sequence[float]) -> LaneStarts:
     return LaneStarts(found, 0.0 if len(found) == len(places) else None)
 
 
+def _place(lane: Lane) -> int:
+    """Return where the priority of a lane is in the order of them."""
+    return PRIORITIES.index(lane.priority)
+
+
 def rounded(seconds: float) -> float:
     """Return an estimate as it is told: the longer, the coarser."""
     step = next(step for limit, step in STEPS if seconds < limit)
@@ -124,7 +130,7 @@ class StartTimes:
         now = self.clock()
         if now - self._made_at > max(HOLDS_SECONDS, self._took_seconds / ESTIMATING_SHARE):
             self._known, self._made_at, self._took_seconds = {}, now, 0.0
-        lane = Lane(job.tenant, job.priority)
+        lane = job.lane
         if lane not in self._known:
             self._known[lane] = self._lane_starts(lane)
             self._took_seconds += self.clock() - now
@@ -134,19 +140,27 @@ class StartTimes:
 
     def _lane_starts(self, lane: Lane) -> LaneStarts | None:
         speeds = self.fleet.estimate_store.estimates.speeds
-        first = PRIORITIES[: PRIORITIES.index(lane.priority)] if lane.priority in PRIORITIES else ()
-        sooner = [self.index.waiting_work(Lane(lane.tenant, one), MAX_LOOKED) for one in first]
         begun, waiting = self.index.waiting_work(lane, MAX_LOOKED)
-        before = [work for one in sooner for works in one for work in works] + begun
-        tenants = {one.tenant for one in self.index.order.waiting} - {lane.tenant}
-        others = [self._of_tenant(tenant) for tenant in sorted(tenants)[:MAX_LOOKED]]
-        return lane_starts(before, waiting, others, speeds, list(self._free_in(speeds)))
+        first = PRIORITIES[: PRIORITIES.index(lane.priority)] if lane.priority in PRIORITIES else ()
+        of_tenants = defaultdict[str, list[Lane]](list)
+        for one in sorted(self.index.order.waiting):
+            of_tenants[one.tenant].append(one)
+        siblings = self._open([one for one in of_tenants.pop(lane.tenant, []) if one != lane])
+        before = [work for one in siblings if one.priority in first for work in self._work_of([one])]
+        turns = [self._work_of([one]) for one in siblings if one.priority == lane.priority]
+        turns += [self._work_of(self._open(lanes)) for _, lanes in sorted(of_tenants.items())[:MAX_LOOKED]]
+        return lane_starts(before + begun, waiting, turns, speeds, list(self._free_in(speeds)))
 
-    def _of_tenant(self, tenant: str) -> list[Work]:
-        if self.index.order.is_at_limit(tenant):
-            return []
-        lanes = (self.index.waiting_work(Lane(tenant, one), MAX_LOOKED) for one in PRIORITIES)
-        return [work for lane in lanes for works in lane for work in works][:MAX_LOOKED]
+    def _open(self, lanes: list[Lane]) -> list[Lane]:
+        """Return lanes of one tenant that no limit holds up, in the order of their priorities, as many as are looked
+        at."""
+        known = sorted((one for one in lanes if one.priority in PRIORITIES), key=_place)
+        return self.index.order.with_room(known[:MAX_LOOKED])
+
+    def _work_of(self, lanes: Iterable[Lane]) -> list[Work]:
+        """Return what waits in lanes, in their order."""
+        looked = (self.index.waiting_work(lane, MAX_LOOKED) for lane in lanes)
+        return [work for lane in looked for works in lane for work in works][:MAX_LOOKED]
 
     def _free_in(self, speeds: TaskSpeeds) -> Iterator[float]:
         """Yield in how many seconds each slot is free: of encoders that answer, and of those that are on their way."""

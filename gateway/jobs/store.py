@@ -1,11 +1,10 @@
 """Job records: one entry a job, changed by compare-and-set, with an index of all of them kept up by a watch."""
 
 import contextlib
-import sys
+import time
 from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, NamedTuple
 
 from gateway.callers import DEFAULT_TENANT, caller
 from gateway.cluster.duty import Unsettled
@@ -13,75 +12,16 @@ from gateway.jetstream.keyvalue import KeyValue
 from gateway.jetstream.records import Records, UnreadableRecord
 from gateway.jobs import model
 from gateway.jobs.claims import Claims
-from gateway.jobs.fairness import NORMAL, FairOrder, Lane
+from gateway.jobs.fairness import FairOrder, Lane
 from gateway.jobs.followers import Followers
-from gateway.jobs.listing import MAX_LOOKED, JobFilter, marks
-from gateway.jobs.model import COUNTED, Job, Status, UnfitEncoder
+from gateway.jobs.index_entry import NOTHING, IndexEntry
+from gateway.jobs.listing import MAX_LOOKED, JobFilter
+from gateway.jobs.model import COUNTED, Job, Status
 from gateway.jobs.open_work import OpenWork
 from gateway.jobs.recent import RecentJobs
 from servicekit import log_context
 from servicekit.codec import to_json
 from servicekit.errors import InvalidArgument, NotFound
-
-# One for all entries that have none of something.
-NONE: Mapping[Any, Any] = {}
-
-
-class IndexEntry(NamedTuple):
-    """Status of a job, how many of its tasks wait for an encoder, by operation, and how many run; whether it is a
-    graph, and has results that are to be deleted; by index of the task, the encoders that failed it by a fault of their
-    own, and the codec that it must be made with; whose it is, its operation, what is kept of its metadata, and when it
-    is to be done (Unix seconds, 0 for any)."""
-
-    status: Status
-    waiting: Mapping[str, int]
-    running: int
-    is_graph: bool = False
-    has_intermediates: bool = False
-    unfit: Mapping[int, tuple[UnfitEncoder, ...]] = NONE
-    codecs: Mapping[int, str] = NONE
-    tenant: str = DEFAULT_TENANT
-    operation: str = ""
-    marks: tuple[int, ...] = ()
-    priority: str = NORMAL
-    deadline: float = 0.0
-
-    @property
-    def lane(self) -> Lane:
-        """The lane of its tasks in the queue."""
-        return Lane(self.tenant, self.priority)
-
-    @classmethod
-    def of(cls, job: Job) -> "IndexEntry":
-        """Return what the index knows of a job."""
-        status = job.status
-        whose: dict[str, Any] = {
-            "tenant": sys.intern(job.tenant),
-            "operation": sys.intern(job.operation),
-            "priority": job.priority,
-        }
-        if status.is_terminal:  # most are: many records of little, of which nothing is counted
-            has_intermediates = bool(job.intermediates)
-            known = marks(job.metadata)
-            return cls(status, NONE, 0, job.graph, has_intermediates, marks=known, **whose)
-        in_queue = (index for index, task in enumerate(job.tasks) if task.status is Status.IN_QUEUE)
-        waiting = Counter(map(job.kind, filter(job.is_ready, in_queue)))
-        unfit = {index: task.unfit for index, task in enumerate(job.tasks) if task.unfit}
-        codecs = {index: task.needs_codec for index, task in enumerate(job.tasks) if task.needs_codec}
-        return cls(
-            status=status,
-            waiting=waiting,
-            running=job.count(Status.IN_PROGRESS),
-            is_graph=job.graph,
-            unfit=unfit,
-            codecs=codecs,
-            marks=marks(job.metadata),
-            deadline=job.deadline,
-            **whose,
-        )
-
-
-NOTHING = IndexEntry(Status.CANCELLED, NONE, 0)
 
 
 class JobIndex:
@@ -95,6 +35,8 @@ class JobIndex:
         self._counts: defaultdict[str, Counter[Status]] = defaultdict(Counter)
         # Jobs that no encoder has begun: which lane has the next turn is up to the fair order.
         self._waiting: defaultdict[Lane, list[str]] = defaultdict(list)
+        # How many of these an account has.
+        self._queued: Counter[str] = Counter()
         # Jobs with a waiting task: those in the queue, and those that have begun.
         self._with_waiting_tasks: list[str] = []
         # Those of them that are to be done by some time.
@@ -145,7 +87,7 @@ class JobIndex:
         counted = job.counted if job and now.status.is_terminal else COUNTED
         _keep(self.uncounted, job_id, counted is None)
         _keep(self.uncosted, job_id, counted is not None and not counted.is_final)
-        self.open_work.note(job_id, lane.tenant, job)
+        self.open_work.note(job_id, lane.accounts, job)
         self.recent.note(job_id, job)
         waiting, running = sum(now.waiting.values()) - sum(was.waiting.values()), now.running - was.running
         if waiting or running:
@@ -163,6 +105,12 @@ class JobIndex:
 
     def _count(self, job_id: str, before: IndexEntry | None, now: IndexEntry | None) -> None:
         """Count the job with its tenant."""
+        for entry, change in ((before, -1), (now, 1)):
+            if entry is not None and entry.status is Status.IN_QUEUE:
+                for account in entry.lane.accounts:
+                    self._queued[account] += change
+                    if not self._queued[account]:
+                        del self._queued[account]
         if before is not None:
             self._counts[before.tenant][before.status] -= 1
         if now is not None:
@@ -199,6 +147,15 @@ class JobIndex:
         """Return whose a job is; None for one that is not known, or not yet."""
         entry = self._known.get(job_id)
         return entry.tenant if entry is not None else None
+
+    def accounts(self, job_id: str) -> tuple[str, ...]:
+        """Return whose limits a job is held to: its tenant's and its key's; () for one that is not known."""
+        entry = self._known.get(job_id)
+        return entry.lane.accounts if entry is not None else ()
+
+    def queued(self, account: str) -> int:
+        """Return how many jobs of a tenant, or of a key, no encoder has begun."""
+        return self._queued[account]
 
     def with_intermediates(self) -> list[str]:
         """Return the ids of ended jobs with results that are to be deleted."""
@@ -255,14 +212,14 @@ class JobIndex:
 
     @property
     def tasks_held_back(self) -> int:
-        """How many tasks wait that limits of their tenants do not let run now."""
+        """How many tasks wait that limits of their tenants and keys do not let run now."""
         return self.order.held_back().total()
 
     def oldest_wait_seconds(self, now: float) -> float:
-        """Return the seconds since the oldest job with a waiting task was submitted, those of tenants at their limits
-        left out; 0 without one."""
-        held = self.order.held_back()
-        waiting = (job_id for job_id in self._with_waiting_tasks if self._known[job_id].tenant not in held)
+        """Return the seconds since the oldest job with a waiting task was submitted, those of tenants and keys at their
+        limits left out; 0 without one."""
+        held = self.order.held_back().keys()
+        waiting = (job_id for job_id in self._with_waiting_tasks if held.isdisjoint(self.accounts(job_id)))
         oldest = next(waiting, None)
         return max(0.0, now - model.id_time(oldest)) if oldest is not None else 0.0
 
@@ -294,6 +251,8 @@ def _keep(ids: set[str], job_id: str, wanted: bool) -> None:
     (ids.add if wanted else ids.discard)(job_id)
 
 
+# A job that goes on and was seen within that time need not be read by who begins to follow it: its changes are told.
+SEEN_SECONDS = 1.0
 # An id that no job has.
 NO_ID = "0" * 32
 # What a task's result, or the text of its failure, may add to a record. Attempts before are not counted: a record that
@@ -342,6 +301,9 @@ class JobStore(Records[Job]):
         followed = self.index.followers.jobs.get(key)
         if followed is None:
             return await self.get(key)
+        seen = self.seen(key, SEEN_SECONDS) if followed.job is None else None
+        if seen is not None and not seen.status.is_terminal:
+            followed.job, followed.known_at = seen, time.monotonic() - SEEN_SECONDS
         return await followed.latest(lambda: self.get(key), max_age_seconds)
 
     async def _read(self, key: str) -> tuple[Job, int] | None:

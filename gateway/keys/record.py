@@ -6,9 +6,12 @@ import hmac
 import math
 import re
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from gateway.callers import Caller, Scope
+from gateway.tenants.limits import NO_LIMITS, WorkLimits
 from servicekit.codec import SPARSE
 from servicekit.errors import Unauthenticated
 
@@ -45,11 +48,14 @@ class KeyRecord:
     certificate_names: tuple[str, ...] = field(default=(), metadata=SPARSE)
     # What it was before it was rotated.
     former: tuple[FormerDigest, ...] = field(default=(), metadata=SPARSE)
+    # Its own, beside those of its tenant.
+    limits: WorkLimits = field(default=NO_LIMITS, metadata=SPARSE)
 
     @property
     def caller(self) -> Caller:
         """Who calls with the key; a scope that only a later version knows allows nothing here."""
-        return Caller(self.tenant, self.id, frozenset(scope for scope in Scope if scope in self.scopes))
+        scopes = frozenset(scope for scope in Scope if scope in self.scopes)
+        return Caller(self.tenant, self.id, scopes, is_limited=self.limits != NO_LIMITS)
 
     def matches(self, digest: str, now: float) -> bool:
         """Return True for the digest of the key, or of one before while that is taken; in constant time."""
@@ -95,6 +101,11 @@ def rotated(record: KeyRecord, digest: str, now: float, grace_seconds: float) ->
 def revoked(record: KeyRecord, now: float) -> KeyRecord:
     """The key opens nothing any more."""
     return record if record.revoked_at is not None else replace(record, revoked_at=now)
+
+
+def with_limits(record: KeyRecord, changes: Mapping[str, Any]) -> KeyRecord:
+    """The key has other limits, of these names."""
+    return replace(record, limits=replace(record.limits, **changes))
 
 
 def end_of(record: KeyRecord) -> float:

@@ -1,8 +1,8 @@
 """The keys of all gateways, held in memory: a call is judged without a look at the store, also while that is away."""
 
 import time
-from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import asdict, dataclass, field
 
 import structlog
 
@@ -11,6 +11,7 @@ from gateway.jetstream.keyvalue import KeyValue
 from gateway.jetstream.records import Records
 from gateway.keys import record
 from gateway.keys.record import KeyRecord
+from gateway.tenants.limits import NO_LIMITS, WorkLimits
 from servicekit.errors import FailedPrecondition, PermissionDenied, ResourceExhausted
 
 log = structlog.get_logger("gateway.keys")
@@ -26,14 +27,15 @@ Names = Callable[[], Collection[str]]
 
 @dataclass(frozen=True)
 class NewKey:
-    """What a key is to be: whose, called what, allowed what, until when (Unix seconds; None: for ever), and the names
-    of client certificates that it may come with (none: with any, and without)."""
+    """What a key is to be: whose, called what, allowed what, until when (Unix seconds; None: for ever), the names of
+    client certificates that it may come with (none: with any, and without), and its own limits."""
 
     tenant: str
     name: str
     scopes: tuple[Scope, ...]
     expires_at: float | None = None
     certificate_names: tuple[str, ...] = ()
+    limits: WorkLimits = NO_LIMITS
 
 
 @dataclass(eq=False)
@@ -85,10 +87,16 @@ class KeyRing:
             created_at=time.time(),
             expires_at=wanted.expires_at,
             certificate_names=wanted.certificate_names,
+            limits=wanted.limits,
         )
         await self.records.create(key_id, made)
         log.info("API key made", key=key_id, tenant=made.tenant, name=made.name, scopes=made.scopes)
         return made, text
+
+    def limits_of(self, key_id: str) -> WorkLimits:
+        """Return the limits of a key; none of one that is not there any more."""
+        found = self.records.cached.get(key_id)
+        return found.limits if found is not None else NO_LIMITS
 
     def list(self, tenant: str = "") -> list[KeyRecord]:
         """Return the keys of a tenant ("": of all), the newest first. One that ended too long ago is none of them,
@@ -114,6 +122,13 @@ class KeyRing:
         changed = await self.records.update(key_id, step)
         log.info("API key rotated", key=key_id, tenant=changed.tenant, grace_seconds=grace_seconds)
         return changed, text
+
+    async def set_limits(self, key_id: str, changes: Mapping[str, float]) -> KeyRecord:
+        """Change limits of a key, by their names. They hold for what it submits from then on; jobs that it submitted
+        while it had none are not counted."""
+        changed = await self.records.update(key_id, lambda found: record.with_limits(found, changes))
+        log.info("limits of an API key changed", key=key_id, tenant=changed.tenant, **asdict(changed.limits))
+        return changed
 
     async def revoke(self, key_id: str) -> KeyRecord:
         """End a key for good; once more does nothing."""

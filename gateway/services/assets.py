@@ -89,7 +89,10 @@ class AssetService(assets_pb2_grpc.AssetServiceServicer):
         if not 0 < size <= MAX_PAGE:
             raise InvalidArgument.field("page_size", f"is {size}; give 1 to {MAX_PAGE}.")
         wanted = AssetFilter(
-            caller.get().sight_of(request.tenant), request.content_type.strip().lower(), *created_between(request)
+            caller.get().sight_of(request.tenant),
+            request.content_type.strip().lower(),
+            *created_between(request),
+            request.size_bytes,
         )
         tokens, presenter = PageTokens(self.presenter.links), self.presenter.to(context)
         token = tokens.read(request.page_token, repr(wanted))

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 
 from apigpu.v1 import fleet_pb2 as pb2
 from apigpu.v1 import fleet_pb2_grpc
+from gateway.assets.links import LinkSigner
 from gateway.fleet import billing
 from gateway.fleet.autoscaler import Policy
 from gateway.fleet.billing import DailyCost
 from gateway.fleet.fleet import Fleet
 from gateway.fleet.instances.instance import Instance
 from gateway.jobs.recent import JobFigures, RecentJobs
+from gateway.services.presenters import known_encoder
 from gateway.services.times import timestamp
 from gateway.workers.pool import Pool, PoolMember
 from servicekit.disk import DiskFloor
@@ -29,6 +31,7 @@ class FleetService(fleet_pb2_grpc.FleetServiceServicer):
     pool: Pool
     recent: RecentJobs
     disk: DiskFloor
+    links: LinkSigner
 
     async def GetFleet(self, request: pb2.GetFleetRequest, context: Context) -> pb2.GetFleetResponse:
         """Return the newest instances, the policy, the providers, the queue, encoders, recent jobs and the disk."""
@@ -45,7 +48,7 @@ class FleetService(fleet_pb2_grpc.FleetServiceServicer):
             running=fleet.queue.tasks_running,
             usd_per_hour=sum(instance.usd_per_hour for instance in fleet.registry.living()),
             usd_today=billing.spent_today(fleet.registry.all(), now),
-            encoders=[_encoder(member) for member in sorted(self.pool.members, key=lambda one: one.encoder.name)],
+            encoders=[self._encoder(member) for member in sorted(self.pool.members, key=lambda one: one.encoder.name)],
             recent=_recent(self.recent.figures(now)),
             disk=pb2.StoreDisk(
                 size_bytes=self.disk.size_bytes, free_bytes=self.disk.free_bytes, floor_bytes=self.disk.floor_bytes
@@ -58,6 +61,18 @@ class FleetService(fleet_pb2_grpc.FleetServiceServicer):
             raise InvalidArgument.field("days", f"is {request.days}, must be from 1 to {MAX_DAYS}")
         days = billing.by_day(self.fleet.registry.all(), request.days or DEFAULT_DAYS, time.time())
         return pb2.GetCostsResponse(days=[_day(day) for day in days], usd=sum(day.usd for day in days))
+
+    def _encoder(self, member: PoolMember) -> pb2.PooledEncoder:
+        return pb2.PooledEncoder(
+            name=member.encoder.name,
+            ready=member.ready,
+            slots=member.slots,
+            # Of what this gateway has just begun the encoder has not told yet.
+            busy=max(member.busy, member.used),
+            codecs=sorted(member.codecs),
+            rented=member.is_rented,
+            known_as=known_encoder(member.encoder.name, self.links),
+        )
 
 
 def _instance(instance: Instance, now: float) -> pb2.Machine:
@@ -76,18 +91,6 @@ def _instance(instance: Instance, now: float) -> pb2.Machine:
         ready_time=timestamp(instance.ready_at),
         end_time=timestamp(instance.ended_at),
         reason=instance.reason,
-    )
-
-
-def _encoder(member: PoolMember) -> pb2.PooledEncoder:
-    return pb2.PooledEncoder(
-        name=member.encoder.name,
-        ready=member.ready,
-        slots=member.slots,
-        # Of what this gateway has just begun the encoder has not told yet.
-        busy=max(member.busy, member.used),
-        codecs=sorted(member.codecs),
-        rented=member.is_rented,
     )
 
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from apigpu.v1 import keys_pb2 as pb2
 from apigpu.v1 import keys_pb2_grpc
@@ -10,8 +10,10 @@ from gateway.callers import Scope, check_tenant
 from gateway.keys import record
 from gateway.keys.record import KeyRecord
 from gateway.keys.ring import KeyRing, NewKey
+from gateway.services.limits import given_numbers
 from gateway.services.times import timestamp
 from gateway.services.tokens import PageTokens
+from gateway.tenants.limits import WORK_LIMITS, WorkLimits
 from servicekit.echo import brief
 from servicekit.errors import InvalidArgument, NotFound
 from servicekit.interceptors import Context
@@ -45,6 +47,10 @@ class KeyService(keys_pb2_grpc.KeyServiceServicer):
         after = _place(found[size - 1]) if len(found) > size else ""
         return pb2.ListKeysResponse(keys=map(_key, found[:size]), next_page_token=self.tokens.make(after, wanted))
 
+    async def UpdateKey(self, request: pb2.UpdateKeyRequest, context: Context) -> pb2.UpdateKeyResponse:
+        changes = given_numbers(request, WORK_LIMITS)
+        return pb2.UpdateKeyResponse(key=_key(await self.ring.set_limits(_id(request.id), changes)))
+
     async def RevokeKey(self, request: pb2.RevokeKeyRequest, context: Context) -> pb2.RevokeKeyResponse:
         return pb2.RevokeKeyResponse(key=_key(await self.ring.revoke(_id(request.id))))
 
@@ -76,7 +82,9 @@ def _wanted(request: pb2.CreateKeyRequest) -> NewKey:
     expires_at = request.expire_time.ToMilliseconds() / 1000 if request.HasField("expire_time") else None
     if expires_at is not None and expires_at <= time.time():
         raise InvalidArgument.field("expire_time", "has passed; give a time to come, or none.")
-    return NewKey(request.tenant, request.name, _scopes(request.scopes), expires_at, _names(request.certificate_names))
+    names = _names(request.certificate_names)
+    limits = WorkLimits(**given_numbers(request, WORK_LIMITS))
+    return NewKey(request.tenant, request.name, _scopes(request.scopes), expires_at, names, limits)
 
 
 def _scopes(given: Sequence[str]) -> tuple[Scope, ...]:
@@ -104,4 +112,5 @@ def _key(key: KeyRecord) -> pb2.Key:
         expire_time=timestamp(key.expires_at),
         revoke_time=timestamp(key.revoked_at),
         certificate_names=key.certificate_names,
+        **asdict(key.limits),
     )

@@ -68,6 +68,11 @@ def shown_tenant(tenant: str) -> str:
     return "" if tenant == DEFAULT_TENANT else tenant
 
 
+def known_encoder(name: str, links: LinkSigner) -> str:
+    """Return what those who may not see the fleet know an encoder by: always the same, and not its name."""
+    return f"encoder-{links.pseudonym(name)}"
+
+
 @dataclass(frozen=True)
 class Presenter:
     """Builds messages. Links in them begin with `base_url`, scheme and host as the caller knows them."""
@@ -115,9 +120,7 @@ class Presenter:
     def encoder(self, name: str) -> str:
         """Return what the caller is told of an encoder's name ("": none): it may be an address, or of a provider's
         account, and is for those who may see the fleet; others know the encoder again by a short name."""
-        if not name or caller.get().may_see_fleet:
-            return name
-        return f"encoder-{self.links.pseudonym(name)}"
+        return name if not name or caller.get().may_see_fleet else known_encoder(name, self.links)
 
     def _failure(self, failure: Failure | None, tasks: Sequence[model.Task]) -> video_pb2.Failure | None:
         found = failure_message(failure)

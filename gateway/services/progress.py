@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from apigpu.v1 import jobs_pb2 as pb2
-from gateway.jobs.fairness import FairOrder
+from gateway.jobs.fairness import FairOrder, Lane, key_of
 from gateway.jobs.model import Job, Status, Task
 from gateway.jobs.progress import Phase, TaskProgress
 
@@ -58,13 +58,15 @@ def waiting_reason(running: Mapping[int, TaskProgress]) -> str | None:
     return next((progress.reason for progress in running.values() if progress.reason), None)
 
 
-def limit_reason(order: FairOrder, tenant: str) -> str | None:
-    """Return why a job waits whose tenant is at a limit; None for one that is not."""
-    if not order.is_at_limit(tenant):
+def limit_reason(order: FairOrder, lane: Lane) -> str | None:
+    """Return why a job waits whose tenant or key is at a limit; None where neither is."""
+    account = order.at_limit(lane.accounts)
+    if account is None:
         return None
-    if order.share_of(tenant).max_running:
-        return "Your tenant has as many tasks at work as it may have at once (max_running_tasks)."
-    return "Your tenant has used up what it may of the day (max_minutes_per_day, max_usd_per_day); after midnight UTC."
+    who = "The API key of this job" if key_of(account) else "Your tenant"
+    if order.share_of(account).max_running:
+        return f"{who} has as many tasks at work as it may have at once (max_running_tasks)."
+    return f"{who} has used up what it may of the day (max_minutes_per_day, max_usd_per_day); after midnight UTC."
 
 
 def _phase(status: Status, latest: TaskProgress | None) -> Phase:

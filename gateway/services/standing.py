@@ -28,7 +28,7 @@ class Standing:
         """Return the place of a job that waits, why it does, and when it is expected to begin."""
         index = self.jobs.store.index
         phase = furthest_phase(job, running)
-        reason = waiting_reason(running) or limit_reason(index.order, job.tenant)
+        reason = waiting_reason(running) or limit_reason(index.order, job.lane)
         reason = reason if phase is Phase.WAITING_FOR_WORKER else None
         if phase is Phase.WAITING_FOR_WORKER and not reason and self.fleet.is_starting():
             phase = Phase.COLD_START

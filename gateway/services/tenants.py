@@ -1,6 +1,5 @@
 """TenantService: what an operator says of tenants."""
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,8 +8,10 @@ from apigpu.v1 import tenants_pb2 as pb2
 from apigpu.v1 import tenants_pb2_grpc
 from gateway.callers import check_tenant
 from gateway.jobs import options
+from gateway.services.limits import given_numbers
 from gateway.services.tokens import PageTokens
 from gateway.sources.guard import AddressGuard
+from gateway.tenants.limits import WORK_LIMITS
 from gateway.tenants.record import TenantRecord
 from gateway.tenants.tenants import Tenants
 from gateway.webhooks.signing import check_secret
@@ -18,14 +19,7 @@ from servicekit.errors import InvalidArgument
 from servicekit.interceptors import Context
 
 MIN_WEIGHT, MAX_WEIGHT = 0.01, 100.0
-LIMITS = (
-    "max_queued_jobs",
-    "max_running_tasks",
-    "max_minutes_per_day",
-    "max_usd_per_day",
-    "max_stored_bytes",
-    "max_open_uploads",
-)
+LIMITS = (*WORK_LIMITS, "max_stored_bytes", "max_open_uploads")
 MAX_PAGE = 1000
 # The old one and the new one while one is replaced, and some more.
 MAX_SECRETS = 5
@@ -60,10 +54,7 @@ class TenantService(tenants_pb2_grpc.TenantServiceServicer):
 
     async def _step(self, request: pb2.UpdateTenantRequest) -> Callable[[TenantRecord], TenantRecord]:
         """Return the change that is asked for. Raises InvalidArgument."""
-        given = {field.name for field, _ in request.ListFields()}
-        changes: dict[str, Any] = {
-            name: _number(name, getattr(request, name)) for name in (*LIMITS, "weight") if name in given
-        }
+        changes: dict[str, Any] = given_numbers(request, (*LIMITS, "weight"))
         weight = changes.get("weight", MIN_WEIGHT)
         if not MIN_WEIGHT <= weight <= MAX_WEIGHT:
             raise InvalidArgument.field("weight", f"is {weight:g}; give {MIN_WEIGHT:g} to {MAX_WEIGHT:g}.")
@@ -86,12 +77,6 @@ class TenantService(tenants_pb2_grpc.TenantServiceServicer):
             return after
 
         return step
-
-
-def _number(name: str, value: float) -> float:
-    if not math.isfinite(value) or value < 0:
-        raise InvalidArgument.field(name, f"is {value:g}; give 0 for no limit, or more.")
-    return value
 
 
 def _secrets(text: str) -> str:

@@ -1,13 +1,16 @@
 """UsageService: what was done for tenants, by day."""
 
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 
 from apigpu.v1 import usage_pb2 as pb2
 from apigpu.v1 import usage_pb2_grpc
 from gateway.callers import caller, check_tenant
+from gateway.jobs.fairness import key_account
+from gateway.tenants.limits import WorkLimits
+from gateway.tenants.record import TenantRecord
 from gateway.tenants.setup import Tenancy
 from gateway.usage.counts import DayUsage, day_of
 from servicekit.echo import brief
@@ -49,9 +52,17 @@ class UsageService(usage_pb2_grpc.UsageServiceServicer):
             yield found
 
     async def _quotas(self, tenant: str) -> list[pb2.QuotaUse]:
-        said, used = self.tenancy.tenants.get(tenant), await self.tenancy.quotas.used(tenant)
-        limits = {name: getattr(said, name) for name in used}
-        return [pb2.QuotaUse(quota=name, used=used[name], limit=limits[name]) for name in used if limits[name]]
+        quotas, called = self.tenancy.quotas, caller.get()
+        found = _uses(self.tenancy.tenants.get(tenant), await quotas.used(tenant))
+        if (key := called.limited_key) and called.tenant == tenant:
+            found += _uses(quotas.limits_of(key_account(key)), await quotas.used_by_key(key), key)
+        return found
+
+
+def _uses(limits: TenantRecord | WorkLimits, used: Mapping[str, float], key: str = "") -> list[pb2.QuotaUse]:
+    """Return the limits that there are, with how much of each is used."""
+    known = {name: getattr(limits, name) for name in used}
+    return [pb2.QuotaUse(quota=name, used=used[name], limit=known[name], key=key) for name in used if known[name]]
 
 
 def _tenant(given: str) -> str:

@@ -91,6 +91,11 @@ class Sources:
         async with contextlib.AsyncExitStack() as stack:
             yield await ranged(whole, index, stack)
 
+    def known_bytes(self, source: str) -> int | None:
+        """Return the size of a source that was stored here a moment ago; None of any other."""
+        known = self.assets.known.get(source.removeprefix(PREFIX)) if source.startswith(PREFIX) else None
+        return known.size_bytes if known is not None else None
+
     def asset_id(self, source: str) -> str | None:
         """Return the id of the asset that the text names or links to; None for what is to be fetched."""
         if source.startswith(PREFIX):

@@ -1,21 +1,9 @@
-"""What is said of a tenant, and the error of a limit that is reached. Pure."""
+"""What is said of a tenant. Pure."""
 
 from dataclasses import dataclass, field
 
-from gateway.jobs.fairness import Share
+from gateway.tenants.limits import WORK_LIMITS, WorkLimits
 from servicekit.codec import SPARSE
-from servicekit.errors import ResourceExhausted
-
-QUOTA_EXCEEDED = "QUOTA_EXCEEDED"
-# What a limit counts, for texts, by the field that has it.
-QUOTAS = {
-    "max_queued_jobs": "jobs in the queue",
-    "max_running_tasks": "tasks at work at once",
-    "max_minutes_per_day": "minutes of work a day",
-    "max_usd_per_day": "US dollars a day",
-    "max_stored_bytes": "stored bytes",
-    "max_open_uploads": "open uploads",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,22 +25,6 @@ class TenantRecord:
     max_open_uploads: int = field(default=0, metadata=SPARSE)
 
     @property
-    def has_daily_limit(self) -> bool:
-        """True if what it may use of a day is limited."""
-        return bool(self.max_minutes_per_day or self.max_usd_per_day)
-
-    def share(self, *, is_spent: bool) -> Share:
-        """Return its share of the encoders; none for now where what it may use of a day is spent."""
-        return Share(self.weight, 0 if is_spent else self.max_running_tasks or None)
-
-    def over(self, quota: str, used: float, retry_seconds: float, advice: str) -> ResourceExhausted:
-        """Return the error of a limit that is reached."""
-        limit = shown(getattr(self, quota))
-        text = f"The tenant {self.tenant!r} has {shown(used)} of the {limit} {QUOTAS[quota]} that it may have; {advice}"
-        facts = {"quota": quota, "limit": limit, "used": shown(used), "tenant": self.tenant}
-        return ResourceExhausted(text, reason=QUOTA_EXCEEDED, metadata=facts, retry_seconds=retry_seconds)
-
-
-def shown(number: float) -> str:
-    """Return a figure for people: whole where it is, else with three places."""
-    return f"{number:.0f}" if number == int(number) else f"{number:.3f}".rstrip("0")
+    def work_limits(self) -> WorkLimits:
+        """Its limits of what encoders do."""
+        return WorkLimits(**{name: getattr(self, name) for name in WORK_LIMITS})

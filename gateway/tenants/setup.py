@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from gateway.assets.store import AssetStore
@@ -10,6 +10,7 @@ from gateway.jetstream.connection import JetStream
 from gateway.jobs.manager import JobManager
 from gateway.outputs.sealing import Sealer
 from gateway.storage import Storage
+from gateway.tenants.limits import WorkLimits
 from gateway.tenants.quotas import Quotas
 from gateway.tenants.tenants import Tenants
 from gateway.uploads.sessions import UploadSessions
@@ -38,13 +39,14 @@ async def start_tenancy(
     tenants: Tenants,
     cost_of: CostOf,
     max_open_uploads: int,
+    limits_of_key: Callable[[str], WorkLimits],
     stack: contextlib.AsyncExitStack,
 ) -> Tenancy:
-    """Begin to count usage, until `stack` ends; jobs are held to the limits of their tenants from now on."""
+    """Begin to count usage, until `stack` ends; jobs are held to the limits of their tenants and keys from now on."""
     jetstream, assets, uploads = storage.jetstream, storage.assets, storage.uploads
     bucket = await jetstream.key_value("tenants")
     ledger = UsageLedger(await jetstream.key_value("usage", KEPT_SECONDS))
-    quotas = Quotas(tenants, jobs.store.index, ledger, cost_of, max_open_uploads)
+    quotas = Quotas(tenants, jobs.store.index, ledger, cost_of, max_open_uploads, limits_of_key)
     claims = await jetstream.key_value("stored_claims", CLAIM_SECONDS)
     files = _files(assets, uploads)
     meter = await StorageMeter.open(bucket, claims, files, quotas.with_stored_limit, quotas.check_stored)

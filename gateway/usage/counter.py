@@ -20,7 +20,7 @@ from gateway.fleet.billing import Cost, UsageInterval
 from gateway.jetstream.records import UnreadableRecord
 from gateway.jobs.model import COUNTED, Job
 from gateway.jobs.store import JobStore
-from gateway.usage.counts import REMEMBERED_SECONDS, DayUsage, added, day_of, entry_of
+from gateway.usage.counts import REMEMBERED_SECONDS, DayUsage, UsageEntry, added, day_of, entry_of
 from gateway.usage.ledger import UsageLedger
 from servicekit.errors import Aborted, NotFound
 from servicekit.tasks import log_and_continue
@@ -74,34 +74,39 @@ class UsageCounter:
 
     async def count(self, job_ids: Collection[str]) -> None:
         """Count what is to be counted of jobs. Raise Unavailable."""
-        read_at, of_days = time.monotonic(), defaultdict[tuple[date, str], list[Job]](list)
+        read_at, due = time.monotonic(), list[Job]()
         for job_id in job_ids:
             with contextlib.suppress(NotFound, UnreadableRecord):
                 job = await self.store.get(job_id)
-                if self._is_due(job):
-                    of_days[day_of(job.ended_at or job.created_at), job.tenant].append(job)
-        for (day, tenant), jobs in of_days.items():
-            await self._add(day, tenant, jobs, read_at)
+                due += [job] if self._is_due(job) else []
+        await self._count(due, read_at)
 
     def _is_due(self, job: Job) -> bool:
         return job.status.is_terminal and (
             job.counted is None or (not job.counted.is_final and self._cost(job).is_final)
         )
 
-    async def _add(self, day: date, tenant: str, jobs: list[Job], read_at: float) -> None:
+    async def _count(self, jobs: Collection[Job], read_at: float) -> None:
+        """Add jobs to the days of their tenants and keys, then mark them."""
         costs = {job.id: self._cost(job) for job in jobs}
-        entries = [entry_of(job, costs[job.id]) for job in jobs]
+        of_days = defaultdict[tuple[date, str], list[UsageEntry]](list)
+        for job in jobs:
+            for account in job.lane.accounts:
+                of_days[day_of(job.ended_at or job.created_at), account].append(entry_of(job, costs[job.id]))
+        for (day, account), entries in of_days.items():
+            await self._add(day, account, entries, read_at)
+        for job in jobs:
+            with contextlib.suppress(NotFound, UnreadableRecord):
+                await self.store.update(job.id, functools.partial(_marked, before=job, cost=costs[job.id]))
 
+    async def _add(self, day: date, account: str, entries: list[UsageEntry], read_at: float) -> None:
         def step(before: DayUsage) -> DayUsage:
             # Somebody else may have counted and marked them since, and the day may have forgotten them.
             if time.monotonic() - read_at > REMEMBERED_SECONDS / 4:
                 raise Aborted("It took too long to count these jobs; they are read again.")
             return added(before, entries, time.time(), self._is_marked)
 
-        await self.ledger.change(day, tenant, step)
-        for job in jobs:
-            with contextlib.suppress(NotFound, UnreadableRecord):
-                await self.store.update(job.id, functools.partial(_marked, before=job, cost=costs[job.id]))
+        await self.ledger.change(day, account, step)
 
     def _is_marked(self, job_id: str) -> bool:
         return job_id not in self.store.index.uncounted and job_id not in self.store.index.uncosted
@@ -112,7 +117,7 @@ class UsageCounter:
     async def _count_last(self, job: Job) -> None:
         """Count what is not counted yet of a job whose record goes."""
         if job.counted is None or not job.counted.is_final:
-            await self._add(day_of(job.ended_at or job.created_at), job.tenant, [job], time.monotonic())
+            await self._count([job], time.monotonic())
 
 
 def _marked(latest: Job, before: Job, cost: Cost) -> Job:

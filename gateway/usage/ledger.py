@@ -1,4 +1,5 @@
-"""The record of each day and tenant: what was counted, changed by compare-and-set, and kept longer than jobs."""
+"""The record of each day and account (a tenant, or a key with limits of its own): what was counted, changed by
+compare-and-set, and kept longer than jobs."""
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -6,11 +7,12 @@ from datetime import date
 
 from gateway.jetstream.keyvalue import KeyValue
 from gateway.jetstream.records import Records
+from gateway.jobs.fairness import key_of
 from gateway.usage.counts import DayUsage
 
 KEPT_SECONDS = 400 * 86_400.0
-# Days whose records are known by their revisions.
-MAX_DAYS_KNOWN = 3
+# Days whose records are known by their revisions: those of tenants, and those of keys.
+MAX_DAYS_KNOWN = 6
 
 
 @dataclass(eq=False)
@@ -18,15 +20,15 @@ class UsageLedger:
     """The usage of all tenants, in a bucket that forgets what is older than KEPT_SECONDS. Errors: Unavailable."""
 
     bucket: KeyValue
-    _days: dict[date, Records[DayUsage]] = field(default_factory=dict, init=False)
+    _days: dict[str, Records[DayUsage]] = field(default_factory=dict, init=False)
 
-    async def read(self, day: date, tenant: str) -> DayUsage:
-        """Return what a tenant had done on a day."""
-        return await self._records(day).get(tenant) or DayUsage()
+    async def read(self, day: date, account: str) -> DayUsage:
+        """Return what an account had done on a day."""
+        return await self._records(day, account).get(key_of(account) or account) or DayUsage()
 
-    async def change(self, day: date, tenant: str, step: Callable[[DayUsage], DayUsage]) -> None:
-        """Apply a pure step to the record of a tenant's day."""
-        await self._records(day).update(tenant, step, DayUsage())
+    async def change(self, day: date, account: str, step: Callable[[DayUsage], DayUsage]) -> None:
+        """Apply a pure step to the record of an account's day."""
+        await self._records(day, account).update(key_of(account) or account, step, DayUsage())
 
     async def all_of(self, day: date) -> AsyncIterator[tuple[str, DayUsage]]:
         """Yield the tenants of a day, by name, with what they had done."""
@@ -35,12 +37,12 @@ class UsageLedger:
             tenant = key.removeprefix(prefix)
             yield tenant, await self.read(day, tenant)
 
-    def _records(self, day: date) -> Records[DayUsage]:
-        """Return the records of a day. What is known of them is forgotten with the days before, so that it does not
-        grow."""
-        if day not in self._days:
-            records = Records(self.bucket, DayUsage, "usage", f"{day.isoformat()}.", keeps_values=False)
-            self._days[day] = records
+    def _records(self, day: date, account: str) -> Records[DayUsage]:
+        """Return the records of a day, of tenants or of keys. What is known of them is forgotten with the days before,
+        so that it does not grow."""
+        prefix = f"keys.{day.isoformat()}." if key_of(account) else f"{day.isoformat()}."
+        if prefix not in self._days:
+            self._days[prefix] = Records(self.bucket, DayUsage, "usage", prefix, keeps_values=False)
             if len(self._days) > MAX_DAYS_KNOWN:
                 del self._days[next(iter(self._days))]
-        return self._days[day]
+        return self._days[prefix]

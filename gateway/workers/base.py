@@ -47,8 +47,8 @@ class Input:
     """An input of a task: the path of its field, the text that names its source, how to open it when its turn comes,
     the paths of other fields with the same source, whether what is opened may be an outline, and from which size on;
     the ranges of the source that it is, where it is not the whole; how to open its index alone, where a result may be
-    composed of it; and, where `open` leaves out its index, how to open it with that, for an encoder that does not know
-    tasks with one of their own."""
+    composed of it; where `open` leaves out its index, how to open it with that, for an encoder that does not know tasks
+    with one of their own; and the size of the source, where that is known without a look at it."""
 
     field: str
     source: str
@@ -59,6 +59,7 @@ class Input:
     ranges: ByteRanges | None = None
     open_index: Callable[[], Opened] | None = None
     open_indexed: Callable[[], Opened] | None = None
+    size_bytes: int | None = None
 
     @property
     def has_holes(self) -> bool:
@@ -99,8 +100,9 @@ class EncodeJob:
         """True where the result may be composed of ranges of the inputs."""
         return any(entry.open_index is not None for entry in self.inputs)
 
-    def message(self, *, composes: bool = False) -> encoder_pb2.Task:
-        """Return the task as encoders are sent it; where its result `composes`, inputs may be no more than an index."""
+    def message(self, small: Sequence[encoder_pb2.SmallInput] = (), *, composes: bool = False) -> encoder_pb2.Task:
+        """Return the task as encoders are sent it, with its inputs if they are `small`; where its result `composes`,
+        inputs may be no more than an index."""
         inputs = [
             encoder_pb2.Input(
                 field=entry.field,
@@ -124,6 +126,7 @@ class EncodeJob:
             is_watched=self.is_watched,
             play_order=self.play_order,
             composes=composes,
+            small_inputs=small,
         )
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import replace
 
 import grpc
@@ -11,6 +11,7 @@ import structlog
 from apigpu.encoder.v1 import encoder_pb2, encoder_pb2_grpc
 from gateway.metrics import ENCODER, IN, OUT, transferred
 from gateway.sources.outline import placed
+from gateway.workers import small_inputs
 from gateway.workers.base import (
     EncodeJob,
     EncoderBusy,
@@ -26,7 +27,7 @@ from gateway.workers.faults import reported
 from gateway.workers.pool import Pool
 from servicekit import log_context, tracing
 from servicekit.chunk_messages import ChunkMessage, Outgoing, Received, chunk_method
-from servicekit.chunks import ACCEPTED, MAX_MESSAGE_BYTES, Checksum, check_size
+from servicekit.chunks import ACCEPTED, MAX_MESSAGE_BYTES, SMALL_INPUTS, Checksum, check_size
 from servicekit.composing import COMPOSES, OWN_INDEXES
 from servicekit.errors import DataLoss, ServiceError, from_rpc
 from servicekit.interceptors import REQUEST_ID
@@ -116,13 +117,15 @@ class GrpcEncoder:
     async def run(self, job: EncodeJob, events: Events) -> Outcome:
         """Run a task; see base.Encoder."""
         await self._connect()
+        small = await small_inputs.read(job)
         call: Stream = self._encode(metadata=(*self._metadata, *_request_id(), *tracing.headers()))
         is_accepted = False
         try:
             async with asyncio.timeout(ACCEPT_SECONDS):
-                known = await _start(call, job)
+                known = await _start(call, job, small)
             is_accepted = True
-            summary = await _exchange(call, _as_known(job, known), events)
+            is_sent = bool(small) and SMALL_INPUTS in known
+            summary = await _exchange(call, _as_known(job, known), events, is_sent=is_sent)
             if job.plan_only:  # of which nothing is stored meanwhile
                 await _end(call)
             else:
@@ -173,11 +176,11 @@ def _request_id() -> tuple[tuple[str, str], ...]:
     return ((REQUEST_ID, value),) if value else ()
 
 
-async def _start(call: Stream, job: EncodeJob) -> Collection[str]:
-    """Send the task and wait until the encoder has taken it; return what it tells that it knows. Raises AioRpcError if
-    it refuses."""
+async def _start(call: Stream, job: EncodeJob, small: Sequence[encoder_pb2.SmallInput]) -> Collection[str]:
+    """Send the task, with its inputs if they are small, and wait until the encoder has taken it; return what it tells
+    that it knows. Raises AioRpcError if it refuses."""
     with contextlib.suppress(asyncio.InvalidStateError):  # refused before it was sent; the status says why
-        await call.write(encoder_pb2.EncodeRequest(task=job.message(composes=job.composes)))
+        await call.write(encoder_pb2.EncodeRequest(task=job.message(small, composes=job.composes)))
     metadata = await call.initial_metadata() or grpc.aio.Metadata()
     if ACCEPTED not in dict(metadata):
         trailing = await call.trailing_metadata() or grpc.aio.Metadata()
@@ -210,9 +213,10 @@ async def _end(call: Stream) -> None:
         call.cancel()
 
 
-async def _exchange(call: Stream, job: EncodeJob, events: Events) -> encoder_pb2.Summary:
-    """Send the inputs and receive the results, side by side; the inputs are on their way while the start is noted."""
-    sending = asyncio.create_task(_send_inputs(call, job))
+async def _exchange(call: Stream, job: EncodeJob, events: Events, *, is_sent: bool) -> encoder_pb2.Summary:
+    """Send the inputs, unless all are sent, and receive the results, side by side; the inputs are on their way while
+    the start is noted."""
+    sending = asyncio.create_task(_send_inputs(call, replace(job, inputs=()) if is_sent else job))
     try:
         await events.started()
         return await _receive(call, events)

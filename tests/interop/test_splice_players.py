@@ -27,6 +27,7 @@ HD = ("-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709"
 KINDS = {
     "high": ("-preset", "medium", "-g", "50", "-x264-params", "bframes=3:b-pyramid=normal:ref=4"),
     "baseline": ("-profile:v", "baseline", "-g", "40"),
+    "full-range": ("-g", "50", "-vf", "scale=out_range=pc,format=yuvj420p", "-pix_fmt", "yuvj420p"),
 }
 
 
@@ -73,8 +74,8 @@ def tell(client: Client, source: Path, folder: Path) -> Job:
 
 @pytest.fixture(
     scope="module",
-    params=[("high", caption), ("baseline", caption), ("high", join), ("high", tell)],
-    ids=["high", "baseline", "joined", "story"],
+    params=[("high", caption), ("baseline", caption), ("full-range", caption), ("high", join), ("high", tell)],
+    ids=["high", "baseline", "full-range", "joined", "story"],
 )
 def spliced(request: pytest.FixtureRequest, pair: Pair, tmp_path_factory: pytest.TempPathFactory) -> Spliced:
     kind, make = request.param

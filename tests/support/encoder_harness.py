@@ -58,7 +58,8 @@ class Encoder:
 
     def launch_server(self) -> psutil.Process:
         """The process that starts FFmpeg."""
-        (found,) = [one for one in self._descendants() if LAUNCH_SERVER in words(one)]
+        serving = [one for one in self._descendants() if LAUNCH_SERVER in words(one)]
+        (found,) = [one for one in serving if words(one.parent()) != words(one)]  # beside what it has forked ahead
         return found
 
     def planners(self) -> list[psutil.Process]:

@@ -165,7 +165,7 @@ MORE: Mapping[str, OddVideo] = {
     "4:2:2": OddVideo(_encoded("-pix_fmt", "yuv422p"), NOT_PLAIN),
     "4:4:4": OddVideo(_encoded("-pix_fmt", "yuv444p"), NOT_PLAIN),
     "lossless": OddVideo(_encoded("-qp", "0"), NOT_PLAIN),
-    "full-range": OddVideo(_encoded("-color_range", "pc"), "full range"),
+    "full-range": OddVideo(_encoded("-vf", "scale=out_range=pc,format=yuvj420p", "-pix_fmt", "yuvj420p")),
     "hlg": OddVideo(_x264("transfer=arib-std-b67:colorprim=bt2020:colormatrix=bt2020nc"), "high dynamic range"),
     "cropped": OddVideo(_copied("-bsf:v", "h264_metadata=crop_left=2:crop_top=4"), "cropped"),
     "cropped-right": OddVideo(_copied("-bsf:v", "h264_metadata=crop_right=20"), "cropped"),

@@ -114,7 +114,7 @@ function table(caption, heads, rows, none) {
 
 function encoderTable(encoders) {
   const rows = encoders.map((one) => [
-    h("code", {}, one.name),
+    h("div", {}, h("code", {}, one.name), one.knownAs && h("p", { class: "muted small" }, `tenants see ${one.knownAs}`)),
     one.ready ? pill("ok", "answers", "check") : pill("bad", "does not answer", "warn"),
     h("div", { class: "load" }, progress(one.slots ? one.busy / one.slots : 0, `${one.name}: busy slots`), `${count(one.busy ?? 0)} / ${count(one.slots ?? 0)}`),
     (one.codecs ?? []).join(", "),

@@ -455,6 +455,7 @@ class ListAssetsRequest(_message.Message):
     TENANT_FIELD_NUMBER: _builtins.int
     CREATED_AFTER_FIELD_NUMBER: _builtins.int
     CREATED_BEFORE_FIELD_NUMBER: _builtins.int
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """Files a page, 1 to 1000; 50 when not given."""
     page_token: _builtins.str
@@ -463,6 +464,8 @@ class ListAssetsRequest(_message.Message):
     """Only files of this MIME type, "video/mp4", or of this kind, "video"; any when not given."""
     tenant: _builtins.str
     """For a key with the scope admin: only files of this tenant; of all when not given."""
+    size_bytes: _builtins.int
+    """Only files of so many bytes, as a file is looked for before it is uploaded anew; of any when not given."""
     @_builtins.property
     def created_after(self) -> _timestamp_pb2.Timestamp:
         """Only files that were stored then or later."""
@@ -480,10 +483,11 @@ class ListAssetsRequest(_message.Message):
         tenant: _builtins.str = ...,
         created_after: _timestamp_pb2.Timestamp | None = ...,
         created_before: _timestamp_pb2.Timestamp | None = ...,
+        size_bytes: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["created_after", b"created_after", "created_before", b"created_before"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["content_type", b"content_type", "created_after", b"created_after", "created_before", b"created_before", "page_size", b"page_size", "page_token", b"page_token", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content_type", b"content_type", "created_after", b"created_after", "created_before", b"created_before", "page_size", b"page_size", "page_token", b"page_token", "size_bytes", b"size_bytes", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

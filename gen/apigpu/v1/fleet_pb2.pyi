@@ -119,6 +119,7 @@ class PooledEncoder(_message.Message):
     BUSY_FIELD_NUMBER: _builtins.int
     CODECS_FIELD_NUMBER: _builtins.int
     RENTED_FIELD_NUMBER: _builtins.int
+    KNOWN_AS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Its address; of a rented one the id of the machine."""
     ready: _builtins.bool
@@ -129,6 +130,8 @@ class PooledEncoder(_message.Message):
     """Tasks that it runs, as it last told, of all gateways."""
     rented: _builtins.bool
     """Whether it is rented."""
+    known_as: _builtins.str
+    """What tenants know it by, in `attempts` of their jobs: "encoder-3f9a21"."""
     @_builtins.property
     def codecs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Video codecs that work there."""
@@ -142,10 +145,11 @@ class PooledEncoder(_message.Message):
         busy: _builtins.int = ...,
         codecs: _abc.Iterable[_builtins.str] | None = ...,
         rented: _builtins.bool = ...,
+        known_as: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["busy", b"busy", "codecs", b"codecs", "name", b"name", "ready", b"ready", "rented", b"rented", "slots", b"slots"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["busy", b"busy", "codecs", b"codecs", "known_as", b"known_as", "name", b"name", "ready", b"ready", "rented", b"rented", "slots", b"slots"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -27,7 +27,7 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14\x61pigpu/v1/keys.proto\x12\tapigpu.v1\x1a\x17\x61pigpu/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x83\x02\n\x03Key\x12 \n\x02id\x18\x01 \x01(\tB\x14\xd2\xf3\x18\x10Z\x0e^[a-z2-7]{10}$\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0e\n\x06scopes\x18\x04 \x03(\t\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0brevoke_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11\x63\x65rtificate_names\x18\x08 \x03(\t\"\xb1\x01\n\x10\x43reateKeyRequest\x12\x33\n\x06tenant\x18\x01 \x01(\tB#\xd2\xf3\x18\x1f\x08\x01Z\x1b^[a-z0-9][a-z0-9._-]{0,62}$\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06scopes\x18\x03 \x03(\t\x12/\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11\x63\x65rtificate_names\x18\x05 \x03(\t\"e\n\x11\x43reateKeyResponse\x12\x1b\n\x03key\x18\x01 \x01(\x0b\x32\x0e.apigpu.v1.Key\x12\x33\n\x04text\x18\x02 \x01(\tB%\xd2\xf3\x18!Z\x1f^agk_[a-z2-7]{10}_[0-9a-f]{64}$\"`\n\x0fListKeysRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12)\n\tpage_size\x18\x02 \x01(\x05\x42\x16\xd2\xf3\x18\x12)\x00\x00\x00\x00\x00\x00\x00\x00\x31\x00\x00\x00\x00\x00@\x8f@\x12\x12\n\npage_token\x18\x03 \x01(\t\"I\n\x10ListKeysResponse\x12\x1c\n\x04keys\x18\x01 \x03(\x0b\x32\x0e.apigpu.v1.Key\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"4\n\x10RevokeKeyRequest\x12 \n\x02id\x18\x01 \x01(\tB\x14\xd2\xf3\x18\x10Z\x0e^[a-z2-7]{10}$\"0\n\x11RevokeKeyResponse\x12\x1b\n\x03key\x18\x01 \x01(\x0b\x32\x0e.apigpu.v1.Key\"c\n\x10RotateKeyRequest\x12 \n\x02id\x18\x01 \x01(\tB\x14\xd2\xf3\x18\x10Z\x0e^[a-z2-7]{10}$\x12-\n\rgrace_seconds\x18\x02 \x01(\x01\x42\x16\xd2\xf3\x18\x12)\x00\x00\x00\x00\x00\x00\x00\x00\x31\x00\x00\x00\x00\x00u\"A\"e\n\x11RotateKeyResponse\x12\x1b\n\x03key\x18\x01 \x01(\x0b\x32\x0e.apigpu.v1.Key\x12\x33\n\x04text\x18\x02 \x01(\tB%\xd2\xf3\x18!Z\x1f^agk_[a-z2-7]{10}_[0-9a-f]{64}$2\xad\x03\n\nKeyService\x12\x63\n\tCreateKey\x12\x1b.apigpu.v1.CreateKeyRequest\x1a\x1c.apigpu.v1.CreateKeyResponse\"\x1b\xe2\xf3\x18\x07\x12\x05\x61\x64min\x82\xd3\xe4\x93\x02\n\"\x05/keys:\x01*\x12]\n\x08ListKeys\x12\x1a.apigpu.v1.ListKeysRequest\x1a\x1b.apigpu.v1.ListKeysResponse\"\x18\xe2\xf3\x18\x07\x12\x05\x61\x64min\x82\xd3\xe4\x93\x02\x07\x12\x05/keys\x12j\n\tRevokeKey\x12\x1b.apigpu.v1.RevokeKeyRequest\x1a\x1c.apigpu.v1.RevokeKeyResponse\"\"\xe2\xf3\x18\x07\x12\x05\x61\x64min\x82\xd3\xe4\x93\x02\x11*\n/keys/{id}b\x03key\x12o\n\tRotateKey\x12\x1b.apigpu.v1.RotateKeyRequest\x1a\x1c.apigpu.v1.RotateKeyResponse\"\'\xe2\xf3\x18\x07\x12\x05\x61\x64min\x82\xd3\xe4\x93\x02\x16\"\x11/keys/{id}/rotate:\x01*b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14\x61pigpu/v1/keys.proto\x12\tapigpu.v1\x1a\x17\x61pigpu/v1/options.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xed\x02\n\x03Key\x12 \n\x02id\x18\x01 \x01(\tB\x14\xd2\xf3\x18\x10Z\x0e^[a-z2-7]{10}$\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0e\n\x06scopes\x18\x04 \x03(\t\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0brevoke_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11\x63\x65rtificate_names\x18\x08 \x03(\t\x12\x17\n\x0fmax_queued_jobs\x18\t \x01(\r\x12\x19\n\x11max_running_tasks\x18\n \x01(\r\x12\x1b\n\x13max_minutes_per_day\x18\x0b \x01(\x01\x12\x17\n\x0fmax_usd_per_day\x18\x0c \x01(\x01\"\xb9\x02\n\x10\x43reateKeyRequest\x12\x33\n\x06tenant\x18\x01 \x01(\tB#\xd2\xf3\x18\x1f\x08\x01Z\x1b^[a-z0-9][a-z0-9._-]{0,62}$\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06scopes\x18\x03 \x03(\t\x12/\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11\x63\x65rtificate_names\x18\x05 \x03(\t\x12\x17\n\x0fmax_queued_jobs\x18\x06 \x01(\r\x12\x19\n\x11max_running_tasks\x18\x07 \x01(\r\x12*\n\x13max_minutes_per_day\x18\x08 \x01(\x01\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\x12&\n\x0fmax_usd_per_day\x18\t \x01(\x01\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00\"e\n\x11\x43reateKeyResponse\x12\x1b\n\x03key\x18\x01 \x01(\x0b\x32\x0e.apigpu.v1.Key\x12\x33\n\x04text\x18\x02 \x01(\tB%\xd2\xf3\x18!Z\x1f^agk_[a-z2-7]{10}_[0-9a-f]{64}$\"`\n\x0fListKeysRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12)\n\tpage_size\x18\x02 \x01(\x05\x42\x16\xd2\xf3\x18\x12)\x00\x00\x00\x00\x00\x00\x00\x00\x31\x00\x00\x00\x00\x00@\x8f@\x12\x12\n\npage_token\x18\x03 \x01(\t\"I\n\x10ListKeysResponse\x12\x1c\n\x04keys\x18\x01 \x03(\x0b\x32\x0e.apigpu.v1.Key\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xa6\x02\n\x10UpdateKeyRequest\x12 \n\x02id\x18\x01 \x01(\tB\x14\xd2\xf3\x18\x10Z\x0e^[a-z2-7]{10}$\x12\x1c\n\x0fmax_queued_jobs\x18\x02 \x01(\rH\x00\x88\x01\x01\x12\x1e\n\x11max_running_tasks\x18\x03 \x01(\rH\x01\x88\x01\x01\x12/\n\x13max_minutes_per_day\x18\x04 \x01(\x01\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00H\x02\x88\x01\x01\x12+\n\x0fmax_usd_per_day\x18\x05 \x01(\x01\x42\r\xd2\xf3\x18\t)\x00\x00\x00\x00\x00\x00\x00\x00H\x03\x88\x01\x01\x42\x12\n\x10_max_queued_jobsB\x14\n\x12_max_running_tasksB\x16\n\x14_max_minutes_per_dayB\x12\n\x10_max_usd_per_day\"0\n\x11UpdateKeyResponse\x12\x1b\n\x03key\x18\x01 \x01(\x0b\x32\x0e.apigpu.v1.Key\"4\n\x10RevokeKeyRequest\x12 \n\x02id\x18\x01 \x01(\tB\x14\xd2\xf3\x18\x10Z\x0e^[a-z2-7]{10}$\"0\n\x11RevokeKeyResponse\x12\x1b\n\x03key\x18\x01 \x01(\x0b\x32\x0e.apigpu.v1.Key\"c\n\x10RotateKeyRequest\x12 \n\x02id\x18\x01 \x01(\tB\x14\xd2\xf3\x18\x10Z\x0e^[a-z2-7]{10}$\x12-\n\rgrace_seconds\x18\x02 \x01(\x01\x42\x16\xd2\xf3\x18\x12)\x00\x00\x00\x00\x00\x00\x00\x00\x31\x00\x00\x00\x00\x00u\"A\"e\n\x11RotateKeyResponse\x12\x1b\n\x03key\x18\x01 \x01(\x0b\x32\x0e.apigpu.v1.Key\x12\x33\n\x04text\x18\x02 \x01(\tB%\xd2\xf3\x18!Z\x1f^agk_[a-z2-7]{10}_[0-9a-f]{64}$2\x9c\x04\n\nKeyService\x12\x63\n\tCreateKey\x12\x1b.apigpu.v1.CreateKeyRequest\x1a\x1c.apigpu.v1.CreateKeyResponse\"\x1b\xe2\xf3\x18\x07\x12\x05\x61\x64min\x82\xd3\xe4\x93\x02\n\"\x05/keys:\x01*\x12]\n\x08ListKeys\x12\x1a.apigpu.v1.ListKeysRequest\x1a\x1b.apigpu.v1.ListKeysResponse\"\x18\xe2\xf3\x18\x07\x12\x05\x61\x64min\x82\xd3\xe4\x93\x02\x07\x12\x05/keys\x12m\n\tUpdateKey\x12\x1b.apigpu.v1.UpdateKeyRequest\x1a\x1c.apigpu.v1.UpdateKeyResponse\"%\xe2\xf3\x18\x07\x12\x05\x61\x64min\x82\xd3\xe4\x93\x02\x14\x32\n/keys/{id}:\x01*b\x03key\x12j\n\tRevokeKey\x12\x1b.apigpu.v1.RevokeKeyRequest\x1a\x1c.apigpu.v1.RevokeKeyResponse\"\"\xe2\xf3\x18\x07\x12\x05\x61\x64min\x82\xd3\xe4\x93\x02\x11*\n/keys/{id}b\x03key\x12o\n\tRotateKey\x12\x1b.apigpu.v1.RotateKeyRequest\x1a\x1c.apigpu.v1.RotateKeyResponse\"\'\xe2\xf3\x18\x07\x12\x05\x61\x64min\x82\xd3\xe4\x93\x02\x16\"\x11/keys/{id}/rotate:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,10 +38,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_KEY'].fields_by_name['id']._serialized_options = b'\322\363\030\020Z\016^[a-z2-7]{10}$'
   _globals['_CREATEKEYREQUEST'].fields_by_name['tenant']._loaded_options = None
   _globals['_CREATEKEYREQUEST'].fields_by_name['tenant']._serialized_options = b'\322\363\030\037\010\001Z\033^[a-z0-9][a-z0-9._-]{0,62}$'
+  _globals['_CREATEKEYREQUEST'].fields_by_name['max_minutes_per_day']._loaded_options = None
+  _globals['_CREATEKEYREQUEST'].fields_by_name['max_minutes_per_day']._serialized_options = b'\322\363\030\t)\000\000\000\000\000\000\000\000'
+  _globals['_CREATEKEYREQUEST'].fields_by_name['max_usd_per_day']._loaded_options = None
+  _globals['_CREATEKEYREQUEST'].fields_by_name['max_usd_per_day']._serialized_options = b'\322\363\030\t)\000\000\000\000\000\000\000\000'
   _globals['_CREATEKEYRESPONSE'].fields_by_name['text']._loaded_options = None
   _globals['_CREATEKEYRESPONSE'].fields_by_name['text']._serialized_options = b'\322\363\030!Z\037^agk_[a-z2-7]{10}_[0-9a-f]{64}$'
   _globals['_LISTKEYSREQUEST'].fields_by_name['page_size']._loaded_options = None
   _globals['_LISTKEYSREQUEST'].fields_by_name['page_size']._serialized_options = b'\322\363\030\022)\000\000\000\000\000\000\000\0001\000\000\000\000\000@\217@'
+  _globals['_UPDATEKEYREQUEST'].fields_by_name['id']._loaded_options = None
+  _globals['_UPDATEKEYREQUEST'].fields_by_name['id']._serialized_options = b'\322\363\030\020Z\016^[a-z2-7]{10}$'
+  _globals['_UPDATEKEYREQUEST'].fields_by_name['max_minutes_per_day']._loaded_options = None
+  _globals['_UPDATEKEYREQUEST'].fields_by_name['max_minutes_per_day']._serialized_options = b'\322\363\030\t)\000\000\000\000\000\000\000\000'
+  _globals['_UPDATEKEYREQUEST'].fields_by_name['max_usd_per_day']._loaded_options = None
+  _globals['_UPDATEKEYREQUEST'].fields_by_name['max_usd_per_day']._serialized_options = b'\322\363\030\t)\000\000\000\000\000\000\000\000'
   _globals['_REVOKEKEYREQUEST'].fields_by_name['id']._loaded_options = None
   _globals['_REVOKEKEYREQUEST'].fields_by_name['id']._serialized_options = b'\322\363\030\020Z\016^[a-z2-7]{10}$'
   _globals['_ROTATEKEYREQUEST'].fields_by_name['id']._loaded_options = None
@@ -54,28 +64,34 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_KEYSERVICE'].methods_by_name['CreateKey']._serialized_options = b'\342\363\030\007\022\005admin\202\323\344\223\002\n\"\005/keys:\001*'
   _globals['_KEYSERVICE'].methods_by_name['ListKeys']._loaded_options = None
   _globals['_KEYSERVICE'].methods_by_name['ListKeys']._serialized_options = b'\342\363\030\007\022\005admin\202\323\344\223\002\007\022\005/keys'
+  _globals['_KEYSERVICE'].methods_by_name['UpdateKey']._loaded_options = None
+  _globals['_KEYSERVICE'].methods_by_name['UpdateKey']._serialized_options = b'\342\363\030\007\022\005admin\202\323\344\223\002\0242\n/keys/{id}:\001*b\003key'
   _globals['_KEYSERVICE'].methods_by_name['RevokeKey']._loaded_options = None
   _globals['_KEYSERVICE'].methods_by_name['RevokeKey']._serialized_options = b'\342\363\030\007\022\005admin\202\323\344\223\002\021*\n/keys/{id}b\003key'
   _globals['_KEYSERVICE'].methods_by_name['RotateKey']._loaded_options = None
   _globals['_KEYSERVICE'].methods_by_name['RotateKey']._serialized_options = b'\342\363\030\007\022\005admin\202\323\344\223\002\026\"\021/keys/{id}/rotate:\001*'
   _globals['_KEY']._serialized_start=124
-  _globals['_KEY']._serialized_end=383
-  _globals['_CREATEKEYREQUEST']._serialized_start=386
-  _globals['_CREATEKEYREQUEST']._serialized_end=563
-  _globals['_CREATEKEYRESPONSE']._serialized_start=565
-  _globals['_CREATEKEYRESPONSE']._serialized_end=666
-  _globals['_LISTKEYSREQUEST']._serialized_start=668
-  _globals['_LISTKEYSREQUEST']._serialized_end=764
-  _globals['_LISTKEYSRESPONSE']._serialized_start=766
-  _globals['_LISTKEYSRESPONSE']._serialized_end=839
-  _globals['_REVOKEKEYREQUEST']._serialized_start=841
-  _globals['_REVOKEKEYREQUEST']._serialized_end=893
-  _globals['_REVOKEKEYRESPONSE']._serialized_start=895
-  _globals['_REVOKEKEYRESPONSE']._serialized_end=943
-  _globals['_ROTATEKEYREQUEST']._serialized_start=945
-  _globals['_ROTATEKEYREQUEST']._serialized_end=1044
-  _globals['_ROTATEKEYRESPONSE']._serialized_start=1046
-  _globals['_ROTATEKEYRESPONSE']._serialized_end=1147
-  _globals['_KEYSERVICE']._serialized_start=1150
-  _globals['_KEYSERVICE']._serialized_end=1579
+  _globals['_KEY']._serialized_end=489
+  _globals['_CREATEKEYREQUEST']._serialized_start=492
+  _globals['_CREATEKEYREQUEST']._serialized_end=805
+  _globals['_CREATEKEYRESPONSE']._serialized_start=807
+  _globals['_CREATEKEYRESPONSE']._serialized_end=908
+  _globals['_LISTKEYSREQUEST']._serialized_start=910
+  _globals['_LISTKEYSREQUEST']._serialized_end=1006
+  _globals['_LISTKEYSRESPONSE']._serialized_start=1008
+  _globals['_LISTKEYSRESPONSE']._serialized_end=1081
+  _globals['_UPDATEKEYREQUEST']._serialized_start=1084
+  _globals['_UPDATEKEYREQUEST']._serialized_end=1378
+  _globals['_UPDATEKEYRESPONSE']._serialized_start=1380
+  _globals['_UPDATEKEYRESPONSE']._serialized_end=1428
+  _globals['_REVOKEKEYREQUEST']._serialized_start=1430
+  _globals['_REVOKEKEYREQUEST']._serialized_end=1482
+  _globals['_REVOKEKEYRESPONSE']._serialized_start=1484
+  _globals['_REVOKEKEYRESPONSE']._serialized_end=1532
+  _globals['_ROTATEKEYREQUEST']._serialized_start=1534
+  _globals['_ROTATEKEYREQUEST']._serialized_end=1633
+  _globals['_ROTATEKEYRESPONSE']._serialized_start=1635
+  _globals['_ROTATEKEYRESPONSE']._serialized_end=1736
+  _globals['_KEYSERVICE']._serialized_start=1739
+  _globals['_KEYSERVICE']._serialized_end=2279
 # @@protoc_insertion_point(module_scope)

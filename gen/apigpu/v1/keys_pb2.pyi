@@ -21,7 +21,9 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Key(_message.Message):
-    """A key, without its text."""
+    """A key, without its text. Its limits are its own, beside those of its tenant: a job must keep to both. A limit of 0 is
+    none.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -33,12 +35,28 @@ class Key(_message.Message):
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     REVOKE_TIME_FIELD_NUMBER: _builtins.int
     CERTIFICATE_NAMES_FIELD_NUMBER: _builtins.int
+    MAX_QUEUED_JOBS_FIELD_NUMBER: _builtins.int
+    MAX_RUNNING_TASKS_FIELD_NUMBER: _builtins.int
+    MAX_MINUTES_PER_DAY_FIELD_NUMBER: _builtins.int
+    MAX_USD_PER_DAY_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """What names it in lists and in the log; also the second part of its text, "agk_<id>_<secret>"."""
     tenant: _builtins.str
     """Whose it is: its jobs and files are those of all keys of the tenant."""
     name: _builtins.str
     """What it is for, as its maker called it."""
+    max_queued_jobs: _builtins.int
+    """Jobs of the key that may wait for their first encoder; more are refused."""
+    max_running_tasks: _builtins.int
+    """Tasks of its jobs that may be at work at once; others wait, and hold up none of other keys."""
+    max_minutes_per_day: _builtins.float
+    """Minutes that encoders may work for its jobs in a day (UTC). Then jobs are refused, and those that wait go on the next
+    day.
+    """
+    max_usd_per_day: _builtins.float
+    """US dollars that rented encoders may cost for its jobs in a day (UTC). Then jobs are refused, and those that wait go on
+    the next day.
+    """
     @_builtins.property
     def scopes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What it may do: "submit", "read", "cancel", "assets", "fleet", "admin"."""
@@ -70,10 +88,14 @@ class Key(_message.Message):
         expire_time: _timestamp_pb2.Timestamp | None = ...,
         revoke_time: _timestamp_pb2.Timestamp | None = ...,
         certificate_names: _abc.Iterable[_builtins.str] | None = ...,
+        max_queued_jobs: _builtins.int = ...,
+        max_running_tasks: _builtins.int = ...,
+        max_minutes_per_day: _builtins.float = ...,
+        max_usd_per_day: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "revoke_time", b"revoke_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate_names", b"certificate_names", "create_time", b"create_time", "expire_time", b"expire_time", "id", b"id", "name", b"name", "revoke_time", b"revoke_time", "scopes", b"scopes", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate_names", b"certificate_names", "create_time", b"create_time", "expire_time", b"expire_time", "id", b"id", "max_minutes_per_day", b"max_minutes_per_day", "max_queued_jobs", b"max_queued_jobs", "max_running_tasks", b"max_running_tasks", "max_usd_per_day", b"max_usd_per_day", "name", b"name", "revoke_time", b"revoke_time", "scopes", b"scopes", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -90,10 +112,22 @@ class CreateKeyRequest(_message.Message):
     SCOPES_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     CERTIFICATE_NAMES_FIELD_NUMBER: _builtins.int
+    MAX_QUEUED_JOBS_FIELD_NUMBER: _builtins.int
+    MAX_RUNNING_TASKS_FIELD_NUMBER: _builtins.int
+    MAX_MINUTES_PER_DAY_FIELD_NUMBER: _builtins.int
+    MAX_USD_PER_DAY_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """Whose it is to be: 1 to 63 small letters, digits, "-", "_" and "."; "default" is that of X_API_KEY."""
     name: _builtins.str
     """What it is for: up to 100 printable characters."""
+    max_queued_jobs: _builtins.int
+    """Jobs of the key that may wait for their first encoder; any number when not given, as with the limits below."""
+    max_running_tasks: _builtins.int
+    """Tasks of its jobs that may be at work at once."""
+    max_minutes_per_day: _builtins.float
+    """Minutes that encoders may work for its jobs in a day (UTC)."""
+    max_usd_per_day: _builtins.float
+    """US dollars that rented encoders may cost for its jobs in a day (UTC)."""
     @_builtins.property
     def scopes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What it may do; when not given "submit", "read", "cancel" and "assets"."""
@@ -114,10 +148,14 @@ class CreateKeyRequest(_message.Message):
         scopes: _abc.Iterable[_builtins.str] | None = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
         certificate_names: _abc.Iterable[_builtins.str] | None = ...,
+        max_queued_jobs: _builtins.int = ...,
+        max_running_tasks: _builtins.int = ...,
+        max_minutes_per_day: _builtins.float = ...,
+        max_usd_per_day: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate_names", b"certificate_names", "expire_time", b"expire_time", "name", b"name", "scopes", b"scopes", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate_names", b"certificate_names", "expire_time", b"expire_time", "max_minutes_per_day", b"max_minutes_per_day", "max_queued_jobs", b"max_queued_jobs", "max_running_tasks", b"max_running_tasks", "max_usd_per_day", b"max_usd_per_day", "name", b"name", "scopes", b"scopes", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -208,6 +246,83 @@ class ListKeysResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListKeysResponse: _TypeAlias = ListKeysResponse  # noqa: Y015
+
+@_typing.final
+class UpdateKeyRequest(_message.Message):
+    """Asks to change limits of a key."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    MAX_QUEUED_JOBS_FIELD_NUMBER: _builtins.int
+    MAX_RUNNING_TASKS_FIELD_NUMBER: _builtins.int
+    MAX_MINUTES_PER_DAY_FIELD_NUMBER: _builtins.int
+    MAX_USD_PER_DAY_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Id of the key."""
+    max_queued_jobs: _builtins.int
+    """Jobs of the key that may wait for their first encoder; 0 for any number."""
+    max_running_tasks: _builtins.int
+    """Tasks of its jobs that may be at work at once; 0 for any number."""
+    max_minutes_per_day: _builtins.float
+    """Minutes that encoders may work for its jobs in a day (UTC); 0 for any number."""
+    max_usd_per_day: _builtins.float
+    """US dollars that rented encoders may cost for its jobs in a day (UTC); 0 for any number."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        max_queued_jobs: _builtins.int | None = ...,
+        max_running_tasks: _builtins.int | None = ...,
+        max_minutes_per_day: _builtins.float | None = ...,
+        max_usd_per_day: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_minutes_per_day", b"_max_minutes_per_day", "_max_queued_jobs", b"_max_queued_jobs", "_max_running_tasks", b"_max_running_tasks", "_max_usd_per_day", b"_max_usd_per_day", "max_minutes_per_day", b"max_minutes_per_day", "max_queued_jobs", b"max_queued_jobs", "max_running_tasks", b"max_running_tasks", "max_usd_per_day", b"max_usd_per_day"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_minutes_per_day", b"_max_minutes_per_day", "_max_queued_jobs", b"_max_queued_jobs", "_max_running_tasks", b"_max_running_tasks", "_max_usd_per_day", b"_max_usd_per_day", "id", b"id", "max_minutes_per_day", b"max_minutes_per_day", "max_queued_jobs", b"max_queued_jobs", "max_running_tasks", b"max_running_tasks", "max_usd_per_day", b"max_usd_per_day"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__max_minutes_per_day: _TypeAlias = _typing.Literal["max_minutes_per_day"]  # noqa: Y015
+    _WhichOneofArgType__max_minutes_per_day: _TypeAlias = _typing.Literal["_max_minutes_per_day", b"_max_minutes_per_day"]  # noqa: Y015
+    _WhichOneofReturnType__max_queued_jobs: _TypeAlias = _typing.Literal["max_queued_jobs"]  # noqa: Y015
+    _WhichOneofArgType__max_queued_jobs: _TypeAlias = _typing.Literal["_max_queued_jobs", b"_max_queued_jobs"]  # noqa: Y015
+    _WhichOneofReturnType__max_running_tasks: _TypeAlias = _typing.Literal["max_running_tasks"]  # noqa: Y015
+    _WhichOneofArgType__max_running_tasks: _TypeAlias = _typing.Literal["_max_running_tasks", b"_max_running_tasks"]  # noqa: Y015
+    _WhichOneofReturnType__max_usd_per_day: _TypeAlias = _typing.Literal["max_usd_per_day"]  # noqa: Y015
+    _WhichOneofArgType__max_usd_per_day: _TypeAlias = _typing.Literal["_max_usd_per_day", b"_max_usd_per_day"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_minutes_per_day) -> _WhichOneofReturnType__max_minutes_per_day | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_queued_jobs) -> _WhichOneofReturnType__max_queued_jobs | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_running_tasks) -> _WhichOneofReturnType__max_running_tasks | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_usd_per_day) -> _WhichOneofReturnType__max_usd_per_day | None: ...
+
+Global___UpdateKeyRequest: _TypeAlias = UpdateKeyRequest  # noqa: Y015
+
+@_typing.final
+class UpdateKeyResponse(_message.Message):
+    """Answer to UpdateKey."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def key(self) -> Global___Key:
+        """The key as it is now."""
+
+    def __init__(
+        self,
+        *,
+        key: Global___Key | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["key", b"key"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateKeyResponse: _TypeAlias = UpdateKeyResponse  # noqa: Y015
 
 @_typing.final
 class RevokeKeyRequest(_message.Message):

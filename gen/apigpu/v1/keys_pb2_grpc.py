@@ -46,6 +46,11 @@ class KeyServiceStub:
                 request_serializer=apigpu_dot_v1_dot_keys__pb2.ListKeysRequest.SerializeToString,
                 response_deserializer=apigpu_dot_v1_dot_keys__pb2.ListKeysResponse.FromString,
                 _registered_method=True)
+        self.UpdateKey = channel.unary_unary(
+                '/apigpu.v1.KeyService/UpdateKey',
+                request_serializer=apigpu_dot_v1_dot_keys__pb2.UpdateKeyRequest.SerializeToString,
+                response_deserializer=apigpu_dot_v1_dot_keys__pb2.UpdateKeyResponse.FromString,
+                _registered_method=True)
         self.RevokeKey = channel.unary_unary(
                 '/apigpu.v1.KeyService/RevokeKey',
                 request_serializer=apigpu_dot_v1_dot_keys__pb2.RevokeKeyRequest.SerializeToString,
@@ -77,6 +82,13 @@ class KeyServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UpdateKey(self, request, context):
+        """Changes limits of a key, for what it submits from then on. What is not given stays as it is.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RevokeKey(self, request, context):
         """Ends a key for good; once more does nothing. Its jobs and files stay.
         """
@@ -103,6 +115,11 @@ def add_KeyServiceServicer_to_server(servicer, server):
                     servicer.ListKeys,
                     request_deserializer=apigpu_dot_v1_dot_keys__pb2.ListKeysRequest.FromString,
                     response_serializer=apigpu_dot_v1_dot_keys__pb2.ListKeysResponse.SerializeToString,
+            ),
+            'UpdateKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateKey,
+                    request_deserializer=apigpu_dot_v1_dot_keys__pb2.UpdateKeyRequest.FromString,
+                    response_serializer=apigpu_dot_v1_dot_keys__pb2.UpdateKeyResponse.SerializeToString,
             ),
             'RevokeKey': grpc.unary_unary_rpc_method_handler(
                     servicer.RevokeKey,
@@ -171,6 +188,33 @@ class KeyService:
             '/apigpu.v1.KeyService/ListKeys',
             apigpu_dot_v1_dot_keys__pb2.ListKeysRequest.SerializeToString,
             apigpu_dot_v1_dot_keys__pb2.ListKeysResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/apigpu.v1.KeyService/UpdateKey',
+            apigpu_dot_v1_dot_keys__pb2.UpdateKeyRequest.SerializeToString,
+            apigpu_dot_v1_dot_keys__pb2.UpdateKeyResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -39,6 +39,8 @@ class KeyServiceStub:
     """Makes a key. Its text is in the answer, and nowhere else."""
     ListKeys: _grpc.UnaryUnaryMultiCallable[_keys_pb2.ListKeysRequest, _keys_pb2.ListKeysResponse]
     """Lists the keys, the newest first, without their texts; those that ended are listed for 30 days."""
+    UpdateKey: _grpc.UnaryUnaryMultiCallable[_keys_pb2.UpdateKeyRequest, _keys_pb2.UpdateKeyResponse]
+    """Changes limits of a key, for what it submits from then on. What is not given stays as it is."""
     RevokeKey: _grpc.UnaryUnaryMultiCallable[_keys_pb2.RevokeKeyRequest, _keys_pb2.RevokeKeyResponse]
     """Ends a key for good; once more does nothing. Its jobs and files stay."""
     RotateKey: _grpc.UnaryUnaryMultiCallable[_keys_pb2.RotateKeyRequest, _keys_pb2.RotateKeyResponse]
@@ -55,6 +57,8 @@ class KeyServiceAsyncStub(KeyServiceStub):
     """Makes a key. Its text is in the answer, and nowhere else."""
     ListKeys: _aio.UnaryUnaryMultiCallable[_keys_pb2.ListKeysRequest, _keys_pb2.ListKeysResponse]  # type: ignore[assignment]
     """Lists the keys, the newest first, without their texts; those that ended are listed for 30 days."""
+    UpdateKey: _aio.UnaryUnaryMultiCallable[_keys_pb2.UpdateKeyRequest, _keys_pb2.UpdateKeyResponse]  # type: ignore[assignment]
+    """Changes limits of a key, for what it submits from then on. What is not given stays as it is."""
     RevokeKey: _aio.UnaryUnaryMultiCallable[_keys_pb2.RevokeKeyRequest, _keys_pb2.RevokeKeyResponse]  # type: ignore[assignment]
     """Ends a key for good; once more does nothing. Its jobs and files stay."""
     RotateKey: _aio.UnaryUnaryMultiCallable[_keys_pb2.RotateKeyRequest, _keys_pb2.RotateKeyResponse]  # type: ignore[assignment]
@@ -80,6 +84,14 @@ class KeyServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_keys_pb2.ListKeysResponse, _abc.Awaitable[_keys_pb2.ListKeysResponse]]:
         """Lists the keys, the newest first, without their texts; those that ended are listed for 30 days."""
+
+    @_abc_1.abstractmethod
+    def UpdateKey(
+        self,
+        request: _keys_pb2.UpdateKeyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_keys_pb2.UpdateKeyResponse, _abc.Awaitable[_keys_pb2.UpdateKeyResponse]]:
+        """Changes limits of a key, for what it submits from then on. What is not given stays as it is."""
 
     @_abc_1.abstractmethod
     def RevokeKey(

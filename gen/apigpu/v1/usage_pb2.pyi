@@ -70,7 +70,7 @@ class GetUsageResponse(_message.Message):
 
     @_builtins.property
     def quotas(self) -> _containers.RepeatedCompositeFieldContainer[Global___QuotaUse]:
-        """Of one tenant: its limits, and how much of each is used."""
+        """Of one tenant: its limits, and how much of each is used; then those of the key that asks, where that is the tenant's."""
 
     def __init__(
         self,
@@ -146,29 +146,33 @@ Global___Usage: _TypeAlias = Usage  # noqa: Y015
 
 @_typing.final
 class QuotaUse(_message.Message):
-    """A limit of a tenant."""
+    """A limit of a tenant, or of a key."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     QUOTA_FIELD_NUMBER: _builtins.int
     USED_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
     quota: _builtins.str
-    """Which: the name of the field of Tenant, as "max_queued_jobs"."""
+    """Which: the name of the field of Tenant or Key, as "max_queued_jobs"."""
     used: _builtins.float
     """How much is used."""
     limit: _builtins.float
     """How much there may be."""
+    key: _builtins.str
+    """Id of the key whose limit it is; empty for one of the tenant."""
     def __init__(
         self,
         *,
         quota: _builtins.str = ...,
         used: _builtins.float = ...,
         limit: _builtins.float = ...,
+        key: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["limit", b"limit", "quota", b"quota", "used", b"used"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "limit", b"limit", "quota", b"quota", "used", b"used"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -28,6 +28,15 @@ def test_keys_are_made_listed_rotated_and_revoked(run: Run, tmp_path: Path) -> N
     assert (refused.returncode, "This API key was revoked" in refused.stderr) == (1, True)
 
 
+def test_limits_of_a_key_are_set_listed_and_changed(run: Run) -> None:
+    limits = ("--max-queued-jobs", "5", "--max-running-tasks", "2", "--max-minutes-per-day", "90", "--max-usd-per-day")
+    key_id = run("keys", "create", "limited", *limits, "0.5", **ADMIN).stdout.split("_")[1]
+    (row,) = run("keys", "list", "--tenant", "limited", **ADMIN).stdout.splitlines()
+    assert row.split("\t")[-1] == "5 queued, 2 running, 90 min/day, 0.5 $/day"
+    changed = run("keys", "set", key_id, "--max-queued-jobs", "0", "--max-running-tasks", "3", **ADMIN)
+    assert changed.stdout.splitlines()[-1].split("\t")[-1] == "3 running, 90 min/day, 0.5 $/day"
+
+
 def test_without_the_key_of_an_admin_it_says_what_is_needed(run: Run) -> None:
     refused = run("keys", "list")
     assert refused.returncode == 1

@@ -48,8 +48,27 @@ def impatient(pair: Pair, relay: Relay) -> Iterator[Client]:
 
 
 def file_of(path: Path, size_bytes: int) -> Path:
+    path.parent.mkdir(exist_ok=True)
     path.write_bytes(os.urandom(size_bytes))
     return path
+
+
+def test_a_large_file_that_is_there_is_not_sent_again_for_a_job(client: Client, pair: Pair, tmp_path: Path) -> None:
+    film, small = file_of(tmp_path / "film.mp4", 9 * MEBIBYTE), file_of(tmp_path / "small.mp4", MEBIBYTE)
+    assert client.kept(film) is None
+    (first,) = client.resolve_sources([film])
+    before = stored(pair)
+    assert client.resolve_sources([film, film, first]) == [first] * 3
+    assert stored(pair) == before
+    assert client.upload(film).name != first  # who uploads has a file of their own, to delete as well
+    client.upload(small)
+    same_size = file_of(tmp_path / "other" / "film.mp4", 9 * MEBIBYTE)
+    other_name = tmp_path / "talk.mp4"
+    other_name.write_bytes(film.read_bytes())
+    assert [client.kept(path) for path in (small, same_size, other_name)] == [None] * 3
+    for asset in [asset for asset in client.assets() if asset.filename == film.name]:
+        client.delete(asset.name)
+    assert client.kept(film) is None
 
 
 @pytest.mark.parametrize("size_bytes", [0, 1, MEBIBYTE, 3 * MEBIBYTE + 7])

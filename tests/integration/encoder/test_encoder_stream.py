@@ -9,6 +9,7 @@ import pytest
 
 from apigpu.encoder.v1 import encoder_pb2
 from apigpu.v1 import video_pb2
+from servicekit.chunks import SMALL_INPUTS
 from servicekit.errors import from_rpc
 from tests.support import encoder_harness
 
@@ -30,6 +31,15 @@ def chunk(index: int, data: bytes = DATA) -> Request:
 
 def end(index: int, size: int = len(DATA), digest: str = DIGEST) -> Request:
     return Request(input_end=encoder_pb2.InputEnd(input=index, size_bytes=size, sha256=digest))
+
+
+def with_inputs(count: int = 2, size: int = len(DATA), digest: str = DIGEST) -> Request:
+    """A task that comes with its inputs."""
+    request = task()
+    for index in range(count):
+        told = encoder_pb2.InputEnd(input=index, size_bytes=size, sha256=digest)
+        request.task.small_inputs.append(encoder_pb2.SmallInput(data=DATA, end=told))
+    return request
 
 
 async def answer(client: encoder_harness.Client, messages: Sequence[Request]) -> tuple[grpc.StatusCode, str, str]:
@@ -64,6 +74,10 @@ async def answer(client: encoder_harness.Client, messages: Sequence[Request]) ->
         ([task(), chunk(0), end(0, digest="")], "DATA_LOSS", "DIGEST_MISSING"),
         ([task(("url_video",)), chunk(0), end(0)], "INVALID_ARGUMENT", "INPUT_MISSING"),
         ([task(())], "INVALID_ARGUMENT", "INPUT_MISSING"),
+        ([with_inputs(1)], "INVALID_ARGUMENT", "INVALID_ARGUMENT"),
+        ([with_inputs(size=9)], "DATA_LOSS", "SIZE_MISMATCH"),
+        ([with_inputs(digest="0" * 64)], "DATA_LOSS", "DIGEST_MISMATCH"),
+        ([with_inputs(digest="")], "DATA_LOSS", "DIGEST_MISSING"),
     ],
 )
 async def test_a_stream_that_is_not_whole_is_refused(
@@ -103,3 +117,21 @@ async def test_work_folders_are_gone_after_success(
     await client.encode(CAPTION, {"url_video": gray, "url_srt": cues})
     assert not encoder.task_folders()
     assert not encoder.children()
+
+
+async def test_inputs_that_come_with_their_task_are_all_that_it_needs(
+    client: encoder_harness.Client, gray: Path, cues: Path
+) -> None:
+    request = task()
+    for index, path in enumerate((gray, cues)):
+        data = path.read_bytes()
+        told = encoder_pb2.InputEnd(input=index, size_bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+        request.task.small_inputs.append(encoder_pb2.SmallInput(data=data, end=told))
+
+    async def stream() -> AsyncIterator[Request]:
+        yield request
+
+    call = client.stub.Encode(stream())
+    assert SMALL_INPUTS in dict(await call.initial_metadata())
+    parts = [response.WhichOneof("part") async for response in call]
+    assert (parts[-1], "chunk" in parts) == ("summary", True)

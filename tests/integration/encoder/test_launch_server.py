@@ -68,6 +68,44 @@ async def test_a_command_line_may_be_long_and_a_failed_start_is_told(tmp_path: P
     assert "FileNotFoundError" in told
 
 
+async def test_a_spare_becomes_the_next_program_and_no_other(tmp_path: Path) -> None:
+    client = LaunchServerClient()
+    async with contextlib.aclosing(client):
+        await client.start()
+        (server,) = [one for one in psutil.Process().children() if LAUNCH_SERVER in " ".join(one.cmdline())]
+        (spare,) = await until(server.children)
+        # No descriptor of the server's but the channel by which it gets its program.
+        await until(lambda: spare.name() == "launch-spare" and spare.num_fds() == 4)
+        first = await client.launch(["/bin/sleep", "100"], tmp_path, (0, 1, 2))
+        await until(lambda: spare.name() == "sleep")
+        assert (os.getsid(spare.pid), Path(spare.cwd())) == (spare.pid, tmp_path)
+        second = await client.launch(["/bin/sleep", "100"], tmp_path, (0, 1, 2))
+        await until(lambda: [one.name() for one in server.children()] == ["sleep"] * 2)
+        for child in (first, second):
+            child.kill()
+            assert await child.ended == -9
+        (again,) = await until(server.children)
+        assert again.pid != spare.pid
+        again.kill()
+        await until(lambda: not alive(again))
+        assert await launched_by(client, tmp_path) == 0  # without a spare
+    await until(lambda: not alive(server))
+
+
+async def launched_by(client: LaunchServerClient, folder: Path) -> int:
+    """Return the code of a program that a server launches."""
+    return await (await client.launch(["/bin/true"], folder, (0, 1, 2))).ended
+
+
+async def test_a_closed_server_ends_its_spare(tmp_path: Path) -> None:
+    client = LaunchServerClient()
+    async with contextlib.aclosing(client):
+        await client.start()
+        (server,) = [one for one in psutil.Process().children() if LAUNCH_SERVER in " ".join(one.cmdline())]
+        (spare,) = await until(server.children)
+    await until(lambda: not alive(spare) and not alive(server))
+
+
 async def test_a_program_is_killed_with_its_group(tmp_path: Path) -> None:
     async with stubborn(tmp_path) as (_, child, grandchild):
         child.kill()

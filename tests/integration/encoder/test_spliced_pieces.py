@@ -83,6 +83,23 @@ def test_pieces_of_which_more_or_fewer_pictures_are_decoded_early_follow_each_ot
     assert np.diff(found.decoded) == pytest.approx(np.full(150, 1 / 25), abs=1e-6)
 
 
+def test_a_video_of_nearly_the_films_rate_is_copied_where_it_does_not_drift(tmp_path: Path) -> None:
+    nearly = media.video(tmp_path / "nearly.mp4", 6, "160x90", 24.95, True, *USUAL)
+    parts, files = parts_of(tmp_path / "plan", scene(nearly, end=4))
+    (part,) = (one.spliced_scene for one in parts if one.HasField("spliced_scene"))
+    place = context(tmp_path / "piece", files)
+    plan = story_splice.plan(part, place)
+    run_all(plan, place.folder)
+    assert facts(plan)[0] > 50
+    ours, theirs = judge.pictures(Path(place.result)), judge.pictures(nearly)
+    assert [nearest(theirs, picture) for picture in ours] == [*range(100)]
+    assert np.diff(sorted(read(Path(place.result)).shown)) == pytest.approx(np.full(99, 1 / 25), abs=1e-6)
+    # By the end of six seconds its frames would be nearly a third of a frame late.
+    parts, _ = parts_of(tmp_path / "longer", scene(nearly))
+    (part,) = (one.scene for one in parts if one.HasField("scene"))
+    assert "nearly so" in part.whole_reason
+
+
 def test_a_scene_of_which_a_run_lacks_a_frame_is_encoded_whole(talk: Path, tmp_path: Path) -> None:
     parts, files = parts_of(tmp_path / "plan", scene(talk, start=1.52), scene(talk, end=3))
     first, second = (part.spliced_scene for part in parts if part.HasField("spliced_scene"))

@@ -2,13 +2,15 @@
 job, which may be tried again, and are deleted where there is none."""
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 import typer
 
-from api_gpu import Finished
+from api_gpu import Asset, Finished
+from api_gpu.assets import lasts
 from api_gpu.cli.run import Interrupted, JobRunner
 from api_gpu.inline import MAX_BYTES
 from api_gpu.mcp.calls import Files, ToolCall
@@ -44,7 +46,8 @@ class Store:
     """Client and display of one call: the files that are stored, and how often anything is uploaded."""
 
     def __init__(self, *, is_quoting: bool = False) -> None:
-        self.is_quoting, self.kept, self.uploads = is_quoting, list[str](), 0
+        self.is_quoting, self.stored, self.uploads = is_quoting, list[str](), 0
+        self.known: dict[str, str] = {}
         self.while_uploading: Callable[[], None] = lambda: None
         self.submitted: Callable[[], Any] = FakeJob
 
@@ -52,11 +55,15 @@ class Store:
         self.uploads += 1
         if self.uploads == 2:
             self.while_uploading()
-        self.kept.append(f"assets/{self.uploads}")
-        return type("Stored", (), {"name": self.kept[-1]})
+        self.stored.append(f"assets/{self.uploads}")
+        return type("Stored", (), {"name": self.stored[-1]})
+
+    def kept(self, path: Path) -> Any:
+        known = self.known.get(path.name)
+        return known and type("Stored", (), {"name": known})
 
     def delete(self, name: str) -> None:
-        self.kept.remove(name)
+        self.stored.remove(name)
 
     def submit(self, operation: object, options: object) -> Any:
         return self.submitted()
@@ -94,43 +101,43 @@ def interrupt() -> None:
 
 def test_a_job_of_the_command_line_keeps_its_files(files: list[Path]) -> None:
     run(store := Store(), [*files, files[0]], FakeJob())
-    assert store.kept == ["assets/1", "assets/2"]  # each once
+    assert store.stored == ["assets/1", "assets/2"]  # each once
     with pytest.raises(Unavailable):
         run(store := Store(), files, FakeJob(Unavailable("it went away")))
-    assert len(store.kept) == 2
+    assert len(store.stored) == 2
     job = FakeJob(KeyboardInterrupt())
     with pytest.raises(Interrupted, match="job 1 is cancelled"):
         run(store := Store(), files, job)
-    assert (len(store.kept), job.is_cancelled) == (2, True)
+    assert (len(store.stored), job.is_cancelled) == (2, True)
 
 
 def test_the_command_line_leaves_no_files_without_a_job(files: list[Path]) -> None:
     with pytest.raises(ResourceExhausted):
         run(store := Store(), files, REFUSED)
-    assert (store.uploads, store.kept) == (2, [])
+    assert (store.uploads, store.stored) == (2, [])
     store = Store()
     store.while_uploading = interrupt
-    store.kept.append("assets/another")
+    store.stored.append("assets/another")
     with pytest.raises(Interrupted, match="no job was started"):
         run(store, files, FakeJob())
-    assert (store.uploads, store.kept) == (2, ["assets/another"])
+    assert (store.uploads, store.stored) == (2, ["assets/another"])
     with pytest.raises(typer.Exit):
         run(store := Store(is_quoting=True), files, FakeJob(quote=quote_pb2.Quote(ok=True)))
-    assert (store.uploads, store.kept) == (2, [])
+    assert (store.uploads, store.stored) == (2, [])
 
 
 def test_where_a_job_may_have_been_started_its_files_stay(files: list[Path]) -> None:
     with pytest.raises(Unavailable):
         run(store := Store(), files, LOST)
-    assert len(store.kept) == 2
+    assert len(store.stored) == 2
     with pytest.raises(Interrupted, match="may have been started"):
         run(store := Store(), files, KeyboardInterrupt())
-    assert len(store.kept) == 2
+    assert len(store.stored) == 2
     store = Store()
     store.while_uploading = lose
     with pytest.raises(Unavailable):
         run(store, files, FakeJob())
-    assert store.kept == []
+    assert store.stored == []
 
 
 def test_small_files_are_not_uploaded(files: list[Path]) -> None:
@@ -138,6 +145,34 @@ def test_small_files_are_not_uploaded(files: list[Path]) -> None:
         path.write_bytes(b"still")
     run(store := Store(), files, FakeJob())
     assert store.uploads == 0
+
+
+def test_what_the_gateway_has_is_neither_sent_nor_deleted(files: list[Path]) -> None:
+    store = Store()
+    store.stored.append("assets/before")
+    store.known[files[0].name] = "assets/before"
+    with pytest.raises(ResourceExhausted):
+        run(store, files, REFUSED)
+    assert (store.uploads, store.stored) == (1, ["assets/before"])
+    called(store, files, refuse, ResourceExhausted)
+    assert (store.uploads, store.stored) == (2, ["assets/before"])
+
+
+def test_a_dry_run_deletes_only_what_it_sent(files: list[Path]) -> None:
+    store = Store(is_quoting=True)
+    store.stored.append("assets/before")
+    store.known[files[0].name] = "assets/before"
+    with pytest.raises(typer.Exit):
+        run(store, files, FakeJob(quote=quote_pb2.Quote(ok=True)))
+    assert (store.uploads, store.stored) == (2, ["assets/before"])
+
+
+@pytest.mark.parametrize(("days_left", "does"), [(7, True), (3.5, True), (3.4, False), (0, False)])
+def test_a_file_is_taken_again_while_half_of_its_time_is_left(days_left: float, does: bool) -> None:
+    now = datetime(2026, 7, 8, tzinfo=UTC)
+    expires = now + timedelta(days=days_left)
+    asset = Asset("assets/a", "a.mp4", "video/mp4", 1, "", expires - timedelta(days=7), expires, "")
+    assert lasts(asset, now) is does
 
 
 def called(store: Store, files: list[Path], submitted: Callable[[], Any], error: type[ServiceError]) -> None:
@@ -165,4 +200,4 @@ def test_files_of_a_tool_stay_with_their_job_alone(
     files: list[Path], submitted: Callable[[], Any], error: type[ServiceError], kept: int
 ) -> None:
     called(store := Store(), files, submitted, error)
-    assert (store.uploads, len(store.kept)) == (2, kept)
+    assert (store.uploads, len(store.stored)) == (2, kept)

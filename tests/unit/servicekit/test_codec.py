@@ -10,7 +10,8 @@ from fractions import Fraction
 
 import pytest
 
-from servicekit.codec import STORED, from_json, to_json
+from servicekit import codec
+from servicekit.codec import STORED, from_json, make_ready, to_json
 
 
 class Color(StrEnum):
@@ -163,3 +164,13 @@ def test_parts_that_are_long_are_kept_for_a_while_only():
     for number in range(20):
         to_json(Many((Noted({"a": long}),), number))
     assert is_there() is None
+
+
+def test_what_is_made_ready_is_read_without_being_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    @dataclass(frozen=True)
+    class Message:
+        part: Part
+
+    make_ready(Message)
+    monkeypatch.delattr(codec, "_Data")
+    assert from_json(Message, b'{"part":{"name":"a"}}') == Message(Part("a"))

@@ -106,6 +106,7 @@ class Task(_message.Message):
     TRACEPARENT_FIELD_NUMBER: _builtins.int
     IS_WATCHED_FIELD_NUMBER: _builtins.int
     COMPOSES_FIELD_NUMBER: _builtins.int
+    SMALL_INPUTS_FIELD_NUMBER: _builtins.int
     PLAY_ORDER_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Identity, for logs and work folders."""
@@ -146,6 +147,10 @@ class Task(_message.Message):
         """The inputs, in the order in which they are sent."""
 
     @_builtins.property
+    def small_inputs(self) -> _containers.RepeatedCompositeFieldContainer[Global___SmallInput]:
+        """The inputs, in the order of `inputs`, where they are small: an encoder that knows them needs no others. None, or all."""
+
+    @_builtins.property
     def play_order(self) -> Global___PlayOrder:
         """When its result plays of the film that it is a piece of, or the sound; absent of any other task."""
 
@@ -164,15 +169,44 @@ class Task(_message.Message):
         traceparent: _builtins.str = ...,
         is_watched: _builtins.bool = ...,
         composes: _builtins.bool = ...,
+        small_inputs: _abc.Iterable[Global___SmallInput] | None = ...,
         play_order: Global___PlayOrder | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["operation", b"operation", "play_order", b"play_order"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "codec", b"codec", "composes", b"composes", "id", b"id", "inputs", b"inputs", "is_watched", b"is_watched", "operation", b"operation", "part", b"part", "plan_only", b"plan_only", "play_order", b"play_order", "request_id", b"request_id", "traceparent", b"traceparent", "workers", b"workers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "codec", b"codec", "composes", b"composes", "id", b"id", "inputs", b"inputs", "is_watched", b"is_watched", "operation", b"operation", "part", b"part", "plan_only", b"plan_only", "play_order", b"play_order", "request_id", b"request_id", "small_inputs", b"small_inputs", "traceparent", b"traceparent", "workers", b"workers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Task: _TypeAlias = Task  # noqa: Y015
+
+@_typing.final
+class SmallInput(_message.Message):
+    """An input that comes with its task."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DATA_FIELD_NUMBER: _builtins.int
+    END_FIELD_NUMBER: _builtins.int
+    data: _builtins.bytes
+    """All of its bytes."""
+    @_builtins.property
+    def end(self) -> Global___InputEnd:
+        """Its size and digest, as they stand behind an input that comes in chunks."""
+
+    def __init__(
+        self,
+        *,
+        data: _builtins.bytes = ...,
+        end: Global___InputEnd | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["end", b"end"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "end", b"end"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SmallInput: _TypeAlias = SmallInput  # noqa: Y015
 
 @_typing.final
 class PlayOrder(_message.Message):

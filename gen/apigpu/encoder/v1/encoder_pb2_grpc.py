@@ -57,7 +57,8 @@ class EncoderServiceServicer:
 
     def Encode(self, request_iterator, context):
         """Runs one task. The gateway sends the task and waits for the initial metadata: `x-accepted` says that
-        the encoder has a slot for it. Then it sends each input in order: its chunks and its end. The
+        the encoder has a slot for it. Then it sends each input in order: its chunks and its end; unless all of them came
+        with the task, and `x-small-inputs` says that the encoder takes them. The
         encoder sends progress, the chunks of the result, then the summary; chunks of a fragmented MP4 come while
         it is made. Where a task has further results, each is announced by a `file` and its chunks follow; the summary
         names them all. Ending the call kills the task and removes its files.

@@ -38,7 +38,8 @@ class EncoderServiceStub:
     def __new__(cls, channel: _aio.Channel) -> EncoderServiceAsyncStub: ...
     Encode: _grpc.StreamStreamMultiCallable[_encoder_pb2.EncodeRequest, _encoder_pb2.EncodeResponse]
     """Runs one task. The gateway sends the task and waits for the initial metadata: `x-accepted` says that
-    the encoder has a slot for it. Then it sends each input in order: its chunks and its end. The
+    the encoder has a slot for it. Then it sends each input in order: its chunks and its end; unless all of them came
+    with the task, and `x-small-inputs` says that the encoder takes them. The
     encoder sends progress, the chunks of the result, then the summary; chunks of a fragmented MP4 come while
     it is made. Where a task has further results, each is announced by a `file` and its chunks follow; the summary
     names them all. Ending the call kills the task and removes its files.
@@ -56,7 +57,8 @@ class EncoderServiceAsyncStub(EncoderServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Encode: _aio.StreamStreamMultiCallable[_encoder_pb2.EncodeRequest, _encoder_pb2.EncodeResponse]  # type: ignore[assignment]
     """Runs one task. The gateway sends the task and waits for the initial metadata: `x-accepted` says that
-    the encoder has a slot for it. Then it sends each input in order: its chunks and its end. The
+    the encoder has a slot for it. Then it sends each input in order: its chunks and its end; unless all of them came
+    with the task, and `x-small-inputs` says that the encoder takes them. The
     encoder sends progress, the chunks of the result, then the summary; chunks of a fragmented MP4 come while
     it is made. Where a task has further results, each is announced by a `file` and its chunks follow; the summary
     names them all. Ending the call kills the task and removes its files.
@@ -77,7 +79,8 @@ class EncoderServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_encoder_pb2.EncodeResponse], _abc.AsyncIterator[_encoder_pb2.EncodeResponse]]:
         """Runs one task. The gateway sends the task and waits for the initial metadata: `x-accepted` says that
-        the encoder has a slot for it. Then it sends each input in order: its chunks and its end. The
+        the encoder has a slot for it. Then it sends each input in order: its chunks and its end; unless all of them came
+        with the task, and `x-small-inputs` says that the encoder takes them. The
         encoder sends progress, the chunks of the result, then the summary; chunks of a fragmented MP4 come while
         it is made. Where a task has further results, each is announced by a `file` and its chunks follow; the summary
         names them all. Ending the call kills the task and removes its files.

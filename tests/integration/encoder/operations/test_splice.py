@@ -10,6 +10,7 @@ import av
 import numpy as np
 import pytest
 from av.sidedata.sidedata import Type as SideDataType
+from av.video.reformatter import ColorRange
 
 from apigpu.encoder.v1 import encoder_pb2
 from apigpu.v1 import video_pb2
@@ -138,6 +139,18 @@ async def test_captions_stand_upright_in_a_film_that_its_container_turns(client:
     # A line of letters near the lower edge of a picture that is higher than it is wide.
     assert 220 < top < bottom < 320
     assert right - left > 2 * (bottom - top)
+
+
+async def test_samples_of_full_range_stay_so_beside_those_that_are_copied(client: Client, tmp_path: Path) -> None:
+    source = odd_videos.MORE["full-range"].make(tmp_path)
+    out, summary = await captioned(client, tmp_path, source)
+    assert summary.frames_copied >= 50
+    with av.open(str(out)) as container:
+        assert {frame.color_range for frame in container.decode(video=0)} == {ColorRange.JPEG}
+    # Where no caption is, new frames are as bright as the old ones were.
+    pairs = zip(judge.pictures(source, "gray"), judge.pictures(out, "gray"), strict=True)
+    gaps = [np.abs(one[:32].astype(int) - other[:32]).mean() for one, other in pairs]
+    assert max(gaps) < 5
 
 
 async def test_a_film_that_was_spliced_is_spliced_again(client: Client, tmp_path: Path) -> None:

@@ -57,6 +57,17 @@ async def test_many_first_pages_list_the_names_once(store):
     assert store.listed == 1
 
 
+async def test_files_are_found_by_their_size(store):
+    lister = AssetLister(store)
+    await stored(store, "one.mp4")
+    async with store.create("three.mp4") as writer:
+        await writer.write(b"xyz")
+        await writer.commit()
+    found = {size: (await lister.page(AssetFilter(size_bytes=size), 10, None))[0] for size in (0, 1, 2, 3)}
+    named = {size: {asset.filename for asset in assets} for size, assets in found.items()}
+    assert named == {0: {"one.mp4", "three.mp4"}, 1: {"one.mp4"}, 2: set(), 3: {"three.mp4"}}
+
+
 async def test_what_another_gateway_stores_is_listed_later(store, tmp_path):
     lister = AssetLister(store, names_seconds=0.2)
     await stored(store, "mine.mp4")

@@ -59,6 +59,8 @@ class ScriptedEncoder(encoder_pb2_grpc.EncoderServiceServicer):
     boot_id: str = "first"
     composes: bool = True
     own_indexes: bool = True
+    # An encoder of before tasks came with small inputs.
+    small_inputs: bool = False
     # The tasks that it was given, and of each chunk its offset and size.
     given: list[encoder_pb2.Task] = field(default_factory=list)
     chunks: list[tuple[int, int]] = field(default_factory=list)
@@ -82,7 +84,12 @@ class ScriptedEncoder(encoder_pb2_grpc.EncoderServiceServicer):
         if self.refusals:
             self.refusals -= 1
             raise Unavailable("shutting down", reason="DRAINING")
-        known = {"x-accepted": True, "x-composes": self.composes, "x-own-indexes": self.own_indexes}
+        known = {
+            "x-accepted": True,
+            "x-composes": self.composes,
+            "x-own-indexes": self.own_indexes,
+            "x-small-inputs": self.small_inputs,
+        }
         await context.send_initial_metadata(tuple((name, "1") for name, is_known in known.items() if is_known))
         self.running, self.tasks = self.running + 1, self.tasks + 1
         self.most = max(self.most, self.running)
@@ -103,6 +110,7 @@ class ScriptedEncoder(encoder_pb2_grpc.EncoderServiceServicer):
             part = request.WhichOneof("part")
             if part == "task":
                 self.given.append(request.task)
+                self.inputs += [small.data for small in request.task.small_inputs if self.small_inputs]
             elif part == "chunk":
                 data += request.chunk.data
                 self.chunks.append((request.chunk.offset, len(request.chunk.data)))

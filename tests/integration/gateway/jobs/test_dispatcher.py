@@ -22,6 +22,7 @@ from gateway.workers.base import EncodeJob, Input
 from gateway.workers.grpc import GrpcEncoder
 from gateway.workers.pool import Pool
 from gateway.workers.tickets import AttemptTicket, TaskLinks, Tickets
+from servicekit.chunks import MAX_SMALL_BYTES
 from servicekit.errors import (
     DeadlineExceeded,
     FailedPrecondition,
@@ -55,6 +56,30 @@ async def test_inputs_reach_the_encoder_and_its_result_is_stored(works):
     assert (job.status, job.tasks[0].frames, job.tasks[0].attempts) == (Status.COMPLETED, 2, 1)
     assert works.encoder.inputs == [b"input", b"subtitles"]
     assert await content(works, job.tasks[0].asset) == RESULT
+
+
+@pytest.mark.parametrize(
+    ("is_known", "size", "came", "chunks"),
+    [(True, 1000, 2, 0), (False, 1000, 2, 2), (True, MAX_SMALL_BYTES, 0, 2)],
+    ids=["small", "of an encoder of before", "large"],
+)
+async def test_small_inputs_come_with_their_task(works, is_known, size, came, chunks):
+    works.encoder.small_inputs = is_known
+    source = await works.asset(b"v" * size)
+    wanted = Operation(caption=CaptionRequest(url_video=source, url_srt=await works.asset(b"subtitles")))
+    job = await works.result((await works.manager.submit(wanted)).id)
+    assert job.status is Status.COMPLETED
+    assert works.encoder.inputs == [b"v" * size, b"subtitles"]
+    assert len(works.encoder.given[0].small_inputs) == came
+    assert len(works.encoder.chunks) == chunks
+
+
+async def test_small_inputs_that_are_gone_fail_the_task_by_their_field(works):
+    wanted = await works.caption()
+    await works.assets.bucket.delete(wanted.caption.url_srt)
+    job = await works.result((await works.manager.submit(wanted)).id)
+    assert (job.status, works.encoder.given) == (Status.FAILED, [])
+    assert [name for name, _ in job.tasks[0].failure.fields] == ["url_srt"]
 
 
 async def test_a_result_is_told_before_its_encoder_has_cleaned_up_and_keeps_the_slot_until_then(works):

@@ -11,7 +11,7 @@ from apigpu.v1.jobs_pb2 import JobOptions
 from apigpu.v1.video_pb2 import CaptionRequest, Operation
 from gateway.callers import Caller, caller
 from gateway.jobs import model
-from gateway.jobs.fairness import Lane, Share
+from gateway.jobs.fairness import Lane, Share, key_account
 from gateway.jobs.model import Job, Status, Task
 from gateway.jobs.queue import lane_name, lane_of
 from gateway.jobs.store import JobIndex
@@ -20,29 +20,30 @@ from tests.support.until import until, until_async, within
 
 
 def test_lanes_have_names_that_the_queue_takes():
-    for lane in (Lane(), Lane("default", "batch"), Lane("acme"), Lane("a.b-c", "interactive")):
+    keyed = (Lane("default", key="q7m3xk2rtv"), Lane("a.b", "batch", "q7m3xk2rtv"), Lane("a_", key="q7m3xk2rtv"))
+    for lane in (Lane(), Lane("default", "batch"), Lane("acme"), Lane("a.b-c", "interactive"), *keyed):
         assert lane_of(lane_name(lane)) == lane
     assert lane_name(Lane()) == ""
     assert lane_name(Lane("a.b-c", "interactive")) == "a=b-c.interactive"
 
 
 @contextlib.contextmanager
-def calling(tenant):
-    token = caller.set(Caller(tenant))
+def calling(tenant, key=""):
+    token = caller.set(Caller(tenant, key, is_limited=bool(key)))
     try:
         yield
     finally:
         caller.reset(token)
 
 
-async def submitted(works, tenant, count, priority=""):
-    """Submit captions of files of a tenant; return their ids."""
+async def submitted(works, tenant, count, priority="", key=""):
+    """Submit captions of files of a tenant, with a key that has limits; return their ids."""
     ids = []
     for _ in range(count):
         async with works.assets.create("a.bin", tenant=tenant) as writer:
             await writer.write(b"input")
             name = (await writer.commit()).name
-        with calling(tenant):
+        with calling(tenant, key):
             wanted = Operation(caption=CaptionRequest(url_video=name, url_srt=name))
             ids.append((await works.manager.submit(wanted, "", JobOptions(priority=priority))).id)
     return ids
@@ -184,7 +185,7 @@ async def test_a_tenant_at_its_limit_gets_back_the_task_of_a_gateway_that_died(w
     await works.dispatcher.drain(0)
     lost, waiting = await submitted(works, "acme", 2)
     await works.store.update(lost, lambda job: model.start_task(job, 0, time.time()))
-    assert works.store.index.order.is_at_limit("acme")
+    assert works.store.index.order.at_limit(["acme"]) == "acme"
     works.dispatcher.executor.is_shutting_down = False
     works.dispatcher.start()
     for job_id in (lost, waiting):
@@ -206,3 +207,24 @@ async def test_no_more_tasks_of_a_tenant_are_at_work_than_it_may_have(works):
     for job_id in ids:
         await until_async(lambda job_id=job_id: completed(works, job_id))
     assert seen == [1] * 5
+
+
+async def test_a_key_at_its_limit_keeps_no_other_of_its_tenant_waiting(works):
+    seen, account = list[int](), key_account("kkkkkkkkkk")
+    works.store.index.order.share_of = lambda whose: Share(max_running=1) if whose == account else Share()
+
+    async def note():
+        seen.append(works.store.index.order.busy.get(account, 0))
+
+    works.encoder.script = [note] * 8
+    await works.dispatcher.drain(0)
+    mine = await submitted(works, "acme", 4, key="kkkkkkkkkk")
+    others = await submitted(works, "acme", 4)
+    works.dispatcher.executor.is_shutting_down = False
+    works.dispatcher.start()
+    jobs = [await until_async(lambda job_id=job_id: completed(works, job_id)) for job_id in [*mine, *others]]
+    order = [job.id for job in sorted(jobs, key=lambda job: job.started_at)]
+    assert [job.key for job in jobs] == ["kkkkkkkkkk"] * 4 + [""] * 4
+    assert max(seen) == 1
+    assert max(map(order.index, others)) < order.index(mine[-1])
+    await until(lambda: works.store.index.order.lanes() == [Lane()])

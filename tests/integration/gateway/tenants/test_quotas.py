@@ -1,76 +1,18 @@
 """Tenants are held to their limits, their webhooks have defaults and secrets, and their usage is theirs to see."""
 
 import asyncio
-import contextlib
 import csv
 import io
 import json
 import time
-from dataclasses import dataclass
 
-import httpx
 from standardwebhooks import Webhook
 
 from api_gpu.client import Client
-from gateway.app import Gateway
 from gateway.usage.counts import DayUsage, UsageCounts, day_of
 from gateway.webhooks.signing import new_secret
-from tests.support.tenants import key_of
-from tests.support.until import until, until_async
-from tests.support.whole_gateway import opened
-
-ADMIN = "the key of the operator"
-
-
-@dataclass
-class Operated:
-    """A gateway with an operator, and a file of the tenant "one"."""
-
-    gateway: Gateway
-    encoder: object
-    http: httpx.AsyncClient
-    one: str
-    two: str
-    name: str
-
-    async def ask(self, method, path, key, **more):
-        return await self.http.request(method, path, headers={"x-api-key": key} | more.pop("headers", {}), **more)
-
-    async def say(self, **said):
-        answer = await self.ask("PATCH", "/tenants/one", ADMIN, json=said)
-        assert answer.status_code == 200, answer.text
-        return answer.json()
-
-    async def submit(self, **said):
-        body = {"img2vid": {"images": [{"id": "i", "image_url": self.name, "duracao": 1}]}}
-        return await self.ask("POST", "/jobs", self.one, json=body | said)
-
-    async def ended(self, job_id):
-        async def look():
-            job = (await self.ask("GET", f"/job/{job_id}", self.one)).json()
-            return job if job["status"] == "COMPLETED" else None
-
-        return await until_async(look)
-
-
-@contextlib.asynccontextmanager
-async def operated(tmp_path):
-    async with (
-        opened(tmp_path, admin_api_key=ADMIN, fetch_allow_cidrs="127.0.0.0/8") as served,
-        httpx.AsyncClient(base_url=served.http_url, timeout=60) as http,
-    ):
-        one, two = [await key_of(served.gateway, tenant) for tenant in ("one", "two")]
-        name = (await http.put("/assets/a.png", content=b"picture", headers={"x-api-key": one})).json()["name"]
-        yield Operated(served.gateway, served.encoder, http, one, two, name)
-
-
-def quota_of(answer):
-    """The limit that a refusal names, after how long to try again, and the figures."""
-    assert (answer.status_code, answer.json()["status"]) == (429, "RESOURCE_EXHAUSTED"), answer.text
-    info, retry = answer.json()["details"]
-    assert (info["reason"], retry["@type"].endswith("RetryInfo")) == ("QUOTA_EXCEEDED", True)
-    assert answer.headers["retry-after"] == info["metadata"]["retry_after_seconds"]
-    return info["metadata"]["quota"], int(answer.headers["retry-after"]), info["metadata"]["used"]
+from tests.integration.gateway.tenants.operated import ADMIN, operated, quota_of
+from tests.support.until import until
 
 
 async def test_no_more_jobs_wait_and_run_than_a_tenant_may_have(tmp_path):
@@ -79,7 +21,7 @@ async def test_no_more_jobs_wait_and_run_than_a_tenant_may_have(tmp_path):
         found.encoder.script = [gate.wait] * 6
         await found.say(maxQueuedJobs=3, maxRunningTasks=1)
         first = (await found.submit()).json()["id"]
-        await until(lambda: found.encoder.running == 1)
+        await until(lambda: found.gateway.components.jobs.store.index.order.busy)
         answers = await asyncio.gather(*(found.submit() for _ in range(12)))
         assert sorted(answer.status_code for answer in answers) == [200] * 3 + [429] * 9
         assert {quota_of(answer) for answer in answers if answer.status_code == 429} == {("max_queued_jobs", 30, "3")}
@@ -268,7 +210,7 @@ async def test_no_more_uploads_are_open_than_a_tenant_may_have(tmp_path):
             assert (quota, used, 0 < seconds <= 60) == ("max_open_uploads", "2", True)
             assert "delete them" in refused.json()["message"]
         quotas = (await found.ask("GET", "/usage", found.one)).json()["quotas"]
-        assert quotas == [{"quota": "max_open_uploads", "used": 2.0, "limit": 2.0}]
+        assert quotas == [{"quota": "max_open_uploads", "used": 2.0, "limit": 2.0, "key": ""}]
         assert (await found.ask("POST", "/uploads", found.two, headers=tus)).status_code == 201
         assert (await found.ask("DELETE", f"/{first['name']}", found.one)).status_code == 200
         assert (await found.ask("POST", "/uploads", found.one, headers=tus)).status_code == 201

@@ -8,6 +8,7 @@ import pytest
 
 from gateway.fleet.billing import Cost
 from gateway.jobs.claims import Claims
+from gateway.jobs.fairness import key_account
 from gateway.jobs.model import Job, Result, Task, complete_task, new_id, start_task
 from gateway.jobs.store import JobStore
 from gateway.usage.counter import UsageCounter
@@ -18,8 +19,9 @@ from tests.integration.gateway.jobs.faulty_bucket import FaultyBucket
 from tests.support.until import until
 
 
-def ended_job(now, tenant="acme"):
-    job = Job(new_id(now), "caption", b"", batch=False, tasks=(Task(),), created_at=now, tenant=tenant, counted=None)
+def ended_job(now, tenant="acme", key=""):
+    tasks, whose = (Task(),), {"tenant": tenant, "key": key}
+    job = Job(new_id(now), "caption", b"", batch=False, tasks=tasks, created_at=now, **whose, counted=None)
     result = Result("assets/x", 1, duration_seconds=2.0, size_bytes=10)
     return complete_task(start_task(job, 0, now), 0, result, now + 3)
 
@@ -41,7 +43,7 @@ async def test_each_job_is_counted_once_by_gateways_that_race_and_fail(jetstream
     now, costs = time.time(), [Cost(0.25, 3, is_final=False)]
     async with gateway_on(jetstream, lambda: costs[-1]) as one, gateway_on(jetstream, lambda: costs[-1]) as two:
         (bucket, store, counter), (_, others, second) = one, two
-        jobs = [ended_job(now) for _ in range(5)]
+        jobs = [ended_job(now, key="" if number else "q7m3xk2rtv") for number in range(5)]
         for job in jobs:
             await store.add(job)
         await until(lambda: len(others.index.uncounted) == 5)
@@ -59,6 +61,8 @@ async def test_each_job_is_counted_once_by_gateways_that_race_and_fail(jetstream
         day = await counter.ledger.read(day_of(now + 3), "acme")
         assert (day.total.jobs, day.total.output_seconds, day.total.result_bytes) == (5, 10.0, 50)
         assert day.total.cost_usd == 1.25
+        of_key = await counter.ledger.read(day_of(now + 3), key_account("q7m3xk2rtv"))
+        assert (of_key.total.jobs, of_key.total.cost_usd) == (1, 0.25)
         await until(lambda: not store.index.uncounted and len(store.index.uncosted) == 5)
         costs.append(Cost(0.5, 3, is_final=True))
         await asyncio.gather(counter.count(ids), second.count(ids))

@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from gateway.jobs.fairness import BATCH, INTERACTIVE, NORMAL, FairOrder, Lane, Share
+from gateway.jobs.fairness import BATCH, INTERACTIVE, NORMAL, FairOrder, Lane, Share, key_account, key_of
 
 A, B, C = (Lane(name) for name in "abc")
 
@@ -104,3 +104,57 @@ def test_what_limits_hold_back_is_known_so_that_nothing_is_rented_for_it():
     order.count(Lane("a", BATCH), 1, 0)
     assert order.held_back() == {"a": 4, "b": 3}
     assert order_of(d=7).held_back() == {}
+
+
+K, L = Lane("a", NORMAL, "kkkkkkkkkk"), Lane("a", NORMAL, "llllllllll")
+
+
+def keyed_order(shares=None, counts=()):
+    order = order_of({key_account(key): share for key, share in (shares or {}).items() if key != "a"})
+    if "a" in (shares or {}):
+        of_keys, order.share_of = order.share_of, lambda account: shares["a"] if account == "a" else of_keys(account)
+    for lane, waiting, running in counts:
+        order.count(lane, waiting, running)
+    return order
+
+
+def test_an_account_is_a_tenant_or_a_key_and_never_both():
+    assert (key_of(key_account("kkkkkkkkkk")), key_of("kkkkkkkkkk")) == ("kkkkkkkkkk", "")
+    assert (A.accounts, K.accounts) == (("a",), ("a", key_account("kkkkkkkkkk")))
+
+
+def test_a_key_at_its_limit_holds_up_neither_other_keys_nor_the_rest_of_its_tenant():
+    order = keyed_order({K.key: Share(max_running=1)}, [(K, 5, 0), (L, 5, 0), (A, 5, 0)])
+    order.took(K)
+    order.count(K, -1, 1)
+    assert K not in order.lanes()
+    assert {A, L} < set(order.lanes())
+    assert (order.at_limit(K.accounts), order.at_limit(L.accounts)) == (key_account(K.key), None)
+    order.count(K, 0, -1)
+    assert K in order.lanes()
+
+
+def test_a_tenant_at_its_limit_holds_up_its_keys_which_have_room_of_their_own():
+    order = keyed_order({"a": Share(max_running=2), K.key: Share(max_running=2)}, [(K, 5, 1), (A, 5, 1)])
+    assert order.lanes() == [Lane()]
+    assert order.at_limit(K.accounts) == "a"
+    assert order.busy == {"a": 2, key_account(K.key): 1}
+
+
+def test_keys_with_limits_take_turns_with_each_other_and_with_the_rest():
+    order, given = keyed_order(counts=[(K, 100, 0), (L, 100, 0), (A, 100, 0), (Lane("a", BATCH, "k"), 9, 0)]), []
+    for _ in range(30):
+        lane = next(lane for lane in order.lanes() if order.waiting[lane])
+        order.took(lane)
+        order.count(lane, -1, 0)
+        given.append(lane)
+    assert Counter(given) == {A: 10, K: 10, L: 10}
+    order.count(B, 100, 0)  # a tenant has no more turns by its many keys
+    assert Counter(turns(order, 20)) == {"a": 10, "b": 10}
+
+
+def test_what_the_limits_of_keys_hold_back_is_counted_once():
+    shares = {"a": Share(max_running=4), K.key: Share(max_running=2), L.key: Share(max_running=0)}
+    order = keyed_order(shares, [(K, 5, 1), (L, 3, 0), (A, 6, 0)])
+    # One of K may run, and of that one and the six others three.
+    assert order.held_back() == {key_account(K.key): 4, key_account(L.key): 3, "a": 4}

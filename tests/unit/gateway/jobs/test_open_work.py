@@ -19,17 +19,17 @@ def job(*tasks):
 
 def test_work_counts_while_it_goes_on_and_until_the_job_is_counted():
     work, begun = OpenWork(), model.start_task(job(), 0, MIDNIGHT + 10)
-    work.note("a", "acme", job())
+    work.note("a", ("acme",), job())
     assert work.seconds("acme", MIDNIGHT, MIDNIGHT + 40) == 0
-    work.note("a", "acme", begun)
+    work.note("a", ("acme",), begun)
     assert work.seconds("acme", MIDNIGHT, MIDNIGHT + 40) == pytest.approx(30)
     assert work.seconds("other", MIDNIGHT, MIDNIGHT + 40) == 0
     done = model.complete_task(begun, 0, Result("assets/x", 48), MIDNIGHT + 50)
     ended = model.complete_task(model.start_task(done, 1, MIDNIGHT + 50), 1, Result("assets/y", 48), MIDNIGHT + 55)
     for known in (done, ended):
-        work.note("a", "acme", known)
+        work.note("a", ("acme",), known)
     assert work.seconds("acme", MIDNIGHT, MIDNIGHT + 99) == pytest.approx(45)
-    work.note("a", "acme", replace(ended, counted=COUNTED))
+    work.note("a", ("acme",), replace(ended, counted=COUNTED))
     assert work.seconds("acme", MIDNIGHT, MIDNIGHT + 99) == 0
 
 
@@ -39,6 +39,6 @@ def test_a_job_of_days_has_each_day_what_is_done_on_it():
     known = model.start_task(model.start_task(job(*tasks), 0, MIDNIGHT - 60), 1, MIDNIGHT - 20)
     known = model.complete_task(known, 0, Result("assets/x", 48), MIDNIGHT - 5)
     work = OpenWork()
-    work.note("a", "acme", known)
+    work.note("a", ("acme",), known)
     assert work.seconds("acme", MIDNIGHT, MIDNIGHT + 7) == pytest.approx(7)
     assert [(one.started_at, one.ended_at) for one in work.usage("acme", MIDNIGHT)] == [(MIDNIGHT, None)]

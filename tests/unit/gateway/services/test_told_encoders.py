@@ -11,7 +11,7 @@ from gateway.jobs.history import AttemptEnd
 from gateway.jobs.hooks import ENDED, Occurrence
 from gateway.jobs.model import Failure, Job, Task
 from gateway.services.attempts import told_log
-from gateway.services.presenters import Presenter
+from gateway.services.presenters import Presenter, known_encoder
 from gateway.services.webhooks import payload
 
 ADDRESS = "10.1.2.3:50052"
@@ -44,6 +44,7 @@ def test_a_tenant_knows_an_encoder_again_without_its_address(calling):
     assert first == again != other
     assert (first.startswith("encoder-"), len(first) < 16) == (True, True)
     assert "10.1" not in first + other
+    assert known_encoder(ADDRESS, PRESENTER.links) == first  # as the fleet tells operators
     (log,) = told_log(tried(), FfmpegLog().after(TaskLog(0, 100.0, "text", ADDRESS)), PRESENTER.encoder)
     assert log.encoder == first
 
