@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from encoder.sandbox import launcher
-from servicekit.process import child_environment
+from servicekit.process import child_environment, library_path
 
 AUTO = "auto"
 
@@ -114,14 +114,18 @@ class Bubblewrap(Sandbox):
         # Without --new-session: whoever starts it makes a session of it, and then the inner process, which until it is
         # set up does not die with its parent, is in the process group that is killed.
         options = ["--unshare-all", "--die-with-parent", "--cap-drop", "ALL", "--clearenv"]
-        if paths := os.environ.get("LD_LIBRARY_PATH"):
-            options += ["--setenv", "LD_LIBRARY_PATH", paths]
+        if folders := library_path():
+            options += ["--setenv", "LD_LIBRARY_PATH", folders]
         for name, value in ALLOCATOR.items():
             options += ["--setenv", name, value]
         options += ["--dev", "/dev"]
-        for path in (*library_paths(), *access.readable):
-            options += ["--ro-bind", str(path.resolve()), str(path)]
-        for path in access.writable:
+        readable = dict.fromkeys((*library_paths(), *access.readable))
+        for path in readable:
+            if path.is_symlink() and path.resolve() in readable:  # as /lib is, where it is that of /usr
+                options += ["--symlink", str(path.resolve()), str(path)]
+            else:
+                options += ["--ro-bind", str(path.resolve()), str(path)]
+        for path in dict.fromkeys(access.writable):
             options += ["--bind", str(path), str(path)]
         if access.devices is not None:
             options += _driver_options(access.devices)
@@ -204,6 +208,6 @@ SANDBOXES: dict[str, type[Sandbox]] = {"bubblewrap": Bubblewrap, "landlock": Lan
 
 def library_paths() -> tuple[Path, ...]:
     """Return the folders and files that dynamic linking reads."""
-    configured = (Path(folder) for folder in os.environ.get("LD_LIBRARY_PATH", "").split(":") if folder)
+    configured = (Path(folder) for folder in library_path().split(":") if folder)
     system = (Path(name) for name in ("/usr/lib", "/usr/lib64", "/lib", "/lib64", "/etc/ld.so.cache"))
     return tuple(path for path in (*system, *configured) if path.exists())
