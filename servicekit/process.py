@@ -15,10 +15,13 @@ from typing import Any, NamedTuple
 # what the driver of a card and Python read. Keys live in the environment too, so that all else stays here.
 INHERITED = (
     *("HOME", "LANG", "LANGUAGE", "PATH", "TMPDIR", "TZ"),
-    *("DYLD_LIBRARY_PATH", "LD_LIBRARY_PATH", "MALLOC_ARENA_MAX"),
+    "MALLOC_ARENA_MAX",
     *("NVIDIA_DRIVER_CAPABILITIES", "NVIDIA_VISIBLE_DEVICES"),
 )
 INHERITED_PREFIXES = ("LC_", "CUDA_", "PYTHON")
+
+# Where the dynamic linker looks first.
+LIBRARY_PATHS = ("DYLD_LIBRARY_PATH", "LD_LIBRARY_PATH")
 
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
@@ -39,7 +42,14 @@ def child_environment(*names: str, **values: str) -> dict[str, str]:
     found = {
         name: value for name, value in os.environ.items() if name.upper() in exact or name.upper().startswith(prefixes)
     }
+    found |= {name: folders for name in LIBRARY_PATHS if (folders := library_path(name))}
     return found | values
+
+
+def library_path(name: str = "LD_LIBRARY_PATH") -> str:
+    """Return the folders of such a variable, without those that it has no full path of: an empty part, as OpenCV leaves
+    one, stands for the current folder, which for some children is one with files of callers."""
+    return os.pathsep.join(folder for folder in os.environ.get(name, "").split(os.pathsep) if os.path.isabs(folder))
 
 
 def usable_cores() -> int:

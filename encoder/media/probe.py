@@ -41,8 +41,9 @@ def probe(source: Source, demuxers: tuple[str, ...]) -> MediaInfo:
         return describe(source, container, rotated=demuxers == VIDEO_DEMUXERS, is_still=is_still)
 
 
-def probe_video(source: Source) -> tuple[MediaInfo, VideoStream]:
-    """Probe a file that must hold a moving picture. Where it does not say how long it is, packets are counted."""
+def probe_video(source: Source, *, may_vary: bool = True) -> tuple[MediaInfo, VideoStream]:
+    """Probe a file that must hold a moving picture. Where it does not say how long it is, packets are counted; where
+    its size `may_vary`, the largest is looked for."""
     info = _describe_webp_animation(source, as_video=True) or probe(source, VIDEO_DEMUXERS)
     if info.video is None:
         raise bad_input(source, "the file has no video stream; give a video.")
@@ -54,7 +55,7 @@ def probe_video(source: Source) -> tuple[MediaInfo, VideoStream]:
         return info, info.video
     info = _check_end(source, info, [info.video, *info.audio], is_counted=not info.video.duration_seconds)
     assert info.video is not None
-    video = on_canvas(source, info, info.video)
+    video = on_canvas(source, info, info.video) if may_vary else info.video
     note_film(source, info, video)
     return replace(info, video=video), video
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from encoder.sandbox import launcher
-from servicekit.process import child_environment
+from servicekit.process import child_environment, library_path
 
 AUTO = "auto"
 
@@ -18,9 +18,10 @@ MAX_PROCESSES = 1024
 PROGRAMS = ("bwrap", "prlimit")
 
 # How glibc hands out memory in what runs inside: with the thresholds that it comes to by itself after the first large
-# blocks, and in larger steps. FFmpeg asks for memory a page at a time on each of its threads, which takes a tenth of a
-# short run. Source: mallopt(3).
+# blocks, in larger steps, and of two heaps for all threads, whose pages are new but once. FFmpeg asks for memory a page
+# at a time on each of its threads, which takes a tenth of a short run. Source: mallopt(3).
 ALLOCATOR = {
+    "MALLOC_ARENA_MAX": "2",
     "MALLOC_MMAP_THRESHOLD_": str(32 * 1024 * 1024),
     "MALLOC_TOP_PAD_": str(4 * 1024 * 1024),
     "MALLOC_TRIM_THRESHOLD_": str(64 * 1024 * 1024),
@@ -113,14 +114,18 @@ class Bubblewrap(Sandbox):
         # Without --new-session: whoever starts it makes a session of it, and then the inner process, which until it is
         # set up does not die with its parent, is in the process group that is killed.
         options = ["--unshare-all", "--die-with-parent", "--cap-drop", "ALL", "--clearenv"]
-        if paths := os.environ.get("LD_LIBRARY_PATH"):
-            options += ["--setenv", "LD_LIBRARY_PATH", paths]
+        if folders := library_path():
+            options += ["--setenv", "LD_LIBRARY_PATH", folders]
         for name, value in ALLOCATOR.items():
             options += ["--setenv", name, value]
         options += ["--dev", "/dev"]
-        for path in (*library_paths(), *access.readable):
-            options += ["--ro-bind", str(path.resolve()), str(path)]
-        for path in access.writable:
+        readable = dict.fromkeys((*library_paths(), *access.readable))
+        for path in readable:
+            if path.is_symlink() and path.resolve() in readable:  # as /lib is, where it is that of /usr
+                options += ["--symlink", str(path.resolve()), str(path)]
+            else:
+                options += ["--ro-bind", str(path.resolve()), str(path)]
+        for path in dict.fromkeys(access.writable):
             options += ["--bind", str(path), str(path)]
         if access.devices is not None:
             options += _driver_options(access.devices)
@@ -203,6 +208,6 @@ SANDBOXES: dict[str, type[Sandbox]] = {"bubblewrap": Bubblewrap, "landlock": Lan
 
 def library_paths() -> tuple[Path, ...]:
     """Return the folders and files that dynamic linking reads."""
-    configured = (Path(folder) for folder in os.environ.get("LD_LIBRARY_PATH", "").split(":") if folder)
+    configured = (Path(folder) for folder in library_path().split(":") if folder)
     system = (Path(name) for name in ("/usr/lib", "/usr/lib64", "/lib", "/lib64", "/etc/ld.so.cache"))
     return tuple(path for path in (*system, *configured) if path.exists())

@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import contextvars
+import math
+import time
 import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -27,6 +29,8 @@ MAX_UPDATE_ATTEMPTS = 100
 # Records that were read or written last, as they are stored and what they are: one that changes often, like that of a
 # job of hundreds of tasks, is not parsed anew for each change.
 MAX_RECENT = 64
+# What is known of a record that was not seen.
+UNSEEN = (None, -1, -math.inf)
 # Larger records are stored compressed: each change is written whole, and told to every gateway. JSON never begins so.
 MIN_PACKED_BYTES = 32 * 1024
 PACKED = b"x"
@@ -97,8 +101,8 @@ class Records(Generic[T]):
     _revisions: dict[str, int] = field(default_factory=dict, init=False)
     # Not a dict, which looks through the places of all that were taken from its front.
     _recent: OrderedDict[str, tuple[bytes, T]] = field(default_factory=OrderedDict, init=False)
-    # Values that were seen last, with their revisions: to change one of them needs no reading before.
-    _seen: OrderedDict[str, tuple[T, int]] = field(default_factory=OrderedDict, init=False)
+    # Values that were seen last, with their revisions, and when (monotonic): to change one of them needs no reading.
+    _seen: OrderedDict[str, tuple[T, int, float]] = field(default_factory=OrderedDict, init=False)
     _watch: asyncio.Task[None] | None = field(default=None, init=False)
     # By key, what waits to be written, and what writes it.
     _changes: "dict[str, list[_Change[T]]]" = field(default_factory=dict, init=False)
@@ -127,11 +131,11 @@ class Records(Generic[T]):
         found = await self._read(key)
         return found[0] if found else None
 
-    def seen(self, key: str) -> T | None:
-        """Return the value as it was seen last, which others may have changed since; None where that is not known any
-        more."""
-        found = self._seen.get(key)
-        return found[0] if found else None
+    def seen(self, key: str, max_age_seconds: float = math.inf) -> T | None:
+        """Return the value as it was seen last, within that time, which others may have changed since; None where that
+        is not known any more."""
+        value, _, seen_at = self._seen.get(key, UNSEEN)
+        return value if time.monotonic() - seen_at <= max_age_seconds else None
 
     async def create(self, key: str, value: T) -> None:
         """Write a new record; on return it is on disk. Raise Aborted if the key exists."""
@@ -199,7 +203,7 @@ class Records(Generic[T]):
         """Write the changes of the value as it was seen last, unread; return False where that is not what the store
         has, None where it is not known. Where a step refuses it or changes nothing, it takes a look at the store, too.
         """
-        known, revision = self._seen.get(key, (None, 0))
+        known, revision, _ = self._seen.get(key, UNSEEN)
         if known is None:
             return None
         value = self._changed_value(key, known, changes)
@@ -299,7 +303,7 @@ class Records(Generic[T]):
         """Take in the value at a revision, unless a newer one is known."""
         if not self._is_news(key, revision):
             return
-        _put_last(self._seen, key, (value, revision))
+        _put_last(self._seen, key, (value, revision, time.monotonic()))
         if self._watch is not None:  # else nobody would tell which of them are gone
             self._revisions[key] = revision
             if self.keeps_values:
@@ -310,7 +314,7 @@ class Records(Generic[T]):
     def _is_news(self, key: str, revision: int) -> bool:
         known = self._revisions.get(key)
         if known is None:
-            _, known = self._seen.get(key, (None, -1))
+            _, known, _ = self._seen.get(key, UNSEEN)
         return revision > known or (revision == known and self.repeats)
 
     def _forget(self, key: str) -> None:

@@ -1,6 +1,7 @@
 """Job records: one entry a job, changed by compare-and-set, with an index of all of them kept up by a watch."""
 
 import contextlib
+import time
 from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Mapping
@@ -250,6 +251,8 @@ def _keep(ids: set[str], job_id: str, wanted: bool) -> None:
     (ids.add if wanted else ids.discard)(job_id)
 
 
+# A job that goes on and was seen within that time need not be read by who begins to follow it: its changes are told.
+SEEN_SECONDS = 1.0
 # An id that no job has.
 NO_ID = "0" * 32
 # What a task's result, or the text of its failure, may add to a record. Attempts before are not counted: a record that
@@ -298,6 +301,9 @@ class JobStore(Records[Job]):
         followed = self.index.followers.jobs.get(key)
         if followed is None:
             return await self.get(key)
+        seen = self.seen(key, SEEN_SECONDS) if followed.job is None else None
+        if seen is not None and not seen.status.is_terminal:
+            followed.job, followed.known_at = seen, time.monotonic() - SEEN_SECONDS
         return await followed.latest(lambda: self.get(key), max_age_seconds)
 
     async def _read(self, key: str) -> tuple[Job, int] | None:

@@ -20,12 +20,19 @@ def test_no_secret_is_inherited():
     assert "planted" not in child_environment().values()
 
 
-@pytest.mark.parametrize(
-    "name", ["PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES"]
-)
+@pytest.mark.parametrize("name", ["PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "CUDA_VISIBLE_DEVICES"])
 def test_what_every_program_needs_is(monkeypatch, name):
     monkeypatch.setenv(name, "needed")
     assert child_environment()[name] == "needed"
+
+
+@pytest.mark.parametrize(
+    ("set_to", "inherited"),
+    [("/a:/b", "/a:/b"), ("/a:", "/a"), (":/a::lib:./b", "/a"), (":", None), ("", None)],
+)
+def test_no_library_is_looked_for_in_the_current_folder(monkeypatch, set_to, inherited):
+    monkeypatch.setenv("LD_LIBRARY_PATH", set_to)
+    assert child_environment().get("LD_LIBRARY_PATH") == inherited
 
 
 def test_names_and_prefixes_are_added_in_any_case_of_letters(monkeypatch):

@@ -58,6 +58,16 @@ async def test_what_others_do_costs_a_watcher_no_read(works: Works, queued: list
         assert all(len(events) == 1 for events in told)
 
 
+async def test_a_job_that_was_just_submitted_is_not_read_to_be_watched(works: Works, queued: list[str]) -> None:
+    job = await works.manager.submit(await works.caption())
+    asked = works.bucket.asked
+    async with watching(works, job.id, WATCHERS) as told:
+        assert {events[-1].queued.place for events in told} == {4}
+        assert works.bucket.asked == asked
+        await works.manager.cancel(job.id)
+        await until(lambda: all(events[-1].HasField("finished") for events in told))
+
+
 async def test_a_change_is_read_once_for_all(works: Works, queued: list[str]) -> None:
     async with watching(works, queued[-1], WATCHERS) as told:
         asked = works.bucket.asked

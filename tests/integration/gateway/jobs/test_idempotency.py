@@ -1,15 +1,20 @@
 """Requests that come again with their idempotency key: one job, whatever happened to the first of them."""
 
 import asyncio
+import contextlib
 import time
+from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
 from apigpu.v1.video_pb2 import Operation
-from gateway.jobs.claims import IdempotencyKey
+from gateway.jetstream.connection import JetStream
+from gateway.jobs.claims import Claims, IdempotencyKey
 from gateway.jobs.model import Status
+from gateway.workers.pool import Pool
 from servicekit.errors import AlreadyExists, InvalidArgument, Unavailable
-from tests.integration.gateway.jobs.conftest import Works
+from tests.integration.gateway.jobs.conftest import ScriptedEncoder, Works, wired
 
 KEY = "6b0f2f6e-order/1:final"
 
@@ -79,3 +84,68 @@ async def test_a_key_is_free_again_once_its_job_is_no_longer_kept(works: Works) 
     await works.store.prune(time.time() + 3700)
     assert await works.store.claims.find(await claim_of(works, wanted)) is None
     assert (await works.manager.submit(wanted, KEY)).id != first.id
+
+
+class Meeting:
+    """A bucket in which what two gateways read of a key, and write, is asked of the store at one moment."""
+
+    def __init__(self, bucket: object, reads: asyncio.Barrier, writes: asyncio.Barrier) -> None:
+        self._bucket, self._reads, self._writes = bucket, reads, writes
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._bucket, name)
+
+    async def get(self, key: str) -> object:
+        found = await self._bucket.get(key)  # type: ignore[attr-defined]
+        await self._both(self._reads)
+        return found
+
+    async def create(self, *entry: object) -> object:
+        await self._both(self._writes)
+        return await self._bucket.create(*entry)  # type: ignore[attr-defined]
+
+    async def _both(self, barrier: asyncio.Barrier) -> None:
+        """Wait for the other one, the first time."""
+        with contextlib.suppress(asyncio.BrokenBarrierError):
+            await barrier.wait()
+            await barrier.abort()
+
+
+@pytest.fixture
+async def two_gateways(works: Works, tmp_path: Path) -> AsyncIterator[tuple[Works, Works]]:
+    """Two gateways with connections of their own, which both find a key unused before either claims it, and then write
+    claims and records side by side."""
+    assert works.jetstream.server is not None
+    async with contextlib.AsyncExitStack() as stack:
+        jetstream = await JetStream.open(works.jetstream.server.url, tmp_path / "other", connect_seconds=60)
+        stack.push_async_callback(jetstream.close)
+        pool = Pool()
+        stack.push_async_callback(pool.close)
+        other = await wired(jetstream, tmp_path, pool, ScriptedEncoder(), stack)
+        barriers = [asyncio.Barrier(2) for _ in range(2)]
+        for gateway in (works, other):
+            gateway.store.claims = Claims(Meeting(gateway.store.claims.bucket, barriers[0], barriers[1]))  # type: ignore[arg-type]
+        yield works, other
+
+
+async def test_two_gateways_that_get_a_request_at_one_moment_make_one_job(two_gateways: tuple[Works, Works]) -> None:
+    wanted = await two_gateways[0].caption()
+    jobs = await asyncio.gather(*(one.manager.submit(wanted, KEY) for one in two_gateways))
+    (job_id,) = {job.id for job in jobs}
+    ended = await asyncio.gather(*(one.result(job_id) for one in two_gateways))
+    assert {job.status for job in ended} == {Status.COMPLETED}
+    assert [one.store.index.ids(lambda _: True) for one in two_gateways] == [[job_id]] * 2
+    assert sum(one.encoder.tasks for one in two_gateways) == 1
+
+
+async def test_of_two_requests_that_two_gateways_get_at_one_moment_one_is_refused(
+    two_gateways: tuple[Works, Works],
+) -> None:
+    requests = [await one.caption() for one in two_gateways]
+    asked = (one.manager.submit(wanted, KEY) for one, wanted in zip(two_gateways, requests, strict=True))
+    made = await asyncio.gather(*asked, return_exceptions=True)
+    (job,) = [one for one in made if not isinstance(one, BaseException)]
+    (refused,) = [one for one in made if isinstance(one, AlreadyExists)]
+    assert (refused.reason, refused.metadata["job_id"]) == ("IDEMPOTENCY_KEY_REUSED", job.id)
+    await two_gateways[0].result(job.id)
+    assert [one.store.index.ids(lambda _: True) for one in two_gateways] == [[job.id]] * 2

@@ -6,15 +6,17 @@ fails here until it is written down what another tenant gets of it.
 
 import contextlib
 import re
+from collections import Counter
 from dataclasses import dataclass
 
 import grpc
 import httpx
 import pytest
+from google.bytestream import bytestream_pb2
 from google.protobuf import message_factory
 
 from apigpu.v1 import options_pb2, video_pb2
-from gateway.callers import ALL_SCOPES, COMMON_SCOPES, Scope, scopes_of
+from gateway.callers import ALL_SCOPES, COMMON_SCOPES, Scope, caller, scopes_of
 from gateway.rest.routes import PUBLIC, RouteTable
 from gateway.rest.server import RestSettings, build_app
 from tests.support.tenants import call, channel_to, key_of
@@ -29,6 +31,7 @@ MISSING = {
 }
 # Fields by which a request names something of a tenant's, and methods that name nothing, each with what is looked at.
 OWNED = {"JobService": "id", "AssetService": "name", "UploadService": "name"}
+READ = bytestream_pb2.DESCRIPTOR.services_by_name["ByteStream"].methods_by_name["Read"]
 OPERATIONS = video_pb2.DESCRIPTOR.services_by_name["VideoService"]
 NAMELESS = {
     "operations": {"SubmitJob", *(method.name for method in OPERATIONS.methods)},
@@ -155,6 +158,44 @@ async def test_no_method_and_no_route_tells_another_tenant_of_a_job_or_a_file(tm
             "IN_PROGRESS",
         )
         assert (await found.get(f"/{found.owned['AssetService']}/content", found.one)).content == b"picture"
+
+
+class CountedReads:
+    """A store in front of the real one, which counts the reads within calls of each tenant."""
+
+    def __init__(self, store, counts):
+        self._store, self._counts = store, counts
+
+    def __getattr__(self, name):
+        return getattr(self._store, name)
+
+    async def get(self, *args):
+        self._counts[caller.get().tenant] += 1
+        return await self._store.get(*args)
+
+
+async def test_what_is_another_tenants_takes_the_reads_of_what_there_is_not(tmp_path):
+    async with world(tmp_path) as found:
+        components, reads = found.served.gateway.components, Counter()
+        keeping = (components.jobs.store, components.storage.uploads.records, components.webhooks.records)
+        for kept in (*keeping, components.storage.assets):
+            kept.bucket = CountedReads(kept.bucket, reads)
+        for method in filter(named_field, METHODS.values()):
+            field, counts = named_field(method), []
+            request = message_factory.GetMessageClass(method.input_type)
+            for value in (found.owned[service_of(method)], MISSING[service_of(method)]):
+                reads.pop("two", None)
+                answer = await call(found.channel, method, found.two, request(**{field: value}))
+                assert answer.code is grpc.StatusCode.NOT_FOUND, method.full_name
+                counts.append(reads["two"])
+            assert counts[0] == counts[1] > 0, (method.full_name, counts)
+        counts = []
+        for name in (found.owned["AssetService"], MISSING["AssetService"]):
+            reads.pop("two", None)
+            answer = await call(found.channel, READ, found.two, bytestream_pb2.ReadRequest(resource_name=name))
+            assert answer.code is grpc.StatusCode.NOT_FOUND
+            counts.append(reads["two"])
+        assert counts[0] == counts[1] > 0, counts
 
 
 def service_of(method):
