@@ -326,8 +326,9 @@ def _tells_facts(job: Job, index: int) -> bool:
 def fail_task(
     job: Job, index: int, failure: Failure, now: float, *, timed_out: bool = False, started_at: float | None = None
 ) -> Job:
-    """The task failed for good in the attempt of `started_at`, if that is current."""
-    if not job.tasks[index].is_current(started_at):
+    """The task failed for good in the attempt of `started_at`, if that is current. One that has ended stays as it is: a
+    second try may have completed it before the other one began anew."""
+    if job.tasks[index].status.is_terminal or not job.tasks[index].is_current(started_at):
         return job
     status = Status.TIMED_OUT if timed_out else Status.FAILED
     if not job.graph:

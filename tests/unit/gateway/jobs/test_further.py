@@ -149,6 +149,11 @@ def test_one_failure_ends_the_job_by_the_name_of_its_task() -> None:
     assert further.complete_task(job, 3, Result("assets/late", 1), 8.0) == job
 
 
+def test_an_attempt_that_did_not_begin_fails_no_task_that_a_second_try_completed() -> None:
+    job = done(planned(submitted(story())), 1)
+    assert model.fail_task(job, 1, FAILURE, 7.0) == job
+
+
 def test_a_task_that_fails_before_it_plans_is_told_without_a_name() -> None:
     job = model.fail_task(model.start_task(submitted(story()), 0, 2.0), 0, FAILURE, 4.0)
     assert job.failure == FAILURE
