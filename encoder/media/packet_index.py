@@ -89,7 +89,8 @@ def _stream_index(container: InputContainer, stream: Stream) -> StreamIndex | No
     is_picture = own.type == "video"
     if is_picture and (table["out"].any() or not table["key"][0]):
         return None
-    times, offsets, sizes, keys = (table[name] for name in ("time", "pos", "size", "key"))
+    # Each by itself, as numbers that lie apart are copied at every search in them.
+    times, offsets, sizes, keys = (table[name].copy() for name in ("time", "pos", "size", "key"))
     return StreamIndex(stream.index, own.time_base, times, offsets, sizes, keys, own.codec_context.bit_rate or 0)
 
 

@@ -37,5 +37,6 @@ STORY_PARTS: dict[str, Operation] = {
     "join": story_join.plan,
     "caption_piece": caption_piece.plan,
     "caption_join": caption_join.plan,
+    "frame": frame.plan_part,
 }
 """The tasks that a film goes on with, by the name of their field in apigpu.encoder.v1.StoryPart."""

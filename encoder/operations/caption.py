@@ -58,7 +58,7 @@ def read(request: video_pb2.CaptionRequest, context: PlanContext) -> CaptionedVi
             own_faces = subtitles.read_faces(context.source("url_font"))
     with faults.gathering(but=(OUTLINE_TOO_SMALL,)):
         source = context.source("url_video")
-        info, video = _probe(source, context)
+        info, video = probe_film(source, context)
     faults.check()
     times_warnings = _check_times(captions, options, source, info, video)
     canvas = subtitles.Canvas(*square_pixel_size(video), video.frame_rate, context.folder / FONTS)
@@ -126,7 +126,7 @@ def _refusal(request: video_pb2.CaptionRequest) -> str:
     return "a fragmented MP4 is sent while it is made" if is_streamable(request) else ""
 
 
-def _probe(source: Source, context: PlanContext) -> tuple[MediaInfo, VideoStream]:
+def probe_film(source: Source, context: PlanContext) -> tuple[MediaInfo, VideoStream]:
     """Probe the video. What is wrong with an outline of it may be that the rest is not there."""
     try:
         return probe.probe_video(source)

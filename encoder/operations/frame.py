@@ -8,6 +8,8 @@ from typing import Any
 
 import ffmpeg
 
+from apigpu.encoder.v1 import encoder_pb2
+from apigpu.encoder.v1 import story_pb2 as parts_pb2
 from apigpu.v1 import video_pb2
 from encoder.captions import changes
 from encoder.ffmpeg import filters
@@ -15,8 +17,9 @@ from encoder.ffmpeg.command import FfmpegRun
 from encoder.ffmpeg.process import PipedFrames
 from encoder.kenburns import sampling
 from encoder.kenburns.sampling import StillFrames
-from encoder.media import packets, timeline
-from encoder.media.info import Size
+from encoder.media import frame_ranges, packets, timeline
+from encoder.media.info import MediaInfo, Size, Source, VideoStream
+from encoder.media.outlines import outline_too_small
 from encoder.operations import caption, img2vid, pictures, still_levels
 from encoder.operations.caption import CaptionedVideo
 from encoder.operations.deviations import cut_off_notes, gather, video_notes
@@ -25,6 +28,7 @@ from servicekit.errors import ServiceError
 
 # Of the clock by which captions are drawn, finer than any frame.
 MICROSECONDS = 1_000_000
+FILM = "url_video"
 # Begins the names of fields beside the operation, which may have fields of the same names.
 OWN = "."
 
@@ -41,6 +45,12 @@ def plan(request: video_pb2.FrameRequest, context: PlanContext) -> Plan:
     with _naming_fields(prefix):
         made = PLANS[name](request, replace(context, sources=sources))
     return replace(made, runs=tuple(_named(run, prefix) for run in made.runs if isinstance(run, FfmpegRun)))
+
+
+def plan_part(request: video_pb2.FrameRequest, context: PlanContext) -> Plan:
+    """Plan the picture, of a video of which what it needs has come."""
+    sources = {path: replace(source, is_outline=False) for path, source in context.sources.items()}
+    return plan(request, replace(context, sources=sources))
 
 
 def _named(run: FfmpegRun, prefix: str) -> FfmpegRun:
@@ -67,14 +77,17 @@ def _path(prefix: str, name: str) -> str:
 
 
 def _plan_caption(request: video_pb2.FrameRequest, context: PlanContext) -> Plan:
+    if request.HasField("at_seconds") and not context.plan_only and context.source(FILM).is_outline:
+        source = context.source(FILM)
+        info, video = caption.probe_film(source, context)
+        return _plan_ranges(request, context, source, info, _within(request.at_seconds, source, info, video))
     film = caption.read(request.caption, context)
     source, info, video = film.source, film.info, film.video
-    # Sound may begin before the picture.
-    begins = packets.start_seconds(source, info, video, info.audio)
-    ends = packets.end_seconds(source, info, video, info.audio)
-    at = request.at_seconds if request.HasField("at_seconds") else _first_caption(film.script, begins, ends)
-    pictures.check_within(at, ends)
-    moment = pictures.moment_at(max(at, begins), source, info, video)
+    at = request.at_seconds if request.HasField("at_seconds") else _first_caption(film)
+    seen = _within(at, source, info, video)
+    if source.is_outline and not context.plan_only:
+        return _plan_ranges(request, context, source, info, seen)
+    moment = pictures.moment_at(seen, source, info, video)
     shown = filters.normalize_picture(pictures.open_at(moment, source, info), info, video)
     drawn = film.draw(_at_time(pictures.begin_at(moment, shown, info), _drawn_seconds(film, moment.seconds, at)))
     size = _fitted(caption.square_pixel_size(video), request.width)
@@ -90,9 +103,55 @@ def _plan_caption(request: video_pb2.FrameRequest, context: PlanContext) -> Plan
     )
 
 
-def _first_caption(script: str, begins: float, ends: float) -> float:
+def _plan_ranges(
+    request: video_pb2.FrameRequest, context: PlanContext, source: Source, info: MediaInfo, at: float
+) -> Plan:
+    """Return the plan of a large video that goes on with what of it the picture at a time needs. Raises
+    FailedPrecondition where its index does not tell that."""
+    ranges = frame_ranges.find(source, info, at)
+    if not ranges:
+        raise outline_too_small(source)
+    inputs = [encoder_pb2.FurtherInput(field=one.field, request_field=one.field) for one in context.sources.values()]
+    for given in inputs:
+        if given.field == source.field:
+            given.source_bytes = source.path.stat().st_size
+            given.ranges.extend(encoder_pb2.ByteRange(start=start, end=end) for start, end in ranges)
+    picture = encoder_pb2.FurtherTask(
+        part=parts_pb2.StoryPart(frame=request).SerializeToString(),
+        inputs=inputs,
+        is_result=True,
+        item="picture",
+        kind="frame",
+        frames=1,
+    )
+    return Plan(
+        runs=(),
+        field=source.field,
+        codec="",
+        duration_seconds=0.0,
+        frames_total=1,
+        content_type="",
+        further=(picture,),
+    )
+
+
+def _shown(source: Source, info: MediaInfo, video: VideoStream) -> tuple[float, float]:
+    """Return when a picture of a video is seen first, and when it ends: sound may begin before the picture."""
+    begins = packets.start_seconds(source, info, video, info.audio)
+    return begins, packets.end_seconds(source, info, video, info.audio)
+
+
+def _within(at: float, source: Source, info: MediaInfo, video: VideoStream) -> float:
+    """Return a time, or when the first picture is seen after it. Raises InvalidArgument for one past the end."""
+    begins, ends = _shown(source, info, video)
+    pictures.check_within(at, ends)
+    return max(at, begins)
+
+
+def _first_caption(film: CaptionedVideo) -> float:
     """Return the middle of the first caption that is shown within a video; its begin where there is none."""
-    spans = sorted((event.start_ms / 1000, event.end_ms / 1000) for event in changes.events(script))
+    begins, ends = _shown(film.source, film.info, film.video)
+    spans = sorted((event.start_ms / 1000, event.end_ms / 1000) for event in changes.events(film.script))
     seen = ((max(start, begins), min(end, ends)) for start, end in spans)
     return next(((start + end) / 2 for start, end in seen if start < end), begins)
 

@@ -1,21 +1,23 @@
 """How long the pieces of a film are that several encoders make side by side. Pure.
 
 Long pieces cost least, and short ones at the end have all encoders end together, however fast each of them is: the
-first ones are a good half of what each encoder would get, and each is shorter than the one before by as much. Few are
-so long that a slow encoder would be late with one, and few so short that what each takes beside its pictures counts.
-Where both encoders and pieces differ by a fifth, 64 encoders that would take 24 s for an hour's film take 27 so.
+first ones are a good half of what each encoder would get, each is shorter than the one before by as much, and most
+encoders get a very short one at last. Few are so long that a slow encoder would be late with one, and few so short
+that what each takes beside its pictures counts. Where both encoders and pieces differ by a fifth, 64 encoders that
+would take 24 s for an hour's film take 26 so.
 """
 
-from collections.abc import Iterator
 from math import ceil, sqrt
 
 MIN_SECONDS, MAX_SECONDS = 10.0, 60.0
-# At the end.
+# The first pieces are one of so many times the encoders; those after them fall to the last.
+PER_ENCODER = 1.6
 LAST_SECONDS = 4.0
+# Behind these are so many for each encoder, so short.
+ENDS_PER_ENCODER, END_SECONDS = 0.75, 2.0
 # Of a film of which each encoder makes less, pieces that are as many as the encoders are the sooner done: what each
 # takes beside its pictures counts for more than how they end.
 MIN_SHARE_SECONDS = 35.0
-PER_ENCODER = 1.75
 # Where there would be too many, all are so many times as long, again and again.
 STRETCH = 1.2
 # Of a film that is watched while it is made: its first picture is there soon, and each of the next pieces is half as
@@ -34,7 +36,7 @@ def piece_seconds(seconds: float, workers: int, most: int, *, is_watched: bool) 
         count = min(max(min(workers, int(seconds / MIN_SECONDS)), ceil(seconds / MAX_SECONDS), 1), most)
         return first + [seconds / count] * count
     stretch = max(seconds / MAX_SECONDS / most, 1.0)
-    while len(found := list(_falling(seconds / stretch, workers))) > most:
+    while len(found := _falling(seconds / stretch, workers)) > most:
         stretch *= STRETCH
     return first + [length * stretch for length in found]
 
@@ -66,11 +68,12 @@ def limit_seconds(left_seconds: float, seconds: float, workers: int) -> float:
     return max(sqrt(LAST_SECONDS**2 + 2 * step * max(left_seconds, 0.0)) - step, LAST_SECONDS)
 
 
-def _falling(seconds: float, workers: int) -> Iterator[float]:
-    left = seconds
+def _falling(seconds: float, workers: int) -> list[float]:
+    ends = [END_SECONDS] * min(int(ENDS_PER_ENCODER * workers), int(seconds / MIN_SECONDS))
+    left = seconds = seconds - sum(ends)
+    found: list[float] = []
     while left > 0:
         length = limit_seconds(left, seconds, workers)
-        if left < LEAST_LEFT * length:
-            length = left
-        yield length
-        left -= length
+        found.append(left if left < LEAST_LEFT * length else length)
+        left -= found[-1]
+    return found + ends

@@ -13,11 +13,14 @@ from io import FileIO
 from pathlib import Path
 from typing import TypeVar
 
-from servicekit.chunks import Data
+from servicekit.chunks import CHUNK_BYTES, Data
 from servicekit.tasks import run_to_completion
 
 T = TypeVar("T")
 
+# What comes in larger pieces than this is digested beside its writing: of smaller ones a second thread costs more than
+# it gains.
+WRITTEN_ALONE_BYTES = CHUNK_BYTES
 # A disk that stalls must not hold up what else runs on threads.
 _THREADS = ThreadPoolExecutor(8, "files")
 
@@ -34,17 +37,23 @@ class LocalWriter:
         self._path = path
         self._file: FileIO | None = None
         self._last: Future[None] | None = None
+        self._beside: Future[None] | None = None
         self._is_over = False
 
     async def write(self, data: Data, beside: Callable[[Data], None] | None = None) -> None:
         """Begin to append bytes on a thread, once those before are written."""
         await self.flush()
+        if beside is not None and len(data) > WRITTEN_ALONE_BYTES:
+            self._beside, beside = _THREADS.submit(beside, data), None
         self._last = _THREADS.submit(self._write, data, beside)
 
     async def flush(self) -> None:
         """Wait until all bytes are written."""
         if self._is_over:
             raise OSError(f"{self._path.name} is written no more")
+        if self._beside is not None:
+            await asyncio.shield(asyncio.wrap_future(self._beside))
+            self._beside = None
         if self._last is not None:
             try:
                 await asyncio.shield(asyncio.wrap_future(self._last))

@@ -247,7 +247,7 @@ class TaskExecutor:
         divisible = operation.divisible_inputs(message) if is_watched or self.workers() > 1 else ()
         return {
             **dict.fromkeys(operation.outlines(message), MIN_BYTES),
-            **dict.fromkeys(divisible, MIN_DIVISIBLE_BYTES),
+            **dict.fromkeys((*divisible, *operation.partial_inputs(message)), MIN_DIVISIBLE_BYTES),
         }
 
     def _input(self, job: Job, source: str, fields: Sequence[str], min_outline_bytes: int) -> Input:

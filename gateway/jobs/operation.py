@@ -121,6 +121,14 @@ def divisible_inputs(message: Message) -> Iterator[str]:
     return (field.name for field, _ in message.ListFields() if field_rules(field).divisible)
 
 
+def partial_inputs(message: Message) -> Iterator[str]:
+    """Yield the paths of the sources of an operation of whose result a part is made, and of which encoders may need
+    ranges alone."""
+    for field, value in message.ListFields():
+        if field_rules(field).partial:
+            yield from (f"{field.name}.{name}" for name in divisible_inputs(value))
+
+
 def outlines(message: Message, prefix: str = "") -> Iterator[str]:
     """Yield the paths of the sources of which an outline is enough to plan with."""
     for field, value in message.ListFields():

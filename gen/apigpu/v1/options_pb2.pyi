@@ -138,7 +138,8 @@ class FieldRules(_message.Message):
     """
     partial: _builtins.bool
     """The field holds the request of another operation, of whose result a part is made: with one element in its batch at
-    the most. What it says of the cost and of the name of the result holds for that part.
+    the most. What it says of the cost and of the name of the result holds for that part; its `divisible` inputs come as
+    head and tail where they are very large, as ranges of them may do.
     """
     def __init__(
         self,

@@ -6,12 +6,20 @@ from pathlib import Path
 
 import av
 import httpx
+import numpy as np
 import pytest
 
-from api_gpu import Client
+from api_gpu import Client, Job
+from encoder.media import frame_ranges
+from encoder.media.info import Source
+from encoder.media.probe import probe_video
+from gateway.sources.outline import MIN_DIVISIBLE_BYTES
+from servicekit.errors import InvalidArgument
 from tests.integration.api_gpu.conftest import Run
+from tests.support import judge
+from tests.support.judge import pictures
 from tools.pair import Pair
-from tools.samples import Samples
+from tools.samples import Samples, ffmpeg
 
 
 @pytest.fixture
@@ -79,3 +87,55 @@ def test_the_command_line_renders_pictures(run: Run, media: Samples, tmp_path: P
     done = run("frame", "img2vid", media.images[0], *sizes, "--seconds", 2, "-o", "shown.png")
     assert (done.returncode, done.stdout) == (0, "shown.png\n"), done.stderr
     assert shape((tmp_path / "shown.png").read_bytes()) == ("png", 64, 36)
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A film of 14 s and some 45 MB with a keyframe each second, B-frames, and its index at its end."""
+    path = tmp_path_factory.mktemp("large") / "large.mp4"
+    picture = "testsrc2=size=320x240:rate=25:duration=14,noise=alls=40:allf=t"
+    sound = "sine=frequency=330:duration=14"
+    encode = ("-c:v", "libx264", "-preset", "superfast", "-bf", "2", "-g", "25", "-b:v", "26M", "-pix_fmt", "yuv420p")
+    ffmpeg("-f", "lavfi", "-i", picture, "-f", "lavfi", "-i", sound, *encode, "-c:a", "aac", str(path))
+    assert path.stat().st_size > MIN_DIVISIBLE_BYTES
+    return path
+
+
+def test_of_a_large_film_only_what_the_picture_needs_is_sent(client: Client, large: Path, tmp_path: Path) -> None:
+    film, plain, whole = client.upload(large).name, pictures(large), Source("url_video", large)
+    info, _ = probe_video(whole)
+    cue = "1\n00:00:{},900 --> 00:00:{},100\nHello\n"
+    subtitles = {}
+    for name, seconds in (("early", (1, 2)), ("late", (9, 10))):
+        subtitles[name] = tmp_path / f"{name}.srt"
+        subtitles[name].write_text(cue.format(*(f"{second:02}" for second in seconds)))
+
+    def rendered(at: float, cues: str) -> tuple[Job, judge.Picture]:
+        request = {"video": film, "subtitles": subtitles[cues]}
+        job = client.frame(caption=request, at_seconds=at, format="png").wait()
+        (shown,) = pictures(client.download(job.asset, tmp_path / "frame.png"))
+        return job, shown
+
+    for at, number, is_captioned in ((0.0, 0, False), (7.01, 175, False), (10.0, 250, True), (13.95, 348, False)):
+        job, shown = rendered(at, "late")
+        apart = [float(np.abs(shown[:160].astype(int) - picture[:160]).mean()) for picture in plain]
+        assert min(range(len(plain)), key=apart.__getitem__) == number
+        assert bool((shown != rendered(at, "early")[1]).any()) == is_captioned
+        assert (job.total, job.warnings) == (2, ())
+        ranges = frame_ranges.find(whole, info, at)
+        assert sum(end - start for start, end in ranges) < whole.path.stat().st_size / 3
+    first = client.frame(caption={"video": film, "subtitles": subtitles["late"]}).wait()
+    assert (first.total, first.warnings) == (2, ())
+    (fact,) = job.input_facts
+    assert (fact.field, fact.width, fact.size_bytes) == ("caption.url_video", 320, large.stat().st_size)
+
+
+def test_a_large_film_whose_index_does_not_tell_is_sent_whole(
+    client: Client, media: Samples, large: Path, tmp_path: Path
+) -> None:
+    matroska = tmp_path / "large.mkv"
+    ffmpeg("-i", str(large), "-c", "copy", str(matroska))
+    job = client.frame(caption={"video": matroska, "subtitles": media.subtitles}, at_seconds=7).wait()
+    assert job.total == 1
+    with pytest.raises(InvalidArgument, match="at_seconds: 20 s is past the end"):
+        client.frame(caption={"video": large, "subtitles": media.subtitles}, at_seconds=20).wait()

@@ -9,6 +9,7 @@ import pytest
 
 from encoder.media.packet_index import MAX_RANGES, FilmIndex, StreamIndex, ranges_of
 from encoder.story.piece_lengths import (
+    END_SECONDS,
     FIRST_SECONDS,
     LAST_SECONDS,
     LEAST_LEFT,
@@ -39,15 +40,18 @@ def test_encoders_of_any_speed_end_nearly_together(seconds: float, workers: int)
     if seconds < MIN_SHARE_SECONDS * workers:
         assert len(lengths) == min(workers, seconds // MIN_SECONDS)
         return
-    # The long ones first; what is left at the end is put to the last one.
-    assert lengths[:-1] == sorted(lengths[:-1], reverse=True)
-    assert LAST_SECONDS / 2 < min(lengths) <= max(lengths) <= MAX_SECONDS
-    assert lengths[-1] < LEAST_LEFT * lengths[-2]
+    # The long ones first; what is left before the very short ones is put to the last of the others.
+    ends = lengths.count(END_SECONDS)
+    assert lengths[-ends:] == [END_SECONDS] * ends
+    *falling, last = lengths[:-ends]
+    assert falling == sorted(falling, reverse=True)
+    assert LAST_SECONDS <= min(falling) <= max(falling) <= MAX_SECONDS
+    assert last < LEAST_LEFT * falling[-1]
     speeds = [1.0 + number / workers for number in range(workers)]
     assert end_seconds(lengths, speeds) < seconds / sum(speeds) + 1.5 * MIN_SECONDS
 
 
-@pytest.mark.parametrize(("workers", "most_lost"), [(2, 0.03), (4, 0.04), (16, 0.06), (64, 0.15)])
+@pytest.mark.parametrize(("workers", "most_lost"), [(2, 0.022), (4, 0.024), (16, 0.04), (64, 0.11)])
 def test_little_time_is_lost_where_encoders_and_pieces_differ_by_a_fifth(workers: int, most_lost: float) -> None:
     lengths, lost = piece_seconds(3600, workers, MOST, is_watched=False), 0.0
     for seed in range(20):

@@ -37,6 +37,7 @@ class StoryPart(_message.Message):
     CAPTION_JOIN_FIELD_NUMBER: _builtins.int
     REEL_FIELD_NUMBER: _builtins.int
     SPLICED_SCENE_FIELD_NUMBER: _builtins.int
+    FRAME_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def scene(self) -> Global___ScenePart:
         """The frames of one scene."""
@@ -65,6 +66,10 @@ class StoryPart(_message.Message):
     def spliced_scene(self) -> Global___ScenePart:
         """The frames of one scene, or of stills that lead into each other, of a film of which some frames are copied."""
 
+    @_builtins.property
+    def frame(self) -> _video_pb2.FrameRequest:
+        """One picture of what an operation would make of a large video, of which the ranges have come that it needs."""
+
     def __init__(
         self,
         *,
@@ -75,12 +80,13 @@ class StoryPart(_message.Message):
         caption_join: Global___CaptionJoin | None = ...,
         reel: Global___ScenePart | None = ...,
         spliced_scene: Global___ScenePart | None = ...,
+        frame: _video_pb2.FrameRequest | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["caption_join", b"caption_join", "caption_piece", b"caption_piece", "join", b"join", "kind", b"kind", "reel", b"reel", "scene", b"scene", "sound", b"sound", "spliced_scene", b"spliced_scene"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["caption_join", b"caption_join", "caption_piece", b"caption_piece", "frame", b"frame", "join", b"join", "kind", b"kind", "reel", b"reel", "scene", b"scene", "sound", b"sound", "spliced_scene", b"spliced_scene"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["caption_join", b"caption_join", "caption_piece", b"caption_piece", "join", b"join", "kind", b"kind", "reel", b"reel", "scene", b"scene", "sound", b"sound", "spliced_scene", b"spliced_scene"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["caption_join", b"caption_join", "caption_piece", b"caption_piece", "frame", b"frame", "join", b"join", "kind", b"kind", "reel", b"reel", "scene", b"scene", "sound", b"sound", "spliced_scene", b"spliced_scene"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["scene", "sound", "join", "caption_piece", "caption_join", "reel", "spliced_scene"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["scene", "sound", "join", "caption_piece", "caption_join", "reel", "spliced_scene", "frame"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 

@@ -2,12 +2,13 @@
 
 import asyncio
 import errno
+import hashlib
 import os
 import threading
 
 import pytest
 
-from gateway.assets.local_files import LocalReader, LocalWriter
+from gateway.assets.local_files import WRITTEN_ALONE_BYTES, LocalReader, LocalWriter
 
 
 def names(folder):
@@ -25,6 +26,34 @@ async def test_an_object_is_there_once_it_is_closed(tmp_path):
     await writer.abandon()
     assert (folder / "a").read_bytes() == b"abcd"
     assert names(folder) == ["a"]
+
+
+async def test_what_comes_in_large_pieces_is_digested_whole_and_in_its_order(tmp_path):
+    pieces = [bytes([number]) * (WRITTEN_ALONE_BYTES + number) for number in range(8)]
+    writer, digest = LocalWriter(tmp_path / "a"), hashlib.sha256()
+    for piece in pieces:
+        await writer.write(piece, digest.update)
+    await writer.flush()
+    assert digest.digest() == hashlib.sha256(b"".join(pieces)).digest()
+    await writer.close()
+    assert (tmp_path / "a").read_bytes() == b"".join(pieces)
+
+
+async def test_a_digest_that_goes_on_beside_the_writing_is_waited_for(tmp_path):
+    writer, goes_on, digested = LocalWriter(tmp_path / "a"), threading.Event(), []
+
+    def digest(data):
+        goes_on.wait(10)
+        digested.append(len(data))
+
+    await writer.write(bytes(WRITTEN_ALONE_BYTES + 1), digest)
+    flushing = asyncio.ensure_future(writer.flush())
+    await asyncio.sleep(0.05)
+    assert not flushing.done()
+    goes_on.set()
+    await flushing
+    assert digested == [WRITTEN_ALONE_BYTES + 1]
+    await writer.close()
 
 
 async def test_an_empty_object_and_one_that_exists_are_written(tmp_path):
