@@ -35,7 +35,11 @@ def collection() -> Item:
     folders: dict[str, list[Item]] = {tag["name"]: [] for tag in api["tags"]}
     for path, item in api["paths"].items():
         for method, told in item.items():
-            folders[told["tags"][0]].append(_item(method.upper(), path, told))
+            folder = folders[told["tags"][0]]
+            known = {each["name"] for each in folder}
+            # Bruno keeps each request in a file of its name; a second address of a method has that behind.
+            name = told["summary"] if told["summary"] not in known else f"{told['summary']} ({path})"
+            folder.append({**_item(method.upper(), path, told), "name": name})
     described = {tag["name"]: tag["description"] for tag in api["tags"]}
     return {
         "info": {"name": "api-gpu", "description": HELP.format(api=api["info"]["description"]), "schema": SCHEMA},

@@ -1,12 +1,13 @@
 """Objects in a cloud, written and read through obstore.
 
 obstore holds a part of an object in memory until it is whole and sent: of a client that sends slowly some MiB, for as
-long as it likes. So the first few writers alone hand on bytes as they come; those after them let a part wait in a file,
-and take turns to send it.
+long as it likes. So a writer lets a part wait in a file, and takes turns to send it. Once a part has come fast, a few
+writers at a time may hand on bytes as they come; one whose next part is slow makes place for others.
 """
 
 import asyncio
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +29,8 @@ T = TypeVar("T")
 PART_BYTES = 16 * CHUNK_BYTES
 # So many writers hand on bytes as they come, and have several parts under way at once.
 DIRECT_WRITERS, CONCURRENT_PARTS = 2, 3
+# A part that has come within that is fast.
+FAST_SECONDS = 4.0
 # So many of the others send a part at the same time.
 TURNS = 4
 # Less than this waits in memory.
@@ -42,6 +45,7 @@ class WriterRoom:
     folder: Path | None = None
     direct_left: int = DIRECT_WRITERS
     turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(TURNS))
+    clock: Callable[[], float] = time.monotonic
 
     def take_direct(self) -> bool:
         """Take the place of a writer that hands on bytes as they come; False where none is left."""
@@ -91,6 +95,8 @@ class CloudWriter:
         self._is_direct = False
         self._staged: StagedPart | None = None
         self._sent_bytes = 0
+        # When the first bytes of the part came that is not whole yet.
+        self._part_began_at = room.clock()
         self._last: asyncio.Future[None] | None = None
         self._is_over = False
 
@@ -112,13 +118,13 @@ class CloudWriter:
         """Make the object of what was written."""
         await self.flush()
         try:
-            file = self._opened()
-            if self._staged is None:
-                await file.close()
+            self._check_open()
+            if self._is_direct:
+                await self._opened().close()
             else:
                 async with self._room.turns:
-                    await self._send(file, self._staged)
-                    await file.close()
+                    await self._send()
+                    await self._opened().close()
         finally:
             self._end()
 
@@ -128,39 +134,62 @@ class CloudWriter:
             await cancel_and_wait(self._last)
         self._end()
 
-    def _opened(self) -> "AsyncWritableFile":
+    def _check_open(self) -> None:
         if self._is_over:
             raise OSError("the object is written no more")
+
+    def _opened(self) -> "AsyncWritableFile":
         if self._file is None:
-            self._is_direct = self._room.take_direct()
-            self._staged = None if self._is_direct else self._room.staged_part()
             self._file = self._open_file(CONCURRENT_PARTS if self._is_direct else 1)
         return self._file
 
     def _end(self) -> None:
         self._is_over, self._file = True, None
+        self._drop_staged()
+        self._leave_place()
+
+    def _drop_staged(self) -> None:
         if self._staged is not None:
             self._staged.file.close()
+            self._staged = None
+
+    def _leave_place(self) -> None:
         if self._is_direct:
             self._is_direct = False
             self._room.direct_left += 1
 
     async def _append(self, data: Data, beside: Callable[[Data], None] | None) -> None:
-        file, staged = self._opened(), self._staged
-        if staged is None:
-            writing = file.write(data)
+        self._check_open()
+        if self._is_direct:
+            until_part, writing = self._until_part(), self._opened().write(data)
             if beside is not None:
                 await on_thread(lambda: beside(data))
             await writing
+            self._sent_bytes += len(data)
+            if len(data) >= until_part and not self._part_was_fast():
+                self._leave_place()
             return
+        if self._staged is None:
+            self._staged = self._room.staged_part()
+        staged = self._staged
         await _in_whole(lambda: _add(staged, data, beside))
         # Only when more has come does obstore say that a part is sent: by taking of that.
         if staged.size_bytes > self._until_part():
+            if self._part_was_fast():
+                self._is_direct = self._room.take_direct()
             async with self._room.turns:
-                await self._send(file, staged)
+                await self._send()
 
-    async def _send(self, file: "AsyncWritableFile", staged: StagedPart) -> None:
+    def _part_was_fast(self) -> bool:
+        """Return True if the part that is whole now has come fast; the next one begins."""
+        began_at, self._part_began_at = self._part_began_at, self._room.clock()
+        return self._part_began_at - began_at <= FAST_SECONDS
+
+    async def _send(self) -> None:
         """Hand on what waits: what is after the end of a part once that is sent."""
+        file, staged = self._opened(), self._staged
+        if staged is None:
+            return
         left_bytes = staged.size_bytes
         await _in_whole(staged.rewind)
         while left_bytes:
@@ -170,6 +199,8 @@ class CloudWriter:
             self._sent_bytes += len(data)
             left_bytes -= len(data)
         await _in_whole(staged.clear)
+        if self._is_direct:
+            self._drop_staged()
 
     def _until_part(self) -> int:
         """Return how many bytes are missing to a whole part."""

@@ -1,18 +1,18 @@
 """The asset store on a cloud: the same promises, kept over a server that speaks S3."""
 
 import asyncio
-import contextlib
 import os
 
 import httpx
 import pytest
 
 from gateway.assets.bucket import Bucket
-from gateway.assets.cloud_files import DIRECT_WRITERS, PART_BYTES
+from gateway.assets.cloud_files import PART_BYTES
 from gateway.assets.store import ABANDONED_AFTER, AssetStore
 from servicekit.chunks import CHUNK_BYTES
 from servicekit.errors import DataLoss, NotFound, Unavailable
 from tests.support.object_server import BUCKET, ObjectServer, settings_of
+from tests.support.until import until
 
 
 @pytest.fixture
@@ -35,17 +35,6 @@ async def put(assets, data, chunk_bytes=CHUNK_BYTES):
         return await writer.commit(size_bytes=len(data))
 
 
-@contextlib.asynccontextmanager
-async def slow_writers(assets):
-    """As many as hand on bytes as they come, of which nothing more does."""
-    async with contextlib.AsyncExitStack() as stack:
-        for _ in range(DIRECT_WRITERS):
-            writer = await stack.enter_async_context(assets.create("slow.mp4"))
-            await writer.write(b"x")
-            await writer.checksum()
-        yield
-
-
 async def get(assets, asset_id, *span):
     return b"".join([chunk async for chunk in assets.read(asset_id, *span)])
 
@@ -65,42 +54,38 @@ async def test_what_is_committed_comes_back(cloud, size):
 @pytest.mark.parametrize("size", [0, 1, PART_BYTES, PART_BYTES + 1, 3 * PART_BYTES + 12345])
 async def test_what_waits_for_its_part_comes_back_whole(cloud, tmp_path, size):
     data, assets = os.urandom(size), store(staging_folder=tmp_path / "staged")
-    async with slow_writers(assets):
-        asset = await put(assets, data, chunk_bytes=CHUNK_BYTES + 7)
-        assert await get(assets, asset.id) == data
+    asset = await put(assets, data, chunk_bytes=CHUNK_BYTES + 7)
+    assert await get(assets, asset.id) == data
     assert cloud.keys() == [f"under/here/assets/{asset.id}", f"under/here/records/{asset.id}.json"]
     assert list(tmp_path.glob("staged/*")) == []
 
 
 async def test_of_what_waits_only_whole_parts_are_sent(cloud):
     assets = store()
-    async with slow_writers(assets), assets.create("clip.mp4") as writer:
+    async with assets.create("clip.mp4") as writer:
         for sent in range(PART_BYTES // CHUNK_BYTES):
             await writer.write(bytes(CHUNK_BYTES))
             await writer.checksum()
             assert cloud.parts == {}, sent
         await writer.write(b"1")
         await writer.checksum()
-        assert [len(part) for parts in cloud.parts.values() for part in parts.values()] == [PART_BYTES]
+        sent = await until(lambda: [len(part) for parts in cloud.parts.values() for part in parts.values()])
+        assert sent == [PART_BYTES]
 
 
 async def test_what_waits_is_dropped_without_commit_and_told_of_where_it_cannot_be_sent(cloud, tmp_path):
     assets = store(staging_folder=tmp_path)
-    async with slow_writers(assets):
-        async with assets.create("clip.mp4") as writer:
-            await writer.write(bytes(CHUNK_BYTES))
-        async with assets.create("clip.mp4") as writer:
-            await writer.write(b"x")
-            with pytest.raises(DataLoss):
-                await writer.commit(size_bytes=2)
-    # Those that were slow have made place.
-    async with slow_writers(assets):
-        assert cloud.keys() == []
+    async with assets.create("clip.mp4") as writer:
+        await writer.write(bytes(CHUNK_BYTES))
+    async with assets.create("clip.mp4") as writer:
+        await writer.write(b"x")
+        with pytest.raises(DataLoss):
+            await writer.commit(size_bytes=2)
+    assert cloud.keys() == []
     missing = store(bucket="other", staging_folder=tmp_path)
-    async with slow_writers(missing):
-        for size in (1, 2 * PART_BYTES):
-            with pytest.raises(Unavailable):
-                await put(missing, bytes(size))
+    for size in (1, 2 * PART_BYTES):
+        with pytest.raises(Unavailable):
+            await put(missing, bytes(size))
     assert list(tmp_path.iterdir()) == []
 
 
