@@ -3,6 +3,7 @@
 import contextlib
 import socket
 import threading
+import time
 
 
 class Relay:
@@ -20,6 +21,8 @@ class Relay:
         # Cuts once, when so many bytes have gone to the target in all.
         self.cut_after_sent_bytes: int | None = None
         self.refuses = False
+        # How fast a connection is, each way; None: as fast as it can.
+        self.bytes_per_second: float | None = None
         # Loses what the target answers.
         self.loses_answers = False
         self._sockets: list[socket.socket] = []
@@ -65,6 +68,8 @@ class Relay:
                         break
                     if self.loses_answers:
                         continue
+                if self.bytes_per_second is not None:
+                    time.sleep(len(data) / self.bytes_per_second)
                 sink.sendall(data)
         for each in (source, sink):
             with contextlib.suppress(OSError):
