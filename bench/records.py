@@ -12,19 +12,24 @@ from apigpu.v1.video_pb2 import CaptionRequest, Operation
 from bench.pair import Measured
 from bench.timing import Row
 from gateway.jetstream.connection import JetStream
+from gateway.jetstream.keyvalue import KeyValue
 from gateway.jobs import model
 from gateway.jobs.claims import Claims
 from gateway.jobs.listing import JobFilter
 from gateway.jobs.model import Job, Result, Task
 from gateway.jobs.store import JobStore
 from servicekit.codec import to_json
+from servicekit.errors import Unavailable
 from tools import scratch
 
 COUNTS = (10_000, 50_000, 100_000)
 KEPT_SECONDS = 10 * 365 * 86_400.0
 PAGES = 20
-# At once; the client library waits for each answer.
+# At once; the client library waits for each answer. What is not confirmed in time, as the machine is busy, is written
+# again.
 WRITES = 500
+WRITE_SECONDS = 120.0
+PAUSE_SECONDS = 1.0
 
 
 def rows(_: Measured, folder: Path) -> Iterator[Row]:
@@ -68,9 +73,22 @@ async def fill(folder: Path, count: int) -> None:
         bucket = await jetstream.key_value("jobs")
         for first in range(0, count, WRITES):
             jobs = [ended_job(number) for number in range(first, min(count, first + WRITES))]
-            await asyncio.gather(*(bucket.put(job.id, to_json(job)) for job in jobs))
+            await asyncio.gather(*(_put(bucket, job) for job in jobs))
     finally:
         await jetstream.close()
+
+
+async def _put(bucket: KeyValue, job: Job) -> None:
+    deadline = time.monotonic() + WRITE_SECONDS
+    while True:
+        try:
+            await bucket.put(job.id, to_json(job))
+        except Unavailable:
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(PAUSE_SECONDS)
+        else:
+            return
 
 
 async def measure(folder: Path) -> tuple[float, float, float]:

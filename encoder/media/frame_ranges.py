@@ -7,7 +7,8 @@ import numpy as np
 from encoder.media import packet_index
 from encoder.media.info import MediaInfo, Source
 from encoder.media.packet_index import Range, StreamIndex
-from encoder.media.packets import LONG_SECONDS, REORDERED_SECONDS
+from encoder.media.packets import REORDERED_SECONDS
+from encoder.media.timeline import LONG_SECONDS
 
 # By its beginning it is told what a file holds.
 HEAD_BYTES = 1024 * 1024

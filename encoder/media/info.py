@@ -54,7 +54,7 @@ class VideoStream:
     is its curve of high dynamic range by FFmpeg's name, "" for any other; `interlaced` is that of its first picture;
     `rgb` is True of pictures without color planes, `tiled` of a still that FFmpeg puts together of several streams.
     Where pictures change their size in mid-file, `sizes` are those that they have, and width and height are what all of
-    them are fitted into.
+    them are fitted into. One `is_steady` whose index was seen to be short, and that no picture stands long by it.
     """
 
     index: int
@@ -75,6 +75,7 @@ class VideoStream:
     tiled: bool = False
     display_matrix: tuple[int, ...] = ()
     sizes: tuple[tuple[int, int], ...] = ()
+    is_steady: bool = False
 
     @property
     def rotated_size(self) -> tuple[int, int]:

@@ -3,9 +3,7 @@ in common that stand in one track. Each function reads the file once more."""
 
 from collections.abc import Hashable, Iterator, Sequence
 
-import numpy as np
 from av.container import InputContainer
-from av.stream import Stream as AvStream
 
 from encoder.media import outlines, timeline, webp
 from encoder.media.containers import MP4_DEMUXER, WEBP_DEMUXER, open_container
@@ -15,8 +13,6 @@ from encoder.media.info import MediaInfo, Source, Stream, VideoStream
 EXACT_DURATION = ("mov", "wav", "w64", "flac", "aiff", "caf", WEBP_DEMUXER)
 # A picture that begins so close to a cut is one that begins at it: files round their times, to a millisecond at worst.
 CLOCK_SECONDS = 1e-3
-# Pictures that stand no longer show what is drawn on them soon enough.
-LONG_SECONDS = 0.1
 # The most by which pictures are stored after one that is shown later, where files do not tell.
 REORDERED_SECONDS = 2.0
 
@@ -104,22 +100,16 @@ def shown_times(
     if info.demuxer == WEBP_DEMUXER:
         frames = list(webp.frame_times(source.path))
         return [start for start, _ in frames], frames[-1][1] if frames else 0.0
+    if video.is_steady:
+        return [], 0.0
     outlines.check_read_whole(source, info.demuxer)
     with open_container(source, (info.demuxer,)) as container:
         stream = container.streams[video.index]
-        if info.demuxer == MP4_DEMUXER and _is_steady(stream):
+        if info.demuxer == MP4_DEMUXER and timeline.is_steady(stream):
             return [], 0.0
         times = list(_packet_times(container, video, beside))
     starts = sorted(start for start, _ in times if start >= 0)
     return starts, max((end for _, end in times), default=0.0)
-
-
-def _is_steady(stream: AvStream) -> bool:
-    """Return True if an index has packets in short steps alone, as they are decoded; they are shown so, too."""
-    times = np.fromiter((entry.timestamp for entry in stream.index_entries), np.int64)
-    if len(times) < max(stream.frames, 2) or stream.time_base is None:
-        return False
-    return float(np.diff(times).max() * stream.time_base) <= LONG_SECONDS
 
 
 def track_format(source: Source, info: MediaInfo, video: VideoStream) -> tuple[Hashable, ...]:

@@ -22,7 +22,7 @@ from encoder.media.containers import (
 from encoder.media.counting import PacketCount, count_packets, ends_early
 from encoder.media.facts import note_film
 from encoder.media.info import ANIMATIONS, CUT_OFF_TEXT, AudioStream, MediaInfo, Source, Stream, VideoStream, bad_input
-from encoder.media.sizes import read_sizes
+from encoder.media.sizes import Sizes, read_sizes, read_sizes_again
 from encoder.media.streams import check_size, describe
 
 HEAD_BYTES = 64
@@ -41,10 +41,10 @@ def probe(source: Source, demuxers: tuple[str, ...]) -> MediaInfo:
         return describe(source, container, rotated=demuxers == VIDEO_DEMUXERS, is_still=is_still)
 
 
-def probe_video(source: Source, *, may_vary: bool = True) -> tuple[MediaInfo, VideoStream]:
-    """Probe a file that must hold a moving picture. Where it does not say how long it is, packets are counted; where
-    its size `may_vary`, the largest is looked for."""
-    info = _describe_webp_animation(source, as_video=True) or probe(source, VIDEO_DEMUXERS)
+def probe_video(source: Source) -> tuple[MediaInfo, VideoStream]:
+    """Probe a file that must hold a moving picture. Where it does not say how long it is, packets are counted."""
+    animation = _describe_webp_animation(source, as_video=True)
+    info, sizes = (animation, None) if animation is not None else _probe_film(source)
     if info.video is None:
         raise bad_input(source, "the file has no video stream; give a video.")
     check_size(source, info.video.width, info.video.height)
@@ -55,15 +55,26 @@ def probe_video(source: Source, *, may_vary: bool = True) -> tuple[MediaInfo, Vi
         return info, info.video
     info = _check_end(source, info, [info.video, *info.audio], is_counted=not info.video.duration_seconds)
     assert info.video is not None
-    video = on_canvas(source, info, info.video) if may_vary else info.video
+    video = on_canvas(source, info, info.video, sizes)
     note_film(source, info, video)
     return replace(info, video=video), video
 
 
-def on_canvas(source: Source, info: MediaInfo, video: VideoStream) -> VideoStream:
-    """Return a video with the largest of its sizes, where they change in mid-file. Raises InvalidArgument for one that
-    is too large."""
-    sizes = read_sizes(source, info.demuxer, video)
+def _probe_film(source: Source) -> tuple[MediaInfo, tuple[Sizes, ...] | None]:
+    """Return what a film holds, and the sizes of its pictures, where it need not be opened once more for them."""
+    check_claims(source)
+    with open_container(source, VIDEO_DEMUXERS) as container:
+        info = describe(source, container, rotated=True, is_still=False)
+        sizes = read_sizes_again(container, info.demuxer, info.video) if info.video else None
+    return info, sizes
+
+
+def on_canvas(
+    source: Source, info: MediaInfo, video: VideoStream, sizes: tuple[Sizes, ...] | None = None
+) -> VideoStream:
+    """Return a video with the largest of its sizes, where they change in mid-file; they are looked for, unless they are
+    given. Raises InvalidArgument for one that is too large."""
+    sizes = read_sizes(source, info.demuxer, video) if sizes is None else sizes
     if len(sizes) < 2:
         return video
     for size in sizes:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 import av
 from av.codec.context import CodecContext
+from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Discard
 from av.video.codeccontext import VideoCodecContext
@@ -67,19 +68,42 @@ class SizeReader:
 def read_sizes(source: Source, demuxer: str, video: VideoStream) -> tuple[Sizes, ...]:
     """Return the sizes that the pictures of a video have, in the order in which they come; none where it is not told by
     their heads."""
-    if video.codec not in (*NUMBERS, *PARAMETER_SETS, "vp9", "av1"):
+    if not _are_told(video):
         return ()
     with open_container(source, (demuxer,)) as container:
-        stream = next(one for one in container.streams.video if one.index == video.index)
-        reader = SizeReader(stream)
-        for other in container.streams:
-            other.discard = Discard.default if other is stream else Discard.all
-        if demuxer == MP4_DEMUXER and video.codec != "vp9":
-            stream.discard = Discard.nonkey
-        with suppress(av.FFmpegError):  # which whoever decodes it will meet, and tell
-            for packet in container.demux(stream):
-                if packet.size:
-                    reader.read(packet)
+        return _sizes_in(container, demuxer, video)
+
+
+def read_sizes_again(container: InputContainer, demuxer: str, video: VideoStream) -> tuple[Sizes, ...] | None:
+    """Return what `read_sizes` does, of a file that is open, and of which no more is read after that; None where there
+    is no way back to its beginning that is sure."""
+    stream = next(one for one in container.streams.video if one.index == video.index)
+    if not _are_told(video):
+        return ()
+    if demuxer != MP4_DEMUXER or not stream.frames:  # of fragments the index is where they are
+        return None
+    try:
+        container.seek(0)
+    except av.FFmpegError:
+        return None
+    return _sizes_in(container, demuxer, video)
+
+
+def _are_told(video: VideoStream) -> bool:
+    return video.codec in (*NUMBERS, *PARAMETER_SETS, "vp9", "av1")
+
+
+def _sizes_in(container: InputContainer, demuxer: str, video: VideoStream) -> tuple[Sizes, ...]:
+    stream = next(one for one in container.streams.video if one.index == video.index)
+    reader = SizeReader(stream)
+    for other in container.streams:
+        other.discard = Discard.default if other is stream else Discard.all
+    if demuxer == MP4_DEMUXER and video.codec != "vp9":
+        stream.discard = Discard.nonkey
+    with suppress(av.FFmpegError):  # which whoever decodes it will meet, and tell
+        for packet in container.demux(stream):
+            if packet.size:
+                reader.read(packet)
     return tuple(reader.found)
 
 

@@ -18,7 +18,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream as AvVideo
 
 from encoder.media import choice, timeline
-from encoder.media.containers import demuxer_of, open_container
+from encoder.media.containers import MP4_DEMUXER, demuxer_of, open_container
 from encoder.media.info import PROTECTED_TEXT, AudioStream, ColorTags, MediaInfo, Source, VideoStream, bad_input
 from encoder.media.programs import read_programs
 from servicekit.errors import FailedPrecondition
@@ -35,6 +35,8 @@ MAX_CHANNELS = 64
 PROTECTED = ("drms", "drmi")
 LANGUAGE = re.compile(r"[a-z]{3}")
 FIRST_FRAME_PACKETS = 256
+# Of an index that is read in a fraction of a millisecond.
+MAX_SEEN_FRAMES = 1000
 # Frames a second: what stands for a rate where it is not known is that of the clock.
 MAX_RATE = 1000
 # Videos of a file of which the first frame is decoded, before the first of them is taken all the same.
@@ -167,7 +169,14 @@ def _video(source: Source, container: InputContainer, stream: AvVideo, *, rotate
         interlaced=first is not None and bool(first.interlaced_frame),
         rgb=layout is not None and (layout.is_rgb or layout.has_palette),
         tiled=bool(stream.disposition & Disposition.dependent),
+        is_steady=_is_seen_steady(container, stream),
     )
+
+
+def _is_seen_steady(container: InputContainer, stream: AvVideo) -> bool:
+    """Return True for a video whose index is short enough to be read by the way, and has short steps alone."""
+    is_short = 0 < stream.frames <= MAX_SEEN_FRAMES
+    return is_short and demuxer_of(container) == MP4_DEMUXER and timeline.is_steady(stream)
 
 
 def _audio(container: InputContainer, stream: AvAudio) -> AudioStream:

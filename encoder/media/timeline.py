@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
 import av
+import numpy as np
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.format import ContainerFormat, Flags
@@ -18,11 +19,21 @@ from av.stream import Stream
 # A time of decoding that is so far from what is due, or so much before the last one, is by another clock.
 JUMP_SECONDS = 10.0
 BACK_SECONDS = 0.1
+# Pictures that stand no longer show what is drawn on them soon enough.
+LONG_SECONDS = 0.1
 
 
 def may_jump(form: ContainerFormat) -> bool:
     """Return True if times can jump in files of a format."""
     return bool(Flags(form.flags) & Flags.ts_discont)
+
+
+def is_steady(stream: Stream) -> bool:
+    """Return True if an index has packets in short steps alone, as they are decoded; they are shown so, too."""
+    times = np.fromiter((entry.timestamp for entry in stream.index_entries), np.int64)
+    if len(times) < max(stream.frames, 2) or stream.time_base is None:
+        return False
+    return float(np.diff(times).max() * stream.time_base) <= LONG_SECONDS
 
 
 def start_time(container: InputContainer, streams: Sequence[Stream] = ()) -> Fraction:

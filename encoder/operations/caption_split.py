@@ -25,7 +25,7 @@ from encoder.media.cut_index import IndexCutter
 from encoder.media.fragments import SEGMENT_SECONDS
 from encoder.media.info import MediaInfo, Source, VideoStream
 from encoder.media.packet_index import FilmIndex, Range, StreamIndex
-from encoder.media.packets import LONG_SECONDS
+from encoder.media.timeline import LONG_SECONDS
 from encoder.operations import story_codec
 from encoder.operations.joining import PIECES
 from encoder.operations.plan import PlanContext, is_streamable

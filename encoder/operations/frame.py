@@ -17,7 +17,7 @@ from encoder.ffmpeg.command import FfmpegRun
 from encoder.ffmpeg.process import PipedFrames
 from encoder.kenburns import sampling
 from encoder.kenburns.sampling import StillFrames
-from encoder.media import frame_ranges, packets
+from encoder.media import frame_ranges, packets, timeline
 from encoder.media.info import MediaInfo, Size, Source, VideoStream
 from encoder.media.outlines import outline_too_small
 from encoder.operations import caption, img2vid, pictures, still_levels
@@ -160,7 +160,7 @@ def _drawn_seconds(film: CaptionedVideo, shown: float, at: float) -> float:
     """Return the time by which captions are drawn on the picture that begins at `shown` and is seen at a time: that at
     which it begins; of one that stands for long, that of their last change."""
     rate = film.video.frame_rate
-    if max(at - shown, 1 / rate if rate else 0.0) <= packets.LONG_SECONDS:
+    if max(at - shown, 1 / rate if rate else 0.0) <= timeline.LONG_SECONDS:
         return shown
     found = changes.changes_within(changes.read_changes(film.script), shown + changes.SAME_SECONDS, at + 0.001)
     return max((shown, *(time / 1000 for time in found)))

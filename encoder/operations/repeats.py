@@ -11,7 +11,7 @@ import ffmpeg
 from encoder.captions import changes
 from encoder.ffmpeg import filters
 from encoder.ffmpeg.command import LastFrame
-from encoder.media import moments, packets
+from encoder.media import moments, packets, timeline
 from encoder.media.info import MediaInfo, Source, VideoStream
 from encoder.operations.deviations import Note
 
@@ -32,7 +32,7 @@ def write_repeats(script: str, source: Source, info: MediaInfo, video: VideoStre
     """Write the moments at which pictures are to be shown once more, where captions change while one stands; nothing
     where there are none."""
     shown, until = packets.shown_times(source, info, video, info.audio)
-    times = changes.repeated_times(changes.read_changes(script), shown, until, packets.LONG_SECONDS)
+    times = changes.repeated_times(changes.read_changes(script), shown, until, timeline.LONG_SECONDS)
     found = list(islice(times, MAX_REPEATS + 1))
     if not found:
         return Repeats()

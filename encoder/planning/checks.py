@@ -6,7 +6,6 @@ from pathlib import Path
 import av
 
 from apigpu.encoder.v1 import encoder_pb2
-from encoder.ffmpeg.command import COPY
 from encoder.media import fragments, probe
 from encoder.media.containers import MP4_DEMUXER, open_container
 from encoder.media.info import MediaInfo, Source, VideoStream, bad_input
@@ -84,11 +83,6 @@ def _measure_video(plan: Plan, path: Path) -> encoder_pb2.Summary:
     return encoder_pb2.Summary(frames=video.frames, duration_seconds=info.duration_seconds, width=width, height=height)
 
 
-def _has_copies(plan: Plan) -> bool:
-    """Return True for a video of which frames are copied: those may differ in size, as one encoder's do not."""
-    return plan.codec in ("", COPY) or (plan.extent is not None and plan.extent().frames_copied > 0)
-
-
 def _measure_tracks(plan: Plan, path: Path) -> encoder_pb2.Summary:
     """Return what the index of a video tells, whose samples are elsewhere: each was decoded where it was made."""
     with open_container(Source(plan.field, path), (MP4_DEMUXER,), more=PACKETS_AS_STORED) as opened:
@@ -101,11 +95,8 @@ def _measure_tracks(plan: Plan, path: Path) -> encoder_pb2.Summary:
 
 
 def _probe(plan: Plan, path: Path, kind: str) -> tuple[MediaInfo, VideoStream]:
-    source = Source("result", path)
     try:
-        if kind == "video":
-            return probe.probe_video(source, may_vary=_has_copies(plan))
-        return probe.probe_image(source)
+        return (probe.probe_video if kind == "video" else probe.probe_image)(Source("result", path))
     except (InvalidArgument, FileNotFoundError) as error:
         # FFmpeg was content, and yet there is nothing to show: it had nothing to make it of.
         text = f"the file is damaged, and no {kind} can be made of it; send it again, or convert it first."

@@ -119,8 +119,10 @@ class KeyValue:
                     seen.add(entry.key)
                 if entry.key == PROBE:
                     continue
-                with log_and_continue(f"cannot take in record {entry.key}"):
+                try:  # no block of its own for each of the many entries of a start
                     changed(entry.key, entry.value if entry.operation is None else None, entry.revision or 0)
+                except Exception:
+                    log.exception("cannot take in a record", key=entry.key)
         finally:
             await cancel_and_wait(waiting)
             self._watchers.discard(watcher)

@@ -34,6 +34,9 @@ UNSEEN = (None, -1, -math.inf)
 # Larger records are stored compressed: each change is written whole, and told to every gateway. JSON never begins so.
 MIN_PACKED_BYTES = 32 * 1024
 PACKED = b"x"
+# After a record of so many bytes was written, changes of it gather for so long: those of tasks that begin one after the
+# other would cost a write each, of all there is.
+GATHER_BYTES, GATHER_SECONDS = 8 * 1024, 0.02
 # Many writers at once would take each other's chance over and over: the whole pause is left to chance.
 UPDATE_BACKOFF = Backoff(first_seconds=0.005, max_seconds=0.1, jitter=1.0)
 
@@ -95,6 +98,7 @@ class Records(Generic[T]):
     keeps_values: bool = True
     repeats: bool = False
     max_update_attempts: int = MAX_UPDATE_ATTEMPTS
+    gather_seconds: float = GATHER_SECONDS
     cached: dict[str, T] = field(default_factory=dict, init=False)
     # Called with key and value for each change seen, by whichever gateway (None: deleted).
     listeners: list[Callable[[str, T | None], None]] = field(default_factory=list, init=False)
@@ -169,8 +173,15 @@ class Records(Generic[T]):
                 except Exception as error:
                     for change in changes:
                         change.fail(error)
+                if self._stored_bytes(key) >= GATHER_BYTES:
+                    await asyncio.sleep(self.gather_seconds)
         finally:
             self._end_writing(key, changes)
+
+    def _stored_bytes(self, key: str) -> int:
+        """Return how long a record was when it was written or read last; 0 where that is not known."""
+        data, _ = self._recent.get(key, (b"", None))
+        return len(data)
 
     def _end_writing(self, key: str, changes: "Sequence[_Change[T]]" = ()) -> None:
         """Let no change wait for a writer that has ended before it: this gateway ends."""

@@ -34,6 +34,9 @@ MAX_FACTS_TASKS = 50
 MP4 = "video/mp4"
 # Of a job without rented instances, and of those of before usage was counted.
 COUNTED = Cost(0.0, 0.0, is_final=True)
+# Of the states of tasks that have ended, the first is that of their job.
+RANKED = (Status.COMPLETED, Status.TIMED_OUT, Status.FAILED)
+RANKED_OF_GRAPHS = (Status.TIMED_OUT, Status.FAILED, Status.COMPLETED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,13 +165,13 @@ class Job:
     @property
     def _status_of_tasks(self) -> Status:
         """A job with at least one result is COMPLETED unless it was cancelled; a graph needs all."""
-        statuses = {task.status for task in self.tasks}
-        if not all(status.is_terminal for status in statuses):
+        # Looked through, and no set of them: this is asked several times of each record when a gateway starts.
+        statuses = [task.status for task in self.tasks]
+        if Status.IN_QUEUE in statuses or Status.IN_PROGRESS in statuses:
             return Status.IN_QUEUE if self.started_at is None else Status.IN_PROGRESS
         if self.cancelled:
             return Status.CANCELLED
-        failed = (Status.TIMED_OUT, Status.FAILED)
-        ranked = (*failed, Status.COMPLETED) if self.graph else (Status.COMPLETED, *failed)
+        ranked = RANKED_OF_GRAPHS if self.graph else RANKED
         return next((status for status in ranked if status in statuses), Status.FAILED)
 
     def is_ready(self, index: int) -> bool:

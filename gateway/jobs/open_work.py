@@ -20,9 +20,7 @@ class JobWork(NamedTuple):
 
 
 def work_of(job: Job) -> JobWork | None:
-    """Return the work for a job; None where there is none yet, or it is counted."""
-    if job.status.is_terminal and job.counted is not None:
-        return None
+    """Return the work for a job; None where there is none yet."""
     begun = [(task, task.started_at) for task in job.tasks if task.started_at is not None]
     if not begun:
         return None
@@ -40,7 +38,7 @@ class OpenWork:
     _jobs: defaultdict[str, dict[str, JobWork]] = field(default_factory=lambda: defaultdict(dict), init=False)
 
     def note(self, job_id: str, accounts: Iterable[str], job: Job | None) -> None:
-        """Take in a new state of a job of these accounts, or that its record is gone (None)."""
+        """Take in a new state of a job of these accounts, or that its record is gone, or counted as usage (None)."""
         work = work_of(job) if job is not None else None
         for account in accounts:
             if work is not None:

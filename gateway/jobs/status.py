@@ -16,4 +16,8 @@ class Status(StrEnum):
     @property
     def is_terminal(self) -> bool:
         """Return True if no transition leads out of the state."""
-        return self not in (Status.IN_QUEUE, Status.IN_PROGRESS)
+        return self not in OPEN
+
+
+# Those that transitions lead out of.
+OPEN = (Status.IN_QUEUE, Status.IN_PROGRESS)

@@ -87,7 +87,7 @@ class JobIndex:
         counted = job.counted if job and now.status.is_terminal else COUNTED
         _keep(self.uncounted, job_id, counted is None)
         _keep(self.uncosted, job_id, counted is not None and not counted.is_final)
-        self.open_work.note(job_id, lane.accounts, job)
+        self.open_work.note(job_id, lane.accounts, None if now.status.is_terminal and counted is not None else job)
         self.recent.note(job_id, job)
         waiting, running = sum(now.waiting.values()) - sum(was.waiting.values()), now.running - was.running
         if waiting or running:

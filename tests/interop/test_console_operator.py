@@ -24,12 +24,12 @@ def work(pair: Pair, folder: Path) -> dict[str, Any]:
         for at in (0.5, 99):
             http.post("/video/thumbnail", json={"url_video": name, "at_seconds": at})
         told = http.get("/fleet").raise_for_status().json()
-        assert [one["knownAs"][:8] for one in told["encoders"]] == ["encoder-"]
     recent: dict[str, Any] = told["recent"]
     assert [recent[name] - before.get(name, 0) for name in ("ended", "failed", "started")] == [2, 1, 2]
     assert recent["waitP50Seconds"] <= recent["waitP95Seconds"]
     (encoder,) = told["encoders"]
     assert (encoder["ready"], encoder["codecs"], encoder["rented"]) == (True, ["x264"], False)
+    assert encoder["knownAs"].startswith("encoder-")
     assert told["disk"]["sizeBytes"] > told["disk"]["freeBytes"] > told["disk"]["floorBytes"]
     return recent
 

@@ -94,7 +94,8 @@ export default class JobPage extends Page {
       this.rereading = 0;
       const found = await get(`/job/${this.job.id}`, { signal: this.signal }).catch(() => null);
       if (!found || this.signal.aborted || !isActive(this.job)) return;
-      this.job = { ...this.job, attempts: found.attempts, startTime: found.startTime, delayTime: found.delayTime, inputFacts: found.inputFacts };
+      const { attempts, startTime, delayTime, inputFacts } = found;
+      this.job = { ...this.job, attempts, startTime, delayTime, inputFacts };
       this.#draw();
     }, this.hasReread ? REREAD_MS : 200);
     this.hasReread = true;

@@ -12,7 +12,7 @@ from gateway.callers import Caller, caller
 from gateway.fleet.estimates import PRIOR_TASK_SECONDS, Estimates, EstimateStore
 from gateway.fleet.instances.instance import Instance
 from gateway.fleet.instances.registry import InstanceRegistry
-from gateway.jetstream.records import Records, UnreadableRecord
+from gateway.jetstream.records import GATHER_BYTES, Records, UnreadableRecord
 from gateway.jobs.claims import Claims
 from gateway.jobs.store import JobStore
 from gateway.workers.tickets import AttemptTicket, Tickets
@@ -140,6 +140,23 @@ async def test_changes_at_once_are_written_together_and_each_has_its_own_end(rec
     assert (str(found[30]), type(found[-1])) == ("not at 30", asyncio.CancelledError)
     entry = await bucket.get("count.a")
     assert (await records.get("a"), entry.revision - before) == (Count(60), 1)
+
+
+@pytest.mark.parametrize(("note", "writes"), [("n" * 2 * GATHER_BYTES, 1), ("small", 3)])
+async def test_changes_soon_after_each_other_are_written_together_in_a_large_record_alone(bucket, note, writes):
+    records = Records(bucket, Count, "count", "count.", gather_seconds=1)
+    await records.create("a", Count(note=note))
+    await records.update("a", plus_one)
+    before, changes = (await bucket.get("count.a")).revision, []
+    for number in range(3):
+        changes.append(asyncio.create_task(records.update("a", plus_one)))
+        if writes > 1:
+            await changes[number]
+        else:
+            await asyncio.sleep(0)  # in which one by itself would begin to be written
+    assert [change.number for change in await asyncio.gather(*changes)] == [2, 3, 4]
+    assert (await bucket.get("count.a")).revision - before == writes
+    await records.stop()
 
 
 class StuckBucket:

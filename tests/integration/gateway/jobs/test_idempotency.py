@@ -5,10 +5,11 @@ import contextlib
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
-from apigpu.v1.video_pb2 import Operation
+from apigpu.v1.video_pb2 import CaptionRequest, Operation
 from gateway.jetstream.connection import JetStream
 from gateway.jobs.claims import Claims, IdempotencyKey
 from gateway.jobs.model import Status
@@ -49,6 +50,21 @@ async def test_another_request_is_refused(works: Works) -> None:
     with pytest.raises(AlreadyExists) as caught:
         await works.manager.submit(await works.caption(), KEY)
     assert (caught.value.reason, caught.value.metadata["job_id"]) == ("IDEMPOTENCY_KEY_REUSED", first.id)
+
+
+@pytest.mark.parametrize("subtitles", ["srt_text", "url_srt"])
+async def test_a_key_is_held_against_what_its_caller_sent_and_not_what_became_of_it(
+    works: Works, subtitles: str
+) -> None:
+    """So that a gateway that makes something else of it, one of another version, takes it for the same request."""
+    text = "1\n00:00:00,000 --> 00:00:01,000\nHello\n"
+    given = {subtitles: text if subtitles == "srt_text" else f"data:text/plain,{quote(text)}"}
+    wanted = Operation(caption=CaptionRequest(url_video=await works.asset(), **given))
+    job = await works.manager.submit(wanted, KEY)
+    claim = await works.store.claims.find(await claim_of(works, wanted))
+    assert claim is not None
+    assert (claim.job_id, (await works.manager.submit(wanted, KEY)).id) == (job.id, job.id)
+    assert text.encode() not in job.request
 
 
 @pytest.mark.parametrize("key", ["a b", "é", "x" * 256, "\n"])
