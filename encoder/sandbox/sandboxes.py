@@ -122,7 +122,8 @@ class Bubblewrap(Sandbox):
         readable = dict.fromkeys((*library_paths(), *access.readable))
         for path in readable:
             if path.is_symlink() and path.resolve() in readable:  # as /lib is, where it is that of /usr
-                options += ["--symlink", str(path.resolve()), str(path)]
+                # Of what is inside: what is bound beneath such a link is looked up before that is the root.
+                options += ["--symlink", os.path.relpath(path.resolve(), path.parent), str(path)]
             else:
                 options += ["--ro-bind", str(path.resolve()), str(path)]
         for path in dict.fromkeys(access.writable):

@@ -88,6 +88,15 @@ def test_it_works_in_its_folder(sandbox: Sandbox, folder: Path, run: Run) -> Non
     assert (folder / "result.png").stat().st_size > 100
 
 
+def test_libraries_may_lie_beneath_a_linked_folder_of_the_system(
+    sandbox: Sandbox, folder: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beneath = next(path for path in sorted(Path("/lib").iterdir()) if path.is_dir() and not path.is_symlink())
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(beneath))
+    code, messages = run(sandbox, SandboxAccess((folder,), ()), ["-version"])
+    assert code == 0, messages
+
+
 def test_it_reads_nothing_else(sandbox: Sandbox, folder: Path, run: Run) -> None:
     for path in (folder.parent / "secret.png", Path("../secret.png")):
         code, _ = run(sandbox, SandboxAccess((folder,), ()), ["-f", "png_pipe", "-i", path, "stolen.png"])
