@@ -59,11 +59,10 @@ class LaunchServer:
             self._channel.sendall(b"{}")  # ready
             while self._serve_once():
                 self._reap()
-        if self._spare is not None:
-            self._spare[1].close()  # at which it ends
-        for process in self._processes:  # all of them, before the first is waited for: that may take its time
+        processes = [*self._processes, *([self._spare[0]] if self._spare is not None else [])]
+        for process in processes:  # all of them, before the first is waited for: that may take its time
             _kill(process)
-        for process in self._processes:
+        for process in processes:
             os.waitpid(process, 0)
 
     def _serve_once(self) -> bool:
@@ -120,7 +119,10 @@ class LaunchServer:
     def _fork_spare(self) -> None:
         self._spare_is_due = False
         server = os.getpid()
-        near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        except OSError:  # it can do without
+            return
         with far:
             try:
                 process = os.fork()

@@ -5,7 +5,7 @@ import contextlib
 import os
 import resource
 import sys
-from asyncio.subprocess import DEVNULL
+from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -32,6 +32,26 @@ async def main():
     command = ["/bin/sh", "-c", "sleep 100 & echo $! > child; wait"]
     await LaunchServerClient().launch(command, Path(sys.argv[1]), (0, 1, 2))
     await asyncio.sleep(100)
+asyncio.run(main())
+"""
+# An encoder that becomes the parent of what its servers leave behind, and tells how many that were.
+ADOPTING = """
+import asyncio, ctypes, psutil, sys
+from encoder.planning.processes import LaunchServerClient
+async def main():
+    ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
+    left = 0
+    for _ in range(5):
+        client = LaunchServerClient()
+        await client.start()
+        (server,) = psutil.Process().children()
+        while not server.children():
+            await asyncio.sleep(0.01)
+        await client.aclose()
+        while server in psutil.Process().children():
+            await asyncio.sleep(0.01)
+        left = len(psutil.Process().children())
+    print(left)
 asyncio.run(main())
 """
 # A program with a child of its own, which ignores what asks it to end.
@@ -104,6 +124,15 @@ async def test_a_closed_server_ends_its_spare(tmp_path: Path) -> None:
         (server,) = [one for one in psutil.Process().children() if LAUNCH_SERVER in " ".join(one.cmdline())]
         (spare,) = await until(server.children)
     await until(lambda: not alive(spare) and not alive(server))
+
+
+async def test_a_closed_server_leaves_no_spare_for_others_to_wait_for(tmp_path: Path) -> None:
+    """As the encoder would have to in a container, of which it is the first process."""
+    done = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", ADOPTING, str(tmp_path), stdin=DEVNULL, stdout=PIPE
+    )
+    told, _ = await done.communicate()
+    assert (done.returncode, told) == (0, b"0\n")
 
 
 async def test_a_program_is_killed_with_its_group(tmp_path: Path) -> None:
