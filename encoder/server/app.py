@@ -78,7 +78,7 @@ class EncoderServicer(encoder_pb2_grpc.EncoderServiceServicer):
             with tracing.span("receive inputs", inputs=len(task.inputs)):
                 limits = folder.path, max_bytes, folder.check_room
                 if task.small_inputs:
-                    sources = await asyncio.to_thread(inputs.take_small, task, *limits)
+                    sources = await inputs.take_small(task, *limits)
                 else:
                     sources = await inputs.receive(request_iterator, task.inputs, *limits)
             stream = ResultStream(lambda data: context.write(RESPONSE.outgoing(data)), lambda file: write(file=file))

@@ -97,18 +97,26 @@ async def receive(
     return by_field(inputs, paths, charsets, holes)
 
 
-def take_small(
+async def take_small(
     task: encoder_pb2.Task, folder: Path, max_bytes: int, check_room: CheckRoom = lambda: None
 ) -> dict[str, Source]:
-    """Write the inputs that came with their task into `folder`, and out of the message; by field. Blocks. Raises what
-    `receive` raises, and InvalidArgument where they are not those that the task names."""
+    """Write the inputs that came with their task into `folder`, and out of the message; by field. Raises what `receive`
+    raises, and InvalidArgument where they are not those that the task names."""
     if len(task.small_inputs) != len(task.inputs):
         raise InvalidArgument("The task comes with other inputs than it names.")
     paths = [folder / f"input{index}" for index in range(len(task.inputs))]
-    for path, item, small in zip(paths, task.inputs, task.small_inputs, strict=True):
-        with contextlib.closing(InputSpool(path, item.field, max_bytes, check_room)) as spool:
-            spool.add(small.data)
-            spool.finish(small.end)
+
+    def write() -> None:
+        for path, item, small in zip(paths, task.inputs, task.small_inputs, strict=True):
+            with contextlib.closing(InputSpool(path, item.field, max_bytes, check_room)) as spool:
+                spool.add(small.data)
+                spool.finish(small.end)
+
+    writing = asyncio.get_running_loop().run_in_executor(None, write)
+    try:
+        await asyncio.shield(writing)
+    finally:  # also where it is cancelled, as the folder is to be empty then
+        await asyncio.shield(asyncio.gather(writing, return_exceptions=True))
     charsets = [small.end.charset for small in task.small_inputs]
     task.ClearField("small_inputs")
     return by_field(task.inputs, paths, charsets, [False] * len(paths))
