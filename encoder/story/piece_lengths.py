@@ -31,7 +31,7 @@ LEAST_LEFT = 1.5
 def piece_seconds(seconds: float, workers: int, most: int, *, is_watched: bool) -> list[float]:
     """Return the lengths of the pieces of a film for so many encoders, `most` of them at the most."""
     first = watched_seconds(seconds / 2 if workers > 1 else seconds) if is_watched else []
-    seconds, most = seconds - sum(first), most - len(first)
+    seconds, most = seconds - sum(first), max(most - len(first), 1)
     if workers < 2 or seconds < MIN_SHARE_SECONDS * workers:
         count = min(max(min(workers, int(seconds / MIN_SECONDS)), ceil(seconds / MAX_SECONDS), 1), most)
         return first + [seconds / count] * count

@@ -74,6 +74,7 @@ def test_a_film_that_is_watched_begins_with_short_pieces_and_none_has_too_many()
         assert all((later - FIRST_SECONDS) / 1.9 <= before for before, later in pairwise(ends))
     for is_watched in (False, True):
         assert len(piece_seconds(1e9, 2, MOST, is_watched=is_watched)) <= MOST
+    assert sum(piece_seconds(600, 2, 1, is_watched=True)) == pytest.approx(600)
 
 
 def film(video_bytes: int, gap_bytes: int, count: int = 400) -> FilmIndex:
