@@ -16,6 +16,7 @@ from api_gpu.requests import ASSETS, from_message, local_file, sendable, to_date
 from api_gpu.uploads import (
     ASSET_SERVICE,
     CHUNK_BYTES,
+    RESUMABLE_BYTES,
     FileVersion,
     OnBytes,
     ResumableUpload,
@@ -71,9 +72,9 @@ class Transfers:
         within RECONNECT_SECONDS. Raises ServiceError; the gateway keeps nothing of an upload that failed."""
         return Asset.from_message(self._begin(path, on_bytes).asset())
 
-    def upload_all(self, paths: Iterable[Path]) -> list[Asset]:
+    def upload_all(self, paths: Iterable[Path], *, is_dry_run: bool = False) -> list[Asset]:
         """Send local files, UPLOADS_AT_ONCE at a time. When one fails, and on Ctrl-C, those that are known to have
-        arrived are deleted."""
+        arrived are deleted, unless another job may have them by now."""
         under_way: deque[SingleUpload | ResumableUpload] = deque()
         assets: list[Asset] = []
         try:
@@ -84,7 +85,7 @@ class Transfers:
                 under_way.append(self._begin(path))
             assets += [Asset.from_message(upload.asset()) for upload in under_way]
         except BaseException:
-            self._delete_all(assets, under_way)
+            self._delete_all(assets, under_way, is_dry_run=is_dry_run)
             raise
         return assets
 
@@ -94,7 +95,8 @@ class Transfers:
         check_readable(sources)
         paths = [local_file(source) for source in sources]
         kept = {path: None if is_new else self.kept(path) for path in paths if path}
-        assets = iter(self.upload_all(path for path in paths if path and kept[path] is None))
+        missing = (path for path in paths if path and kept[path] is None)
+        assets = iter(self.upload_all(missing, is_dry_run=is_new))
         return [
             (kept[path] or next(assets)).name if path else str(source)
             for source, path in zip(sources, paths, strict=True)
@@ -159,9 +161,11 @@ class Transfers:
         """Delete an asset. Raises NotFound."""
         self._connection.call(self._stub.DeleteAsset, assets_pb2.DeleteAssetRequest(name=name))
 
-    def _delete_all(self, assets: Iterable[Asset], under_way: Iterable[SingleUpload | ResumableUpload]) -> None:
-        late = [upload.cancel() for upload in under_way]
-        for name in {asset.name for asset in (*assets, *late) if asset}:
+    def _delete_all(
+        self, assets: Iterable[Asset], under_way: Iterable[SingleUpload | ResumableUpload], *, is_dry_run: bool
+    ) -> None:
+        late = [Asset.from_message(message) for upload in under_way if (message := upload.cancel())]
+        for name in {asset.name for asset in (*assets, *late) if is_dry_run or not may_be_shared(asset)}:
             with suppress(ServiceError):
                 self.delete(name)
 
@@ -252,6 +256,12 @@ class Download:
             view = view[self.file.write(view) :]
         if self.on_bytes:
             self.on_bytes(self.checksum.size_bytes, asset.size_bytes)
+
+
+def may_be_shared(asset: Asset) -> bool:
+    """Return True for a file that another run may have found (`Transfers.kept`) since it was stored: it is not deleted
+    where no job came of the run that sent it."""
+    return asset.size_bytes >= RESUMABLE_BYTES
 
 
 def lasts(asset: Asset, now: datetime) -> bool:

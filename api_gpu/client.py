@@ -213,7 +213,7 @@ class Client(Operations[Job]):
         file that the gateway has already is not sent again: see `kept`.
 
         Nothing is sent when one cannot be read. When an upload fails, and on Ctrl-C, those that are known to have
-        arrived are deleted.
+        arrived are deleted, but for large ones, which another job may have by then.
         """
         return self._transfers.resolve(sources, is_new=self.is_quoting)
 

@@ -13,7 +13,7 @@ from typing import IO, Any, get_args, get_type_hints
 
 import typer
 
-from api_gpu.assets import check_readable
+from api_gpu.assets import Asset, check_readable, may_be_shared
 from api_gpu.cli.display import Display
 from api_gpu.cli.options import FAILED, Invocation
 from api_gpu.cli.quotes import print_quote
@@ -140,14 +140,15 @@ class JobRunner:
         self._client = client
         self._display = display
         self._invocation = invocation
-        self._uploaded: list[str] = []
+        self._uploaded: list[Asset] = []
 
     def run(self, sources: Sources, submit: Callable[[Client, Sources], Job]) -> Job:
         """Send the local files among `sources`, submit the job with what stands for them, follow it to its end.
 
         Of a dry run print what the job would do, and raise typer.Exit. Return the ended job, completed or not. Uploads
         are kept as long as files are, so that the job can be tried again; those that no job came of for sure are
-        deleted. Raises ServiceError, and Interrupted on Ctrl-C, which cancels the job.
+        deleted, but for large ones, which another run may have found. Raises ServiceError, and Interrupted on Ctrl-C,
+        which cancels the job.
         """
         job: Job | None = None
         is_asked_for = False
@@ -227,8 +228,9 @@ class JobRunner:
                 self._display.message(f"{path.name} is at the gateway already: {kept.name}")
                 sent[source] = kept.name
             else:
-                sent[source] = self._client.upload(path, self._display.transfer(f"upload {path.name}")).name
-                self._uploaded.append(sent[source])
+                stored = self._client.upload(path, self._display.transfer(f"upload {path.name}"))
+                sent[source] = stored.name
+                self._uploaded.append(stored)
         return {
             key: [sent[each] for each in value] if isinstance(value, list) else sent[value]
             for key, value in sources.items()
@@ -246,11 +248,14 @@ class JobRunner:
         return "stopped; no job was started"
 
     def _delete_uploads(self) -> None:
-        for name in self._uploaded:
+        for asset in self._uploaded:
+            if not self._client.is_quoting and may_be_shared(asset):
+                self._display.message(f"{asset.filename} stays at the gateway for the next try: {asset.name}")
+                continue
             try:
-                self._client.delete(name)
+                self._client.delete(asset.name)
             except ServiceError as error:
-                self._display.message(f"cannot delete {name}: {error.message}")
+                self._display.message(f"cannot delete {asset.name}: {error.message}")
 
 
 def with_standard_input(sources: Sources) -> Sources:

@@ -17,6 +17,7 @@ from google.protobuf import json_format
 from google.protobuf.message import Message
 
 from api_gpu import Asset, Client, Clip, Event, Finished, Job, Progress, Queued
+from api_gpu.assets import may_be_shared
 from api_gpu.cli.as_json import plain
 from api_gpu.inline import inlined
 from api_gpu.mcp.schemas import FETCH, OPERATIONS, WAIT
@@ -184,13 +185,14 @@ class ToolCall:
 
     def _stored(self, file: Path, *, is_quoting: bool) -> str:
         """Return the name of a file at the gateway, uploaded where it is not there; what a dry run uploads is
-        deleted."""
+        deleted. A large one that is to stay may be found by another call at once: it is not deleted by this one."""
         if not is_quoting and (kept := self.client.kept(file)) is not None:
             return kept.name
         self.report(0, None, f"uploading {file.name}")
-        name = self.client.upload(file, self._go_on).name
-        self._uploaded.append(name)
-        return name
+        stored = self.client.upload(file, self._go_on)
+        if is_quoting or not may_be_shared(stored):
+            self._uploaded.append(stored.name)
+        return stored.name
 
     def _go_on(self, *_: int | None) -> None:
         """Raise Cancelled where the call was given up."""

@@ -37,14 +37,22 @@ async def retry(jobs: JobManager, job_id: str, idempotency_key: str = "") -> Job
         text = f"Job {job_id} is of an operation that this gateway does not know; submit it to one that does."
         raise FailedPrecondition(text, reason="RETRY_REFUSED")
     await _check_inputs(jobs.sources, ended, wanted)
-    job = anew(ended, wanted, jobs.policy.max_items, time.time())
+    job = anew(ended, wanted, jobs.policy.max_items, time.time(), _key_of(ended))
     if jobs.place_output is not None:
         job = await jobs.place_output(job, _wanted_output(ended))
     return await jobs.enter(job, key)
 
 
-def anew(ended: Job, wanted: video_pb2.Operation, max_items: int, now: float) -> Job:
-    """Return a new job with the request of one that has ended; it has as long as that one had."""
+def _key_of(ended: Job) -> str:
+    """Return the key whose limits a new try is held to: that of the caller. Who tries again what is another tenant's
+    leaves it with the key that it came with."""
+    called = caller.get()
+    return called.limited_key if called.tenant == ended.tenant else ended.key
+
+
+def anew(ended: Job, wanted: video_pb2.Operation, max_items: int, now: float, key: str) -> Job:
+    """Return a new job with the request of one that has ended, and the limits of a key ("": none); it has as long as
+    that one had."""
     tasks = names.with_stems(wanted, graph.tasks_of(wanted, max_items), dict(ended.filenames))
     return replace(
         ended,
@@ -61,6 +69,7 @@ def anew(ended: Job, wanted: video_pb2.Operation, max_items: int, now: float) ->
         deadline=now + ended.deadline - ended.created_at if ended.deadline else 0.0,
         counted=None,
         retry_of=ended.id,
+        key=key,
     )
 
 

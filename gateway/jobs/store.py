@@ -62,9 +62,14 @@ class JobIndex:
 
     def note(self, job_id: str, job: Job | None) -> None:
         """Take in a new job, a new state of a known one, or that its record is gone (None)."""
-        before, now = self._known.pop(job_id, None), NOTHING
+        now = NOTHING if job is None else IndexEntry.of(job)
+        known = self._known.get(job_id)
+        if known is not None and job is not None and known.lane != now.lane:
+            # A gateway of before there were keys with limits leaves out the key: it is counted where it was no more.
+            self.note(job_id, None)
+        before = self._known.pop(job_id, None)
         if job is not None:
-            now = self._known[job_id] = IndexEntry.of(job)
+            self._known[job_id] = now
         was = before or NOTHING
         lane = (was if job is None else now).lane
         for ids, was_there, is_there in (

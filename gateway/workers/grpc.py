@@ -125,6 +125,7 @@ class GrpcEncoder:
                 known = await _start(call, job, small)
             is_accepted = True
             is_sent = bool(small) and SMALL_INPUTS in known
+            _count_sent(sum(len(entry.data) for entry in small))
             summary = await _exchange(call, _as_known(job, known), events, is_sent=is_sent)
             if job.plan_only:  # of which nothing is stored meanwhile
                 await _end(call)

@@ -118,8 +118,11 @@ def test_nothing_is_sent_when_one_of_the_files_is_missing(pair: Pair, client: Cl
     assert stored(pair) == before
 
 
-def test_ctrl_c_ends_uploads_and_leaves_nothing(pair: Pair, client: Client, tmp_path: Path) -> None:
-    before = stored(pair)
+@pytest.mark.parametrize(("size_bytes", "is_left"), [(MEBIBYTE, False), (9 * MEBIBYTE, True)])
+def test_ctrl_c_ends_uploads_and_leaves_only_what_another_run_may_have_found(
+    pair: Pair, client: Client, tmp_path: Path, size_bytes: int, is_left: bool
+) -> None:
+    before, film = stored(pair), file_of(tmp_path / "a.mp4", size_bytes)
     pipe = tmp_path / "silent.srt"
     os.mkfifo(pipe)
     writer = os.open(pipe, os.O_RDWR)
@@ -135,11 +138,15 @@ def test_ctrl_c_ends_uploads_and_leaves_nothing(pair: Pair, client: Client, tmp_
     interrupting.start()
     try:
         with pytest.raises(KeyboardInterrupt):
-            client.caption(file_of(tmp_path / "a.mp4", MEBIBYTE), pipe)
+            client.caption(film, pipe)
     finally:
         signal.signal(signal.SIGINT, handler)
         os.close(writer)
         interrupting.join()
+    left = client.kept(film)
+    assert (left is not None) == is_left
+    if left is not None:
+        client.delete(left.name)
     until_sync(lambda: stored(pair) == before)
 
 

@@ -1,5 +1,5 @@
 """What becomes of the files that the command line and the tools for language models have uploaded: they stay with the
-job, which may be tried again, and are deleted where there is none."""
+job, which may be tried again, and are deleted where there is none and nobody else may have them."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -14,6 +14,7 @@ from api_gpu.assets import lasts
 from api_gpu.cli.run import Interrupted, JobRunner
 from api_gpu.inline import MAX_BYTES
 from api_gpu.mcp.calls import Files, ToolCall
+from api_gpu.uploads import RESUMABLE_BYTES
 from apigpu.v1 import quote_pb2
 from servicekit.errors import Cancelled, FailedPrecondition, ResourceExhausted, ServiceError, Unavailable
 
@@ -56,7 +57,8 @@ class Store:
         if self.uploads == 2:
             self.while_uploading()
         self.stored.append(f"assets/{self.uploads}")
-        return type("Stored", (), {"name": self.stored[-1]})
+        size_bytes = path.stat().st_size
+        return type("Stored", (), {"name": self.stored[-1], "filename": path.name, "size_bytes": size_bytes})
 
     def kept(self, path: Path) -> Any:
         known = self.known.get(path.name)
@@ -137,6 +139,21 @@ def test_where_a_job_may_have_been_started_its_files_stay(files: list[Path]) -> 
     store.while_uploading = lose
     with pytest.raises(Unavailable):
         run(store, files, FakeJob())
+    assert store.stored == []
+
+
+def test_a_large_file_that_another_run_may_have_found_is_not_deleted(files: list[Path]) -> None:
+    with files[0].open("r+b") as file:
+        file.truncate(RESUMABLE_BYTES)
+    with pytest.raises(ResourceExhausted):
+        run(store := Store(), files, REFUSED)
+    assert store.stored == ["assets/1"]
+    called(store := Store(), files, refuse, ResourceExhausted)
+    assert store.stored == ["assets/1"]
+    called(store := Store(), files, FakeJob, Cancelled)
+    assert store.stored == ["assets/1"]
+    with pytest.raises(typer.Exit):
+        run(store := Store(is_quoting=True), files, FakeJob(quote=quote_pb2.Quote(ok=True)))
     assert store.stored == []
 
 

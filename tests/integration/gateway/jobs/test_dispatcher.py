@@ -9,6 +9,7 @@ import time
 
 import grpc
 import pytest
+from prometheus_client import REGISTRY
 
 from apigpu.v1.video_pb2 import CaptionRequest, Img2VidImage, Img2VidRequest, Operation
 from gateway.assets.links import LinkSigner
@@ -58,13 +59,17 @@ async def test_inputs_reach_the_encoder_and_its_result_is_stored(works):
     assert await content(works, job.tasks[0].asset) == RESULT
 
 
+def sent_bytes():
+    return REGISTRY.get_sample_value("api_gpu_transfer_bytes_total", {"direction": "out", "peer": "encoder"})
+
+
 @pytest.mark.parametrize(
     ("is_known", "size", "came", "chunks"),
     [(True, 1000, 2, 0), (False, 1000, 2, 2), (True, MAX_SMALL_BYTES, 0, 2)],
     ids=["small", "of an encoder of before", "large"],
 )
 async def test_small_inputs_come_with_their_task(works, is_known, size, came, chunks):
-    works.encoder.small_inputs = is_known
+    works.encoder.small_inputs, sent = is_known, sent_bytes()
     source = await works.asset(b"v" * size)
     wanted = Operation(caption=CaptionRequest(url_video=source, url_srt=await works.asset(b"subtitles")))
     job = await works.result((await works.manager.submit(wanted)).id)
@@ -72,6 +77,8 @@ async def test_small_inputs_come_with_their_task(works, is_known, size, came, ch
     assert works.encoder.inputs == [b"v" * size, b"subtitles"]
     assert len(works.encoder.given[0].small_inputs) == came
     assert len(works.encoder.chunks) == chunks
+    times = (came > 0) + (chunks > 0)  # an encoder of before is sent them again
+    assert sent_bytes() - sent == times * (size + len(b"subtitles"))
 
 
 async def test_small_inputs_that_are_gone_fail_the_task_by_their_field(works):

@@ -89,6 +89,20 @@ async def test_a_day_that_a_key_has_used_up_refuses_its_jobs_and_holds_those_tha
         await found.ended(waiting)
 
 
+async def test_a_new_try_is_held_to_the_limits_of_the_key_that_asks_for_it(tmp_path):
+    async with operated(tmp_path) as found:
+        store = found.gateway.components.jobs.store
+        key_id, key = await found.make_key(maxUsdPerDay=1)
+        job_id, keys = (await found.submit()).json()["id"], []
+        for asking in (key, found.one, ADMIN):
+            await found.ended(job_id)
+            answer = await found.ask("POST", f"/job/{job_id}/retry", asking, json={})
+            job_id = answer.json()["id"]
+            keys.append((await store.get(job_id)).key)
+        assert keys == [key_id, "", ""]
+        await found.ended(job_id)
+
+
 async def test_limits_of_a_key_are_listed_kept_when_it_is_rotated_and_checked(tmp_path):
     async with operated(tmp_path) as found:
         limits = {"maxQueuedJobs": 5, "maxRunningTasks": 2, "maxMinutesPerDay": 60.5, "maxUsdPerDay": 0.25}

@@ -1,11 +1,15 @@
 """Work for jobs that are not counted yet: that of today, until they are counted."""
 
+from dataclasses import replace
+
 import pytest
 
 from gateway.fleet.billing import UsageInterval
 from gateway.jobs import model
+from gateway.jobs.fairness import Lane, key_account
 from gateway.jobs.model import Job, Result, Task
 from gateway.jobs.open_work import OpenWork
+from gateway.jobs.store import JobIndex
 
 DAY = 86_400.0
 MIDNIGHT = 3 * DAY
@@ -40,3 +44,20 @@ def test_a_job_of_days_has_each_day_what_is_done_on_it():
     work.note("a", ("acme",), known)
     assert work.seconds("acme", MIDNIGHT, MIDNIGHT + 7) == pytest.approx(7)
     assert [(one.started_at, one.ended_at) for one in work.usage("acme", MIDNIGHT)] == [(MIDNIGHT, None)]
+
+
+def test_what_an_earlier_gateway_writes_without_its_key_is_counted_with_the_key_no_more():
+    index, told = JobIndex(), list[str]()
+    index.on_end.append(told.append)
+    begun = model.start_task(replace(job(), tenant="acme", key="k"), 0, MIDNIGHT + 10)
+    account = key_account("k")
+    index.note("a", begun)
+    assert (index.order.waiting, index.order.busy) == ({Lane("acme", key="k"): 1}, {"acme": 1, account: 1})
+    cancelled = model.cancel(replace(begun, key=""), model.Failure(1, "enough"), MIDNIGHT + 20)
+    index.note("a", cancelled)
+    assert (index.order.waiting, index.order.running, index.order.busy) == ({}, {}, {})
+    assert [index.open_work.seconds(whose, MIDNIGHT, MIDNIGHT + 99) for whose in (account, "acme")] == [0, 10]
+    assert told == ["a"]
+    index.note("a", replace(job(), tenant="acme", key="k"))
+    index.note("a", replace(job(), tenant="acme"))
+    assert (index.queued(account), index.queued("acme"), index.place("a")) == (0, 1, 1)
