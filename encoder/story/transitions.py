@@ -54,7 +54,7 @@ def blend(one: Any, other: Any, passage: Passage) -> Any:
     parts = one.filter_multi_output("split", 2)
     alone = parts[0].filter("trim", end_frame=passage.before)
     late = parts[1].filter("trim", start_frame=passage.before).filter("setpts", "PTS-STARTPTS")
-    return at_rate(ffmpeg.concat(alone, _crossed(late, other, passage), v=1, a=0), passage.rate)
+    return _in_turn(alone, _crossed(late, other, passage), passage.rate)
 
 
 def _crossed(one: Any, other: Any, passage: Passage) -> Any:
@@ -70,7 +70,14 @@ def _fade_through_black(one: Any, other: Any, passage: Passage) -> Any:
     dark = one.filter("fade", type="out", start_frame=before, nb_frames=half).filter("trim", end_frame=before + half)
     bright = other.filter("trim", start_frame=half).filter("setpts", "PTS-STARTPTS")
     bright = bright.filter("fade", type="in", start_frame=0, nb_frames=passage.frames - half)
-    return at_rate(ffmpeg.concat(dark, bright, v=1, a=0), passage.rate)
+    return _in_turn(dark, bright, passage.rate)
+
+
+def _in_turn(one: Any, other: Any, rate: Fraction) -> Any:
+    """Return one stream after the other, frame by frame: the filter concat does not know how long one of a single frame
+    lasts, and begins the next at the same time."""
+    joined = ffmpeg.concat(one, other, v=1, a=0).filter("settb", f"{rate.denominator}/{rate.numerator}")
+    return at_rate(joined.filter("setpts", "N"), rate)
 
 
 def at_rate(stream: Any, rate: Fraction) -> Any:

@@ -1,7 +1,11 @@
 """Transitions between stills, whose frames are blended here, against FFmpeg's own, which those of videos have."""
 
+import subprocess
+from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
+import ffmpeg
 import numpy as np
 import pytest
 
@@ -10,7 +14,7 @@ from apigpu.v1.story_pb2 import Transition
 from encoder.kenburns.sampling import Plane, planes
 from encoder.media.info import Size
 from encoder.story.blends import StillBlend
-from encoder.story.transitions import DIRECTIONS
+from encoder.story.transitions import DIRECTIONS, Passage, at_rate, blend
 from tests.support import media
 
 SIZE = Size(64, 36)
@@ -72,3 +76,28 @@ def test_stills_fade_through_black_as_videos_do(tmp_path: Path) -> None:
     for number in range(COUNT):
         transition = Transition(kind=story_pb2.TRANSITION_KIND_FADE_BLACK)
         assert blended(transition, number) == pytest.approx(wanted[number], abs=2), number
+
+
+@pytest.mark.parametrize("rate", [Fraction(25), Fraction(30000, 1001)])
+@pytest.mark.parametrize(
+    ("kind", "before", "frames"),
+    [
+        *((story_pb2.TRANSITION_KIND_CROSSFADE, before, 5) for before in (0, 1, 2, 7)),
+        *((story_pb2.TRANSITION_KIND_FADE_BLACK, before, frames) for before in (0, 1, 2) for frames in (2, 3, 6)),
+    ],
+)
+def test_a_passage_has_all_its_frames(
+    kind: "story_pb2.TransitionKind.ValueType", before: int, frames: int, rate: Fraction
+) -> None:
+    def gray(level: int, count: int) -> Any:
+        color = ffmpeg.input(f"color=0x{level:02x}{level:02x}{level:02x}:s=16x16:r={rate}", f="lavfi")
+        return at_rate(color.filter("trim", end_frame=count), rate)
+
+    passage = Passage(Transition(kind=kind), before, frames, rate)
+    made = blend(gray(60, before + frames), gray(200, frames), passage)
+    command = ffmpeg.output(made, "pipe:1", f="rawvideo", pix_fmt="gray", fps_mode="passthrough").get_args()
+    done = subprocess.run([media.FFMPEG, "-v", "error", *command], check=True, capture_output=True)
+    shown = np.frombuffer(done.stdout, np.uint8).reshape(-1, 16, 16)[:, 8, 8].astype(int)
+    assert len(shown) == before + frames
+    assert np.abs(shown[: before + 1] - shown[0]).max() <= 1
+    assert shown[-1] > shown[0] or frames == 2
