@@ -42,6 +42,9 @@ class Jobs:
     async def latest(self, key: str, max_age_seconds: float) -> Job:
         return await JobStore.latest(self, key, max_age_seconds)
 
+    def seen(self, _: str, max_age_seconds: float) -> None:
+        """Tell that the job was not seen within that time."""
+
     async def get(self, key: str) -> Job:
         self.reads += 1
         await asyncio.sleep(0)
