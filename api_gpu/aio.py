@@ -22,7 +22,7 @@ from typing import Any, Self, TypeVar, Unpack
 
 import grpc
 
-from api_gpu.assets import PAGE_ASSETS, Asset, Transfers
+from api_gpu.assets import PAGE_ASSETS, Asset, Transfers, is_sent_for_once
 from api_gpu.attempts import JobLog
 from api_gpu.client import Health
 from api_gpu.connection import OPTIONS, Connection, Endpoint, Metadata, Retries
@@ -350,14 +350,13 @@ class AsyncClient(Operations[Coroutine[Any, Any, AsyncJob]]):
             sources = await asyncio.to_thread(inlined, sources)
         names = [str(source) for source in sources]
         if any(map(local_file, sources)):
-            names = await self._connection.transfer(
-                lambda transfers: transfers.resolve(sources, is_new=self.is_quoting)
-            )
+            names = await self._connection.transfer(lambda transfers: transfers.resolve(sources))
         set_sources(inputs, names)
+        once = {name for source, name in zip(sources, names, strict=True) if is_sent_for_once(source)}
         try:
             return await self._jobs.submit(message, options=self._options)
         finally:
             if self.is_quoting:
-                for name in {name for source, name in zip(sources, names, strict=True) if local_file(source)}:
+                for name in once:
                     with suppress(ServiceError):
                         await self.delete(name)

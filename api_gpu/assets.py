@@ -72,7 +72,7 @@ class Transfers:
         within RECONNECT_SECONDS. Raises ServiceError; the gateway keeps nothing of an upload that failed."""
         return Asset.from_message(self._begin(path, on_bytes).asset())
 
-    def upload_all(self, paths: Iterable[Path], *, is_dry_run: bool = False) -> list[Asset]:
+    def upload_all(self, paths: Iterable[Path]) -> list[Asset]:
         """Send local files, UPLOADS_AT_ONCE at a time. When one fails, and on Ctrl-C, those that are known to have
         arrived are deleted, unless another job may have them by now."""
         under_way: deque[SingleUpload | ResumableUpload] = deque()
@@ -85,18 +85,18 @@ class Transfers:
                 under_way.append(self._begin(path))
             assets += [Asset.from_message(upload.asset()) for upload in under_way]
         except BaseException:
-            self._delete_all(assets, under_way, is_dry_run=is_dry_run)
+            self._delete_all(assets, under_way)
             raise
         return assets
 
-    def resolve(self, sources: Sequence[Source], *, is_new: bool = False) -> list[str]:
-        """Upload the local files among sources, but for those that the gateway has, unless all are to be new; return
-        the names of all at the gateway. Nothing is sent when one cannot be read."""
+    def resolve(self, sources: Sequence[Source]) -> list[str]:
+        """Upload the local files among sources, but for large ones that the gateway has; return the names of all at the
+        gateway. Nothing is sent when one cannot be read."""
         check_readable(sources)
         paths = [local_file(source) for source in sources]
-        kept = {path: None if is_new else self.kept(path) for path in paths if path}
+        kept = {path: self.kept(path) for path in paths if path}
         missing = (path for path in paths if path and kept[path] is None)
-        assets = iter(self.upload_all(missing, is_dry_run=is_new))
+        assets = iter(self.upload_all(missing))
         return [
             (kept[path] or next(assets)).name if path else str(source)
             for source, path in zip(sources, paths, strict=True)
@@ -161,11 +161,9 @@ class Transfers:
         """Delete an asset. Raises NotFound."""
         self._connection.call(self._stub.DeleteAsset, assets_pb2.DeleteAssetRequest(name=name))
 
-    def _delete_all(
-        self, assets: Iterable[Asset], under_way: Iterable[SingleUpload | ResumableUpload], *, is_dry_run: bool
-    ) -> None:
+    def _delete_all(self, assets: Iterable[Asset], under_way: Iterable[SingleUpload | ResumableUpload]) -> None:
         late = [Asset.from_message(message) for upload in under_way if (message := upload.cancel())]
-        for name in {asset.name for asset in (*assets, *late) if is_dry_run or not may_be_shared(asset)}:
+        for name in {asset.name for asset in (*assets, *late) if not may_be_shared(asset)}:
             with suppress(ServiceError):
                 self.delete(name)
 
@@ -260,8 +258,15 @@ class Download:
 
 def may_be_shared(asset: Asset) -> bool:
     """Return True for a file that another run may have found (`Transfers.kept`) since it was stored: it is not deleted
-    where no job came of the run that sent it."""
+    where no job came of the run that sent it, a dry run or another, and need not be sent again for the next one."""
     return asset.size_bytes >= RESUMABLE_BYTES
+
+
+def is_sent_for_once(source: Source) -> bool:
+    """Return True for a source that is a local file, and was uploaded for one request alone: its name at the gateway
+    is nobody else's."""
+    path = local_file(source)
+    return path is not None and not is_resumable(path)
 
 
 def lasts(asset: Asset, now: datetime) -> bool:

@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Self, Unpack
 
-from api_gpu.assets import Asset, Transfers
+from api_gpu.assets import Asset, Transfers, is_sent_for_once
 from api_gpu.attempts import JobLog
 from api_gpu.connection import Connection
 from api_gpu.destinations import Destinations
@@ -20,7 +20,7 @@ from api_gpu.inline import inlined
 from api_gpu.jobs import Job, Jobs
 from api_gpu.keys import Keys
 from api_gpu.operations import Operations, filled, set_sources, wanted_assets, wanted_jobs
-from api_gpu.requests import from_message, local_file
+from api_gpu.requests import from_message
 from api_gpu.scenes import scenes_of
 from api_gpu.tenants import QuotaUse, Tenants, Usage, read_usage
 from api_gpu.uploads import OnBytes
@@ -215,17 +215,18 @@ class Client(Operations[Job]):
         Nothing is sent when one cannot be read. When an upload fails, and on Ctrl-C, those that are known to have
         arrived are deleted, but for large ones, which another job may have by then.
         """
-        return self._transfers.resolve(sources, is_new=self.is_quoting)
+        return self._transfers.resolve(sources)
 
     def _submit(self, operation: str, options: Mapping[str, Any], **values: Any) -> Job:
         message, inputs = filled(operation, options, values)
         sources = [each.source for each in inputs]
         names = self.resolve_sources(sources if self.is_quoting else inlined(sources))
         set_sources(inputs, names)
+        once = {name for source, name in zip(sources, names, strict=True) if is_sent_for_once(source)}
         try:
             return self._jobs.submit(message, options=self._options)
         finally:
             if self.is_quoting:
-                for name in {name for each, name in zip(inputs, names, strict=True) if local_file(each.source)}:
+                for name in once:
                     with suppress(ServiceError):
                         self.delete(name)

@@ -196,7 +196,7 @@ class Operations(Generic[Made]):
 
     @property
     def is_quoting(self) -> bool:
-        """True for a client whose calls make no job: what was uploaded for one is deleted again."""
+        """True for a client whose calls make no job: small files that were uploaded for one are deleted again."""
         return self._options is not None and self._options.dry_run
 
     def _submit(self, operation: str, options: Mapping[str, Any], **values: Any) -> Made:

@@ -218,13 +218,12 @@ class JobRunner:
         """Return what stands for the sources at the gateway: where all local files are small they go along with the
         request, else each is uploaded once."""
         given = list(dict.fromkeys(source_list(sources)))
-        # Of a dry run nothing is to stay.
+        # What goes along with a request is stored by the gateway, and of a dry run that is not to stay.
         sent = dict(zip(given, given if self._client.is_quoting else map(str, inlined(given)), strict=True))
         for source in given:
             if (path := local_file(sent[source])) is None:
                 continue
-            # Uploads of a dry run are deleted.
-            if not self._client.is_quoting and (kept := self._client.kept(path)) is not None:
+            if (kept := self._client.kept(path)) is not None:
                 self._display.message(f"{path.name} is at the gateway already: {kept.name}")
                 sent[source] = kept.name
             else:
@@ -249,7 +248,7 @@ class JobRunner:
 
     def _delete_uploads(self) -> None:
         for asset in self._uploaded:
-            if not self._client.is_quoting and may_be_shared(asset):
+            if may_be_shared(asset):
                 self._display.message(f"{asset.filename} stays at the gateway for the next try: {asset.name}")
                 continue
             try:

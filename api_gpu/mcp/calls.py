@@ -178,19 +178,19 @@ class ToolCall:
         sent = dict(zip(given, given if is_quoting else inlined(given), strict=True))
         for file in given:
             if isinstance(sent[file], Path):
-                sent[file] = self._stored(file, is_quoting=is_quoting)
+                sent[file] = self._stored(file)
                 self._go_on()
         for each, path in zip(inputs, files, strict=True):
             each.set(str(each.source if path is None else sent[path]))
 
-    def _stored(self, file: Path, *, is_quoting: bool) -> str:
-        """Return the name of a file at the gateway, uploaded where it is not there; what a dry run uploads is
-        deleted. A large one that is to stay may be found by another call at once: it is not deleted by this one."""
-        if not is_quoting and (kept := self.client.kept(file)) is not None:
+    def _stored(self, file: Path) -> str:
+        """Return the name of a file at the gateway, uploaded where it is not there. A large one may be found by another
+        call at once: it is not deleted by this one."""
+        if (kept := self.client.kept(file)) is not None:
             return kept.name
         self.report(0, None, f"uploading {file.name}")
         stored = self.client.upload(file, self._go_on)
-        if is_quoting or not may_be_shared(stored):
+        if not may_be_shared(stored):
             self._uploaded.append(stored.name)
         return stored.name
 

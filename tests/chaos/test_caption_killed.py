@@ -156,5 +156,5 @@ def test_a_caption_outlives_its_gateway_at_any_moment(gateway, line, tmp_path):
     print(f"killed {KILLS} times, surely in these phases: {dict(hit)}")
     # One or the other may have been over by the time that it was killed.
     assert all(hit[phase] >= KILLS // len(PHASES) - 2 for phase in PHASES), hit
-    # Uploads are deleted by the command, the results by nobody; what a gateway left that was killed is deleted too.
+    # Uploads and results stay with their jobs; what a gateway left that was killed is deleted too.
     until_sync(lambda: gateway.http.get("/jobs", params={"page_size": 100}).json()["counts"]["COMPLETED"] == KILLS + 1)

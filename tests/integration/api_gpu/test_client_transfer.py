@@ -1,5 +1,6 @@
 """Uploads and downloads against the real gateway, over good and bad lines."""
 
+import contextlib
 import hashlib
 import os
 import signal
@@ -12,7 +13,7 @@ import pytest
 
 from api_gpu import Client
 from api_gpu.local.data_dir import DataDir
-from servicekit.errors import DataLoss, FailedPrecondition, NotFound, Unavailable
+from servicekit.errors import DataLoss, FailedPrecondition, NotFound, ServiceError, Unavailable
 from tests.support.command_line import stored
 from tests.support.relay import Relay
 from tests.support.until import until_sync
@@ -60,6 +61,9 @@ def test_a_large_file_that_is_there_is_not_sent_again_for_a_job(client: Client, 
     before = stored(pair)
     assert client.resolve_sources([film, film, first]) == [first] * 3
     assert stored(pair) == before
+    with contextlib.suppress(ServiceError):
+        client.quoting().probe(film)
+    assert stored(pair) == before  # neither sent nor deleted for a dry run
     assert client.upload(film).name != first  # who uploads has a file of their own, to delete as well
     client.upload(small)
     same_size = file_of(tmp_path / "other" / "film.mp4", 9 * MEBIBYTE)

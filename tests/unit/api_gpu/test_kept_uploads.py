@@ -154,7 +154,7 @@ def test_a_large_file_that_another_run_may_have_found_is_not_deleted(files: list
     assert store.stored == ["assets/1"]
     with pytest.raises(typer.Exit):
         run(store := Store(is_quoting=True), files, FakeJob(quote=quote_pb2.Quote(ok=True)))
-    assert store.stored == []
+    assert store.stored == ["assets/1"]
 
 
 def test_small_files_are_not_uploaded(files: list[Path]) -> None:
@@ -175,13 +175,13 @@ def test_what_the_gateway_has_is_neither_sent_nor_deleted(files: list[Path]) -> 
     assert (store.uploads, store.stored) == (2, ["assets/before"])
 
 
-def test_a_dry_run_deletes_only_what_it_sent(files: list[Path]) -> None:
+def test_a_dry_run_sends_no_file_that_is_there_and_deletes_only_what_it_sent(files: list[Path]) -> None:
     store = Store(is_quoting=True)
     store.stored.append("assets/before")
     store.known[files[0].name] = "assets/before"
     with pytest.raises(typer.Exit):
         run(store, files, FakeJob(quote=quote_pb2.Quote(ok=True)))
-    assert (store.uploads, store.stored) == (2, ["assets/before"])
+    assert (store.uploads, store.stored) == (1, ["assets/before"])
 
 
 @pytest.mark.parametrize(("days_left", "does"), [(7, True), (3.5, True), (3.4, False), (0, False)])
