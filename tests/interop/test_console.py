@@ -110,7 +110,7 @@ def check_detail(page: Page, job_id: str, rules: Path) -> None:
     expect(page.get_by_role("region", name="Warnings").get_by_text("MISSING_GLYPHS")).to_be_visible()
     expect(page.get_by_role("region", name="Result").get_by_text("SHA-256")).to_be_visible()
     expect(page.get_by_role("region", name="Inputs").get_by_text("talk.srt")).to_be_visible()
-    expect(page.get_by_role("region", name="Inputs").get_by_text("video/mp4 · ")).to_be_visible()
+    expect(page.get_by_role("region", name="Inputs").get_by_text("2.0 s · 320 × 180 · h264 · ")).to_be_visible()
     edge = page.get_by_role("slider", name="Part that shows the input")
     edge.focus()
     page.keyboard.press("End")
