@@ -130,8 +130,15 @@ def _note(source: Source, picture: Any, video: VideoStream | None = None) -> Non
     """Note what a still is, by its head, or by how it was probed."""
     codec = picture.format.lower() if picture is not None else video.codec if video is not None else ""
     across, down = picture.size if picture is not None else (video.width, video.height) if video is not None else (0, 0)
-    is_on_its_side = attempt(lambda: turned_degrees(source, picture), 0) % 180
-    note_still(source, codec, (down, across) if is_on_its_side else (across, down))
+    note_still(source, codec, (down, across) if is_on_its_side(source, picture) else (across, down))
+
+
+def is_on_its_side(source: Source, picture: Any) -> bool:
+    """Return True for a still that is turned by a quarter to be shown, as far as its head tells: what a PNG tells
+    behind its pixels is not looked for, as all of them would be decoded for it."""
+    if picture is not None and picture.format == "PNG" and "exif" not in picture.info:
+        return False
+    return bool(attempt(lambda: turned_degrees(source, picture), 0) % 180)
 
 
 def is_cut_off(source: Source, picture: Any) -> bool:

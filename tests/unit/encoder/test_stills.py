@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
 from encoder.media import stills
 from encoder.media.info import ColorTags, Source
@@ -282,3 +282,16 @@ def test_a_heif_is_known_by_the_brands_that_it_is_compatible_with(tmp_path: Path
     assert b"ftypavif" in avif()
     still = prepared(avif(12).replace(b"ftypavif", b"ftypmiaf"), tmp_path)
     assert still.table
+
+
+@pytest.mark.parametrize("orientation", [None, 6])
+def test_no_pixel_is_decoded_to_tell_how_a_png_lies(tmp_path: Path, orientation: int | None) -> None:
+    image, path = Image.new("RGB", (40, 20)), tmp_path / "still.png"
+    exif = image.getexif()
+    if orientation:
+        exif[ExifTags.Base.Orientation] = orientation
+    image.save(path, exif=exif)
+    source = Source("image_url", path)
+    with stills.opened(source) as picture:
+        assert stills.is_on_its_side(source, picture) is bool(orientation)
+        assert picture.tile  # what is to be decoded still
