@@ -12,6 +12,7 @@ from servicekit import media_types
 from servicekit.chunk_messages import ChunkMessage, Received
 from servicekit.chunks import Checksum, Data
 from servicekit.errors import DataLoss, InvalidArgument, ResourceExhausted, ServiceError
+from servicekit.tasks import run_to_completion
 
 DISCARD_SECONDS = 2.0
 
@@ -112,11 +113,7 @@ async def take_small(
                 spool.add(small.data)
                 spool.finish(small.end)
 
-    writing = asyncio.get_running_loop().run_in_executor(None, write)
-    try:
-        await asyncio.shield(writing)
-    finally:  # also where it is cancelled, as the folder is to be empty then
-        await asyncio.shield(asyncio.gather(writing, return_exceptions=True))
+    await run_to_completion(asyncio.to_thread(write))  # of a task that is cancelled the folder is to be empty
     charsets = [small.end.charset for small in task.small_inputs]
     task.ClearField("small_inputs")
     return by_field(task.inputs, paths, charsets, [False] * len(paths))
