@@ -26,7 +26,7 @@ from servicekit import errors, media_types, tracing
 from servicekit.backoff import Backoff
 from servicekit.chunks import BESIDE_FURTHER, CHUNK_BYTES, HOLE, ChunkPlacement, parse_holes
 from servicekit.errors import Cancelled, DeadlineExceeded, InvalidArgument, ServiceError, Unavailable
-from servicekit.tasks import cancel_and_wait
+from servicekit.tasks import cancel_and_wait, run_to_completion
 
 TIMEOUT = httpx.Timeout(60.0, connect=10.0)
 POLL_TIMEOUT = httpx.Timeout(5.0)
@@ -119,9 +119,9 @@ class Links:
             with contextlib.closing(InputSpool(path, field, max_bytes)) as spool:
                 async for data in response.aiter_raw(CHUNK_BYTES):
                     for offset, part in placement.place(data):
-                        await asyncio.to_thread(spool.add, part, offset)
+                        await run_to_completion(asyncio.to_thread(spool.add, part, offset))
                 for offset, part in placement.finish():
-                    await asyncio.to_thread(spool.add, part, offset)
+                    await run_to_completion(asyncio.to_thread(spool.add, part, offset))
             charset = media_types.charset(response.headers.get("content-type", ""))
             found.append(Fetched(charset, spool.has_hole))
         return None
