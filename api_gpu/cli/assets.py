@@ -37,7 +37,9 @@ ForceOption = Annotated[bool, typer.Option("--force", help="Do not ask.")]
 @app.command(LIST)
 def list_assets(
     context: typer.Context,
-    kind: Annotated[str, typer.Option("--type", help="Only files of this MIME type, or kind: video, image, audio.")] = "",
+    kind: Annotated[
+        str, typer.Option("--type", help="Only files of this MIME type, or kind: video, image, audio.")
+    ] = "",
     limit: Annotated[int, typer.Option(min=1, help="Files to list.")] = 20,
     since: Annotated[datetime | None, typer.Option(help="Only files that were stored then or later, UTC.")] = None,
     until: Annotated[datetime | None, typer.Option(help="Only files that were stored before, UTC.")] = None,
