@@ -13,7 +13,7 @@ from gateway.jobs.history import AttemptOutcome
 from gateway.jobs.model import Status
 from gateway.jobs.second_tries import lags
 from gateway.workers.grpc import GrpcEncoder
-from servicekit.errors import Cancelled, InvalidArgument, ServiceError
+from servicekit.errors import Cancelled, InvalidArgument
 from servicekit.tls import Identity
 from tests.integration.gateway.jobs.conftest import RESULT, ScriptedEncoder, Works, serving
 from tests.integration.gateway.jobs.test_dispatcher import content
