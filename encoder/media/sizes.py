@@ -142,6 +142,8 @@ def _lengthy_units(head: bytes, extra: bytes, codec: str) -> Iterator[bytes]:
     start = 0
     while start + size < len(head):
         length = int.from_bytes(head[start : start + size], "big")
+        if not length:  # of a hole of the file, in which there is a unit every few bytes
+            return
         yield head[start + size : start + size + length]
         start += size + length
 

@@ -29,7 +29,7 @@ from gateway.jobs.store import JobStore
 from gateway.metrics import WAIT_SECONDS, count_result
 from gateway.sources import Sources
 from gateway.sources.outline import MIN_BYTES, MIN_DIVISIBLE_BYTES
-from gateway.workers.base import EncodeJob, Encoder, EncoderBusy, Input, ResumableEncoder
+from gateway.workers.base import EncodeJob, Encoder, EncoderBusy, Input, More, ResumableEncoder
 from servicekit import tracing
 from servicekit.chunks import Data
 from servicekit.errors import Aborted, Cancelled, DeadlineExceeded, NotFound, ServiceError, Unavailable
@@ -225,8 +225,11 @@ class TaskExecutor:
             raise EncoderBusy(f"Job {job.id} is of an operation that only a gateway of a later version knows.")
         _, message = operation.kind(wanted)
         outlines, workers = self._outlines(task, message, is_watched=job.preview), self.workers()
+        asked = {} if task.whole_inputs else dict.fromkeys(operation.partial_inputs(message))
         inputs = [
-            self._input(job, source, fields, min(outlines.get(field, 0) for field in fields))
+            self._asked_input(job, source, fields)
+            if any(field in asked for field in fields)
+            else self._input(job, source, fields, min(outlines.get(field, 0) for field in fields))
             for source, fields in operation.distinct_inputs(message)
         ]
         return EncodeJob(
@@ -247,7 +250,7 @@ class TaskExecutor:
         divisible = operation.divisible_inputs(message) if is_watched or self.workers() > 1 else ()
         return {
             **dict.fromkeys(operation.outlines(message), MIN_BYTES),
-            **dict.fromkeys((*divisible, *operation.partial_inputs(message)), MIN_DIVISIBLE_BYTES),
+            **dict.fromkeys(divisible, MIN_DIVISIBLE_BYTES),
         }
 
     def _input(self, job: Job, source: str, fields: Sequence[str], min_outline_bytes: int) -> Input:
@@ -258,6 +261,15 @@ class TaskExecutor:
             return Input(name, source, whole, tuple(also), size_bytes=size_bytes)
         opened = functools.partial(self.sources.open_outline, source, job.tenant, min_outline_bytes)
         return Input(name, source, opened, tuple(also), is_outline=True, min_outline_bytes=min_outline_bytes)
+
+    def _asked_input(self, job: Job, source: str, fields: Sequence[str]) -> Input:
+        """Return an input of which, where it is large, the beginning comes, and what encoders ask for."""
+        whole = self._input(job, source, fields, 0)
+        if whole.size_bytes is not None and whole.size_bytes < MIN_BYTES:
+            return whole
+        opens = functools.partial(self.sources.open_head, source, job.tenant)
+        ranges = functools.partial(self.sources.open_ranges, source, job.tenant)
+        return replace(whole, open=opens, more=More(ranges, whole.open))
 
     def _part_input(self, job: Job, found: further.PartInput, *, composes: bool) -> Input:
         name, *also = found.fields
