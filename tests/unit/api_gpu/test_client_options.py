@@ -186,6 +186,16 @@ def test_a_wrong_option_is_told_by_its_field(wrong: dict[str, Any], text: str) -
     assert list(raised.value.fields) == [text.split()[0]]
 
 
+def test_words_may_be_what_a_speech_recognizer_wrote() -> None:
+    made = video_pb2.ChainRequest()
+    written = {"segments": [{"words": [{"word": " Hello", "start": 0, "end": 0.4, "probability": 0.9}]}]}
+    fill(made, steps=[{"story": {"scenes": [], "words": written}}])
+    assert list(made.steps[0].story.words) == [CaptionWord(text=" Hello", start=0, end=0.4)]
+    with pytest.raises(InvalidArgument, match="words: it tells no times of words") as refused:
+        fill(video_pb2.CaptionRequest(), words={"segments": [{"start": 0, "end": 2, "text": "Hello you"}]})
+    assert list(refused.value.fields) == ["words"]
+
+
 def test_a_wrong_word_is_told_by_its_place() -> None:
     late: Any = "1s"
     with pytest.raises(InvalidArgument, match=r"words\[1\]\.start is '1s' and must be a number\."):
