@@ -114,6 +114,11 @@ class PlannedTask:
         return run < len(self.runs) - 1 and self.frames_before(run) is None
 
     @property
+    def may_be_checked_early(self) -> bool:
+        """True for results that are as they stay once the last run has written them."""
+        return self.has_result and not self.finishes
+
+    @property
     def has_result(self) -> bool:
         """False for a task that answers with further tasks, or with a report, alone."""
         return bool(self.content_type)

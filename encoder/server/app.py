@@ -17,7 +17,7 @@ from apigpu.encoder.v1 import encoder_pb2, encoder_pb2_grpc
 from apigpu.v1 import options_pb2, video_pb2
 from encoder.codecs.card import Card
 from encoder.codecs.nvenc import driver
-from encoder.config import EncoderSettings
+from encoder.config import METRICS_PORT, EncoderSettings
 from encoder.tasks import inputs
 from encoder.tasks.capabilities import VERSION, Capabilities
 from encoder.tasks.executor import Slots, TaskExecutor, Work, open_executor
@@ -53,7 +53,6 @@ RESPONSE = ChunkMessage(encoder_pb2.EncodeResponse, "chunk")
 KINDS = video_pb2.Operation.DESCRIPTOR.oneofs_by_name["kind"].fields
 HEALTH_SECONDS = 1.0
 BOOT_ID = secrets.token_hex(8)
-METRICS_PORT = 9465
 # Those of Slots that are told to Prometheus.
 SLOT_STATES = ("total", "busy", "stuck")
 

@@ -21,6 +21,7 @@ from encoder.planning.protocol import PlanningSettings
 from encoder.sandbox.sandboxes import Sandbox, SandboxAccess
 from encoder.tasks import capabilities, inputs
 from encoder.tasks.capabilities import Capabilities
+from encoder.tasks.finishing import finish_checked
 from encoder.tasks.metrics import count_result, counted
 from encoder.tasks.play_order import PlayQueue, PlayTurn
 from encoder.tasks.results import ResultStream
@@ -224,6 +225,7 @@ class TaskExecutor:
             planner.end()
             return _planned(plan)
         access = SandboxAccess((work.reservation.folder.path, result.parent), ())
+        checked: encoder_pb2.Summary | None = None
         for number, planned in enumerate(plan.runs):
             run = planned or await planner.run(number, choice.codec)
             if run is None:
@@ -233,10 +235,12 @@ class TaskExecutor:
                 async with self.capabilities.ffmpeg.start(run, access, self.slots.take_out) as running:
                     try:
                         await self._follow(running, number, plan, work)
+                        is_checked = number == len(plan.runs) - 1 and plan.may_be_checked_early
+                        checked = await finish_checked(running, self._checked(planner) if is_checked else None)
                     finally:
                         work.reservation.facts.note_messages(running.messages)
         work.reservation.place.encoded()
-        summary = await self._check_and_send(plan, work)
+        summary = await self._check_and_send(plan, work, checked)
         if plan.further:  # of what is to come
             summary.duration_seconds, summary.frames = plan.duration_seconds, plan.frames_total
         planner.end()
@@ -257,14 +261,16 @@ class TaskExecutor:
         )
         return summary
 
-    async def _check_and_send(self, plan: PlannedTask, work: Work) -> encoder_pb2.Summary:
-        """Return what the results are, once they are checked and sent: side by side, where checking leaves them as they
-        are. Who gets them keeps nothing of a task that fails."""
-        planner, summary = work.reservation.planner, encoder_pb2.Summary()
+    async def _check_and_send(
+        self, plan: PlannedTask, work: Work, checked: encoder_pb2.Summary | None
+    ) -> encoder_pb2.Summary:
+        """Return what the results are, once they are `checked`, unless they are already, and sent: side by side, where
+        checking leaves them as they are. Who gets them keeps nothing of a task that fails."""
+        planner, summary = work.reservation.planner, checked or encoder_pb2.Summary()
         if plan.finishes:
             summary = await self._checked(planner)
         async with going_on(self._send_results(plan, work)) as sending:
-            if not plan.finishes and (plan.has_result or plan.reports):
+            if checked is None and not plan.finishes and (plan.has_result or plan.reports):
                 summary = await self._checked(planner)
             summary.encode_seconds = time.monotonic() - work.started_at
             await sending
@@ -283,7 +289,7 @@ class TaskExecutor:
                 await stream.send_file(file, file.path(result))
 
     async def _follow(self, running: FfmpegProcess, number: int, plan: PlannedTask, work: Work) -> None:
-        """Tell of the progress of a run until its end, and send what there is of the result."""
+        """Tell of the progress of a run until all is written, and send what there is of the result."""
         stream, folder = work.stream, work.reservation.folder
         async for progress in running.progress():
             folder.check_room()
@@ -291,7 +297,6 @@ class TaskExecutor:
                 await stream.pump(folder.result)
             if (before := plan.frames_before(number)) is not None:
                 await work.report(_complete(progress, before, plan.frames_total))
-        await running.finish()
 
     def _check_length(self, plan: PlannedTask) -> None:
         most = self.settings.max_duration_seconds

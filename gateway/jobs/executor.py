@@ -182,8 +182,8 @@ class TaskExecutor:
         ref = attempt.ref
         started = self._started_second if attempt.is_second else self._started
         job = await self.store.update(ref.job_id, lambda job: started(job, attempt))
-        if job.tasks[ref.index].status.is_terminal:
-            raise Cancelled("The job was cancelled.")
+        if (status := job.tasks[ref.index].status).is_terminal:
+            raise Cancelled(f"The task has ended already, as {status.value}.")
         log.info("task started", encoder=attempt.encoder, attempts=job.tasks[ref.index].attempts)
         attempt.begun_at = time.time()
         attempt.started_at, attempt.piece = job.tasks[ref.index].started_at, further.piece(job, ref.index)

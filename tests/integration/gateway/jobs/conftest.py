@@ -71,6 +71,8 @@ class ScriptedEncoder(encoder_pb2_grpc.EncoderServiceServicer):
     # How often it had no slot free; what it waits for behind a task, once its summary is sent.
     overrun: int = 0
     cleaned_up: asyncio.Event | None = None
+    # What it waits for before it takes a task.
+    begins: asyncio.Event | None = None
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def GetCapabilities(self, request, context):
@@ -81,6 +83,8 @@ class ScriptedEncoder(encoder_pb2_grpc.EncoderServiceServicer):
         if self.running >= self.slots:
             self.overrun += 1
             raise ResourceExhausted("full", reason="NO_FREE_SLOT")
+        if self.begins is not None:
+            await self.begins.wait()
         if self.refusals:
             self.refusals -= 1
             raise Unavailable("shutting down", reason="DRAINING")
