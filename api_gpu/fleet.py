@@ -47,8 +47,8 @@ class PooledEncoder:
 
 @dataclass(frozen=True)
 class Fleet:
-    """The fleet as it is: encoders, those that are not rented too; rented machines, the newest first; providers and what
-    is wrong with each ("": nothing); `notices` say why tasks may wait at a provider that answers."""
+    """The fleet as it is: encoders, also those that are not rented; rented machines, the newest first; providers and
+    what is wrong with each ("": nothing); `notices` say why tasks may wait at a provider that answers."""
 
     machines: tuple[Machine, ...]
     providers: dict[str, str]
