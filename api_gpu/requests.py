@@ -14,8 +14,10 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from apigpu.v1 import options_pb2
+from apigpu.v1.caption_style_pb2 import CaptionWord
 from servicekit.enums import number_of, short_names
 from servicekit.errors import InvalidArgument
+from servicekit.spoken_words import plain_words
 
 if TYPE_CHECKING:
     from apigpu.options import Source
@@ -113,12 +115,22 @@ def _fill(message: Message, values: Mapping[str, Any], prefix: str, inputs: list
         if field.message_type is None:
             _set(message, field, value, prefix + name, inputs)
         elif field.is_repeated:
+            if field.message_type is CaptionWord.DESCRIPTOR:
+                value = _spoken(value, prefix + name)
             for index, element in enumerate(elements(value, prefix + name)):
                 path = f"{prefix}{name}[{index}]"
                 _fill(getattr(message, field.name).add(), _values(element, path), f"{path}.", inputs)
         else:
             getattr(message, field.name).SetInParent()
             _fill(getattr(message, field.name), _values(value, prefix + name), f"{prefix}{name}.", inputs)
+
+
+def _spoken(value: Any, path: str) -> Any:
+    """Return words, as speech recognizers write them too. Raises InvalidArgument."""
+    try:
+        return plain_words(value)
+    except ValueError as error:
+        raise InvalidArgument(f"{path}: {error}", fields={path: str(error)}) from error
 
 
 def elements(value: Any, path: str) -> Iterable[Any]:

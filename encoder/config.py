@@ -12,13 +12,15 @@ from encoder.codecs.nvenc.request import MAX_B_FRAMES, MAX_CQ, MAX_LOOKAHEAD
 from encoder.codecs.nvenc.request import PRESETS as NVENC_PRESETS
 from encoder.sandbox.sandboxes import AUTO as AUTO_SANDBOX
 from encoder.sandbox.sandboxes import SANDBOXES
-from servicekit.config import Cidrs, PortOrNone, SessionToken, Settings
+from servicekit.config import Cidrs, Fallback, PortOrNone, SessionToken, Settings
 from servicekit.logs import AUTO as AUTO_FORMAT
 from servicekit.logs import FORMATS, LEVELS
 from servicekit.server_tls import ReloadingIdentity
 from servicekit.tls import Identity, IdentityFiles
 
 WAIT, X264 = "wait", "x264"
+
+METRICS_PORT = 9465
 
 
 def one_of(*known: str) -> AfterValidator:
@@ -41,7 +43,7 @@ class EncoderSettings(Settings):
     host: str = "0.0.0.0"
     port: int = Field(50052, ge=0, le=65535)
     health_port: int = Field(50054, ge=0, le=65535)
-    metrics_port: PortOrNone | None = None
+    metrics_port: Annotated[PortOrNone | None, Fallback(METRICS_PORT)] = None
     tls_cert: Path = Path(".api-gpu/certs/encoder.crt")
     tls_key: Path = Path(".api-gpu/certs/encoder.key")
     tls_ca: Path = Path(".api-gpu/certs/ca.crt")

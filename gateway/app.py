@@ -26,7 +26,7 @@ from gateway.admission import call_classes
 from gateway.assets.transfers import TransferSlots
 from gateway.auth import ApiKeys, authentication
 from gateway.components import Components, followed
-from gateway.config import GatewaySettings
+from gateway.config import METRICS_PORT, GatewaySettings
 from gateway.fleet.providers.base import EndpointConfig, ServerlessProvider
 from gateway.jobs.quote import Quoter
 from gateway.jobs.start_times import StartTimes
@@ -61,7 +61,6 @@ from servicekit.tls import IdentityFiles
 log = structlog.get_logger("gateway")
 
 CLOSE_SECONDS = 2.0
-METRICS_PORT = 9464
 # Of each upload over gRPC so much, and the message that is read, is held before it is taken. Over a line of 100 ms that
 # carries about 10 MiB/s; a client that has more uses several uploads, or HTTP.
 STREAM_WINDOW_BYTES = 1024 * 1024

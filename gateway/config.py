@@ -9,11 +9,12 @@ from gateway.assets.bucket import CLOUDS
 from gateway.fleet.settings import FleetSettings, Seconds
 from gateway.webhooks.signing import check_secret
 from gateway.workers.static import EncoderName
-from servicekit.config import HOLDS_SECRET, Cidrs, CommaList, ConfigError, PortOrNone, SessionToken
+from servicekit.config import HOLDS_SECRET, Cidrs, CommaList, ConfigError, Fallback, PortOrNone, SessionToken
 
 DAY_SECONDS = 86_400.0
 GIB = 1024**3
 
+METRICS_PORT = 9464
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
@@ -31,7 +32,7 @@ class GatewaySettings(FleetSettings):
     port: Port = 3000
     grpc_port: Port = 50051
     health_port: Port = 50053
-    metrics_port: PortOrNone | None = None
+    metrics_port: Annotated[PortOrNone | None, Fallback(METRICS_PORT)] = None
     public_url: str = ""
     x_api_key: SecretStr
     admin_api_key: SecretStr = SecretStr("")

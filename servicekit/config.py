@@ -49,6 +49,13 @@ SessionToken = Annotated[SecretStr, Field(validation_alias=AliasChoices("session
 
 
 @dataclass(frozen=True)
+class Fallback:
+    """Annotates a setting that must be told apart where it is not given: what holds then."""
+
+    value: int
+
+
+@dataclass(frozen=True)
 class SettingInForce:
     """A setting as it is in force, without the secrets in it, and where that stands ("default": nowhere)."""
 
@@ -105,7 +112,8 @@ class Settings(BaseSettings):
         for name, field in cls.variables().items():
             value = given[name].text if name in given else None if field.is_required() else field.get_default()
             origin = given[name].origin if name in given else "default"
-            rows.append(asdict(SettingInForce(name, _shown(shown.get(name, value), field), origin)))
+            value = _or_fallback(shown.get(name, value), field)
+            rows.append(asdict(SettingInForce(name, _shown(value, field), origin)))
         return {"settings": rows, "problem": problem}
 
     def values_by_variable(self) -> dict[str, Any]:
@@ -184,6 +192,11 @@ def _aliases(name: str, field: FieldInfo) -> list[str]:
 def _key(name: str, field: FieldInfo) -> str:
     """Return the name by which pydantic takes a field."""
     return _aliases(name, field)[0].lower() if field.validation_alias else name
+
+
+def _or_fallback(value: Any, field: FieldInfo) -> Any:
+    fallbacks = (each.value for each in field.metadata if isinstance(each, Fallback))
+    return next(fallbacks, value) if value is None else value
 
 
 def _shown(value: Any, field: FieldInfo) -> str:

@@ -37,7 +37,7 @@ async def repeat(event: str, seconds: float, work: Callable[[], Awaitable[object
 
 
 @contextlib.asynccontextmanager
-async def running(work: Coroutine[Any, Any, object]) -> AsyncIterator["asyncio.Task[object]"]:
+async def running(work: Coroutine[Any, Any, T]) -> AsyncIterator["asyncio.Task[T]"]:
     """Let work go on beside the block, which may await it; it is cancelled with it."""
     task = asyncio.create_task(work)
     try:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from api_gpu.cli.options import FAILED
 
@@ -14,43 +15,40 @@ from api_gpu.cli.options import FAILED
 PREFIX = "assets/"
 LIST = "list"
 
-app = typer.Typer(help="List the files at the gateway, or delete some.", invoke_without_command=True)
 
-KindOption = Annotated[str, typer.Option("--type", help="Only files of this MIME type, or kind: video, image, audio.")]
-LimitOption = Annotated[int, typer.Option(min=1, help="Files to list.")]
-SinceOption = Annotated[datetime | None, typer.Option(help="Only files that were stored then or later, UTC.")]
-UntilOption = Annotated[datetime | None, typer.Option(help="Only files that were stored before, UTC.")]
-TenantOption = Annotated[str, typer.Option(help="Only files of this tenant, for a key with the scope admin.")]
+class ListingGroup(TyperGroup):
+    """A group of commands that lists where none of them is named: `api-gpu assets --type video`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        is_named = bool(args) and (not args[0].startswith("-") or args[0] in ctx.help_option_names)
+        if not is_named and not ctx.resilient_parsing:  # a shell that completes wants to know the commands
+            args = [LIST, *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(cls=ListingGroup, help="List the files at the gateway (without a command), or delete some.")
+
 NamesArgument = Annotated[
     list[str], typer.Argument(metavar="ASSET...", help="Names of the files, as `api-gpu assets` lists them.")
 ]
 ForceOption = Annotated[bool, typer.Option("--force", help="Do not ask.")]
 
 
-@app.callback()
-def assets(
-    context: typer.Context,
-    kind: KindOption = "",
-    limit: LimitOption = 20,
-    since: SinceOption = None,
-    until: UntilOption = None,
-    tenant: TenantOption = "",
-) -> None:
-    """List the files at the gateway, the newest first: uploads, and results of jobs. Or delete some."""
-    if context.invoked_subcommand is None:
-        list_assets(context, kind, limit, since, until, tenant)
-
-
 @app.command(LIST)
 def list_assets(
     context: typer.Context,
-    kind: KindOption = "",
-    limit: LimitOption = 20,
-    since: SinceOption = None,
-    until: UntilOption = None,
-    tenant: TenantOption = "",
+    kind: Annotated[
+        str, typer.Option("--type", help="Only files of this MIME type, or kind: video, image, audio.")
+    ] = "",
+    limit: Annotated[int, typer.Option(min=1, help="Files to list.")] = 20,
+    since: Annotated[datetime | None, typer.Option(help="Only files that were stored then or later, UTC.")] = None,
+    until: Annotated[datetime | None, typer.Option(help="Only files that were stored before, UTC.")] = None,
+    tenant: Annotated[str, typer.Option(help="Only files of this tenant, for a key with the scope admin.")] = "",
 ) -> None:
-    """List the files at the gateway, the newest first: uploads, and results of jobs."""
+    """List the files at the gateway, the newest first: uploads, and results of jobs.
+
+    `api-gpu assets` alone does it too, with the same options.
+    """
     from itertools import islice
 
     from api_gpu.cli.tables import print_assets

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+from collections.abc import Callable
 
 import typer
 
@@ -50,12 +51,14 @@ from apigpu.options import OPERATIONS
 
 USAGE = 2
 INTERRUPTED = 130
+# Headings of the list of commands, in their order there.
+MAKING, WATCHING, SERVING, OPERATING = "Operations", "Jobs and files", "Services", "Administration"
 # Commands that make a data folder where there is none take that of the current folder.
 MAKES_DATA_DIR = ("up", "certs")
 
 app = typer.Typer(
     cls=GlobalOptionsGroup,
-    help="Captions, Ken Burns clips and soundtracks, made by a pair of gRPC services.",
+    help="Edit videos: captions, clips of stills, soundtracks, finished films, made by a gateway and its encoders.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
@@ -83,34 +86,31 @@ def options(
     context.obj = Invocation(folder, target, key, ca, cert, cert_key, grpc_port, quiet=quiet, as_json=as_json)
 
 
-app.command()(services.up)
-app.command(context_settings=services.FORWARDING, add_help_option=False)(services.gateway)
-app.command(context_settings=services.FORWARDING, add_help_option=False)(services.encoder)
 COMMANDS = {story.NAME: story.command, probe.NAME: probe.command}
 for name in OPERATIONS:
     if name == frame.NAME:
-        app.add_typer(frame.app, name=name)
+        app.add_typer(frame.app, name=name, rich_help_panel=MAKING)
         continue
-    app.command(name)(taking_job_options(COMMANDS[name]() if name in COMMANDS else operations.command(name)))
-app.command()(taking_job_options(chain.chain))
-app.command()(jobs.jobs)
-app.command()(jobs.show)
-app.command()(jobs.watch)
-app.command()(jobs.cancel)
-app.command()(jobs.retry)
-app.command()(jobs.log)
-app.command("open")(jobs.open_result)
-app.command()(jobs.fleet)
-app.command()(mcp.mcp)
-app.command()(tenants.usage)
-app.command()(services.certs)
-app.command()(services.doctor)
-app.command()(services.config)
-app.add_typer(assets.app, name="assets")
-app.add_typer(destinations.app, name="destinations")
-app.add_typer(keys.app, name="keys")
-app.add_typer(tenants.app, name="tenants")
-app.add_typer(runpod.app, name="runpod")
+    made = COMMANDS[name]() if name in COMMANDS else operations.command(name)
+    app.command(name, rich_help_panel=MAKING)(taking_job_options(made))
+app.command(rich_help_panel=MAKING)(taking_job_options(chain.chain))
+Commands = tuple[Callable[..., None], ...]
+watching: Commands = (jobs.jobs, jobs.show, jobs.watch, jobs.cancel, jobs.retry, jobs.log)
+for command in watching:
+    app.command(rich_help_panel=WATCHING)(command)
+app.command("open", rich_help_panel=WATCHING)(jobs.open_result)
+app.add_typer(assets.app, name="assets", rich_help_panel=WATCHING)
+app.command(rich_help_panel=SERVING)(services.up)
+for service in (services.gateway, services.encoder):
+    app.command(rich_help_panel=SERVING, context_settings=services.FORWARDING, add_help_option=False)(service)
+serving: Commands = (mcp.mcp, services.certs, services.doctor, services.config)
+for command in serving:
+    app.command(rich_help_panel=SERVING)(command)
+operating: Commands = (jobs.fleet, tenants.usage)
+for command in operating:
+    app.command(rich_help_panel=OPERATING)(command)
+for each, group in (("keys", keys), ("tenants", tenants), ("destinations", destinations), ("runpod", runpod)):
+    app.add_typer(group.app, name=each, rich_help_panel=OPERATING)
 
 
 def exit_code(error: Exception) -> int | None:

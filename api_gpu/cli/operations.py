@@ -13,6 +13,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 import typer
 
 from apigpu.options import OPERATIONS, Input, Operation, Option, Source
+from servicekit.spoken_words import plain_words
 
 OUT_HELP = (
     "File to write; where there are several results, a folder; - is standard output. When not given it is named after "
@@ -200,12 +201,16 @@ def require_both_sizes(flags: Iterable[Flag], options: Mapping[str, Any]) -> Non
 
 
 def read_list(flag: Flag, path: Path) -> list[Any]:
-    """Return the objects of a JSON file that lists them; unknown keys are ignored. Raises BadParameter."""
+    """Return the words of a JSON file, also as speech recognizers write them; unknown keys are ignored. Raises
+    BadParameter."""
     kind = listed_class(flag.kind)
     hints = get_type_hints(kind)
     try:
-        entries = json.loads(path.read_bytes())
+        entries = plain_words(json.loads(path.read_bytes()))
         return [kind(**{each.name: hints[each.name](entry[each.name]) for each in fields(kind)}) for entry in entries]
     except (OSError, ValueError, TypeError, KeyError) as error:
-        text = f'{path} must hold a list of {{"text": "Hello", "start": 0.0, "end": 0.4}}, in JSON'
+        text = (
+            f'{path} must hold a list of {{"text": "Hello", "start": 0.0, "end": 0.4}}, in JSON, or what a speech '
+            f"recognizer writes: {error}"
+        )
         raise typer.BadParameter(text, param_hint=f"--{flag.option.flag}") from error

@@ -267,6 +267,7 @@ def start_message(settings: UpSettings, serving: Serving, folder: DataDir, is_te
     return f"""\
 api-gpu is up: JSON on {serving.http}, gRPC on {serving.grpc} (mTLS). Ctrl-C ends it.
 
+browser  {serving.http}/ is the console, {serving.http}/docs the API
 here     {_program("api-gpu")} caption video.mp4 subtitles.srt -o captioned.mp4
 upload   curl -T video.mp4 -H {header} {serving.http}/assets/
 JSON     curl -H {header} -H 'Content-Type: application/json' \\

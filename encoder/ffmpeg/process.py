@@ -29,6 +29,8 @@ log = structlog.get_logger("encoder")
 
 QUIET = ("-hide_banner", "-nostdin", "-nostats", "-v", "error")
 PROGRESS = ("-progress", "pipe:1", "-stats_period", "0.25")
+# What it says with its last progress, in place of "continue".
+LAST = b"end"
 TAIL_LINES = 100
 LINE_BYTES = 4096
 LINE_END = re.compile(rb"[\r\n]+")
@@ -49,8 +51,8 @@ def bundled_binary() -> Path:
 
 
 class FfmpegProcess:
-    """A running FFmpeg; its messages are read from its start on. Where its standard output is a pipe,
-    read `progress` to its end, then `finish`."""
+    """A running FFmpeg; its messages are read from its start on. Where its standard output is a pipe, read `progress`
+    to its end, when all is written unless it failed, then `finish`."""
 
     def __init__(
         self, child: Child, run: FfmpegRun, writer: StdinWriter | None, errors: Output, progress: Output | None
@@ -73,6 +75,8 @@ class FfmpegProcess:
             if key == b"progress":
                 frames, fps = _number(values.get(b"frame")), _number(values.get(b"fps"))
                 yield encoder_pb2.EncodeProgress(frames_done=int(frames), fps=fps)
+                if value == LAST:  # it closed what it wrote, and takes some milliseconds to end
+                    return
 
     async def finish(self) -> None:
         """Wait for its end. Raises ServiceError when it failed, or took a file that was cut off for whole."""

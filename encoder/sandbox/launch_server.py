@@ -13,8 +13,10 @@ then what it writes to of the memory that it shares with the server. It ends as 
 
 import contextlib
 import gc
+import itertools
 import json
 import os
+import re
 import resource
 import select
 import signal
@@ -32,6 +34,10 @@ MAX_DESCRIPTORS = 4
 FIRST_DESCRIPTOR = 3
 NAME, SPARE_NAME = b"launching", b"launch-spare"
 FAILED = 1
+# A program that sets limits, each soft and hard or both in one, and becomes what follows: what it does is done here,
+# as to start it takes a millisecond or two. Source: prlimit(1) of util-linux.
+LIMITER = "prlimit"
+LIMIT = re.compile(r"--(as|core|cpu|data|fsize|nproc)=(\d+)(?::(\d+))?")
 # The spare is made once nothing has run for so long, so that it takes no time from what runs.
 IDLE_SECONDS = 0.02
 
@@ -204,7 +210,22 @@ def _execute(command: list[str]) -> None:
     own = len(launcher.COMMAND)
     if tuple(command[:own]) == launcher.COMMAND:
         launcher.become(command[own:])
+    if os.path.basename(command[0]) == LIMITER:
+        command = _limited(command)
     os.execv(command[0], command)
+
+
+def _limited(command: list[str]) -> list[str]:
+    """Set the limits of a command line of prlimit, and return what it would become; leave one alone that has other
+    options."""
+    options = list(itertools.takewhile(lambda word: word.startswith("-"), command[1:]))
+    found = [limit.groups() for limit in map(LIMIT.fullmatch, options) if limit is not None]
+    rest = command[1 + len(options) :]
+    if not rest or len(found) < len(options):
+        return command
+    for kind, soft, hard in found:
+        resource.setrlimit(getattr(resource, f"RLIMIT_{kind.upper()}"), (int(soft), int(hard or soft)))
+    return rest
 
 
 if __name__ == "__main__":

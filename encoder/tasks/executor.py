@@ -14,19 +14,21 @@ from encoder.codecs.base import CodecChoice, CodecFault, SizeFault
 from encoder.config import EncoderSettings
 from encoder.ffmpeg.command import COPY
 from encoder.ffmpeg.process import FfmpegProcess
-from encoder.media.info import Source
+from encoder.media.info import Range, Source
 from encoder.planning.planner import USUAL_LIMITS, PlannedTask, Planner, PlanningLimits, open_planner
 from encoder.planning.processes import ProcessSource, process_source
 from encoder.planning.protocol import PlanningSettings
 from encoder.sandbox.sandboxes import Sandbox, SandboxAccess
 from encoder.tasks import capabilities, inputs
 from encoder.tasks.capabilities import Capabilities
+from encoder.tasks.finishing import finish_checked
 from encoder.tasks.metrics import count_result, counted
 from encoder.tasks.play_order import PlayQueue, PlayTurn
 from encoder.tasks.results import ResultStream
 from encoder.tasks.task_log import TaskFacts, logged
 from encoder.tasks.workspace import TaskFolder, Workspace
 from servicekit import tracing
+from servicekit.chunks import MAX_ASKS
 from servicekit.errors import FailedPrecondition, InvalidArgument, ResourceExhausted, ServiceError, Unavailable
 from servicekit.process import usable_cores
 from servicekit.tasks import run_to_completion
@@ -37,6 +39,8 @@ log = structlog.get_logger("encoder")
 COPIED = "the video need not be encoded"
 
 Report = Callable[[encoder_pb2.EncodeProgress], Awaitable[None]]
+Ask = Callable[[str, Sequence[Range]], Awaitable[None]]
+"""Has ranges of the input of a field come, which lie in its file then. Raises ServiceError."""
 
 
 @dataclass
@@ -113,14 +117,15 @@ class Reservation:
 
 @dataclass(frozen=True)
 class Work:
-    """A task whose inputs have arrived, by field, what it has of the encoder, who is told of its progress, and what
-    sends its results."""
+    """A task whose inputs have arrived, by field, what it has of the encoder, who is told of its progress, what sends
+    its results, and how more of an input is asked for, where it can be."""
 
     task: encoder_pb2.Task
     sources: Mapping[str, Source]
     reservation: Reservation
     report: Report
     stream: ResultStream
+    ask: Ask | None = None
     started_at: float = field(default_factory=time.monotonic)
 
 
@@ -214,7 +219,7 @@ class TaskExecutor:
         task = work.task
         began = time.monotonic()
         with tracing.span("plan", codec=choice.codec.name) as note:
-            plan = await planner.plan(task, work.sources, choice.codec, self.slots.threads, self.slots.lanes)
+            plan = await self._plan(choice, work)
             note(runs=len(plan.runs), frames=plan.frames_total, cpu_seconds=planner.used_seconds)
         work.reservation.facts.note_plan(time.monotonic() - began, planner.used_seconds)
         self._check_length(plan)
@@ -224,6 +229,7 @@ class TaskExecutor:
             planner.end()
             return _planned(plan)
         access = SandboxAccess((work.reservation.folder.path, result.parent), ())
+        checked: encoder_pb2.Summary | None = None
         for number, planned in enumerate(plan.runs):
             run = planned or await planner.run(number, choice.codec)
             if run is None:
@@ -233,10 +239,12 @@ class TaskExecutor:
                 async with self.capabilities.ffmpeg.start(run, access, self.slots.take_out) as running:
                     try:
                         await self._follow(running, number, plan, work)
+                        is_checked = number == len(plan.runs) - 1 and plan.may_be_checked_early
+                        checked = await finish_checked(running, self._checked(planner) if is_checked else None)
                     finally:
                         work.reservation.facts.note_messages(running.messages)
         work.reservation.place.encoded()
-        summary = await self._check_and_send(plan, work)
+        summary = await self._check_and_send(plan, work, checked)
         if plan.further:  # of what is to come
             summary.duration_seconds, summary.frames = plan.duration_seconds, plan.frames_total
         planner.end()
@@ -257,14 +265,30 @@ class TaskExecutor:
         )
         return summary
 
-    async def _check_and_send(self, plan: PlannedTask, work: Work) -> encoder_pb2.Summary:
-        """Return what the results are, once they are checked and sent: side by side, where checking leaves them as they
-        are. Who gets them keeps nothing of a task that fails."""
-        planner, summary = work.reservation.planner, encoder_pb2.Summary()
+    async def _plan(self, choice: CodecChoice, work: Work) -> PlannedTask:
+        """Return the plan of a task whose inputs are there then, as far as it needs them."""
+        asks = MAX_ASKS if work.ask is not None else 0
+        while True:
+            given = (work.task, work.sources, choice.codec, self.slots.threads, self.slots.lanes)
+            plan = await work.reservation.planner.plan(*given, asks=asks)
+            for name, ranges in plan.wanted:
+                assert work.ask is not None
+                with tracing.span("ask for more of an input", ranges=len(ranges)):
+                    await work.ask(name, ranges)
+            if plan.runs or not plan.wanted:
+                return plan
+            asks -= 1
+
+    async def _check_and_send(
+        self, plan: PlannedTask, work: Work, checked: encoder_pb2.Summary | None
+    ) -> encoder_pb2.Summary:
+        """Return what the results are, once they are `checked`, unless they are already, and sent: side by side, where
+        checking leaves them as they are. Who gets them keeps nothing of a task that fails."""
+        planner, summary = work.reservation.planner, checked or encoder_pb2.Summary()
         if plan.finishes:
             summary = await self._checked(planner)
         async with going_on(self._send_results(plan, work)) as sending:
-            if not plan.finishes and (plan.has_result or plan.reports):
+            if checked is None and not plan.finishes and (plan.has_result or plan.reports):
                 summary = await self._checked(planner)
             summary.encode_seconds = time.monotonic() - work.started_at
             await sending
@@ -283,7 +307,7 @@ class TaskExecutor:
                 await stream.send_file(file, file.path(result))
 
     async def _follow(self, running: FfmpegProcess, number: int, plan: PlannedTask, work: Work) -> None:
-        """Tell of the progress of a run until its end, and send what there is of the result."""
+        """Tell of the progress of a run until all is written, and send what there is of the result."""
         stream, folder = work.stream, work.reservation.folder
         async for progress in running.progress():
             folder.check_room()
@@ -291,7 +315,6 @@ class TaskExecutor:
                 await stream.pump(folder.result)
             if (before := plan.frames_before(number)) is not None:
                 await work.report(_complete(progress, before, plan.frames_total))
-        await running.finish()
 
     def _check_length(self, plan: PlannedTask) -> None:
         most = self.settings.max_duration_seconds

@@ -42,7 +42,7 @@ from gateway.workers.base import EncodeJob, EncoderBusy, EncoderCutOff, EncoderL
 from gateway.workers.faults import passes
 from gateway.workers.pool import Pool
 from servicekit import tracing
-from servicekit.errors import Aborted, DataLoss, Internal, NotFound, ServiceError, Unavailable
+from servicekit.errors import Aborted, Cancelled, DataLoss, Internal, NotFound, ServiceError, Unavailable
 from servicekit.tasks import cancel_and_wait, log_and_continue, repeat
 
 log = structlog.get_logger("gateway.jobs")
@@ -358,7 +358,8 @@ class Dispatcher:
         fields = tuple(error.fields.items())[:MAX_FAILURE_FIELDS]
         failure = Failure(error.number, error.message[:MAX_FAILURE_CHARACTERS], error.reason, fields)
         timed_out = isinstance(error, TaskTimedOut)
-        log.info("task failed", encoder=attempt.encoder, code=error.code.name, error=error.message)
+        event = "task cancelled" if isinstance(error, Cancelled) else "task failed"
+        log.info(event, encoder=attempt.encoder, code=error.code.name, error=error.message)
 
         def step(job: Job) -> Job:
             now = time.time()

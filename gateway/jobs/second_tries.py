@@ -26,7 +26,7 @@ from gateway.jobs.store import JobStore
 from gateway.workers.base import InputFailed, ResumableEncoder
 from gateway.workers.pool import Pool, PoolMember
 from servicekit import tracing
-from servicekit.errors import ServiceError
+from servicekit.errors import Cancelled, ServiceError
 from servicekit.tasks import cancel_and_wait
 
 log = structlog.get_logger("gateway.jobs")
@@ -164,6 +164,8 @@ class SecondTries:
                 return
             with tracing.border("second try", work.traceparent):
                 await self.executor.execute(second, work, member.encoder)
+        except Cancelled:
+            log.info("a second try was not needed any more")
         except (ServiceError, InputFailed) as error:
             log.info("a second try of a task failed", error=str(error))
         else:

@@ -42,9 +42,9 @@ def sh(clone, tmp_path):
     return run
 
 
-def script(heading):
-    """The first shell block below a heading."""
-    return re.search(r"```sh\n(.*?)```", PAGE.partition(f"## {heading}\n")[2], re.DOTALL)[1]
+def script(heading, number=0):
+    """A shell block below a heading."""
+    return re.findall(r"```sh\n(.*?)```", PAGE.partition(f"## {heading}\n")[2], re.DOTALL)[number]
 
 
 def test_protoc_from_a_fresh_clone(clone, sh):
@@ -58,6 +58,16 @@ def test_buf_from_a_fresh_clone(clone, sh):
     sh(line.replace('"client"', '"by_buf"'))
     assert (clone / "by_buf" / "apigpu" / "v1" / "video_pb2.py").is_file()
     assert not (clone / "by_buf" / "apigpu" / "encoder").exists()  # which is not for clients
+
+
+def test_buf_where_there_is_no_protoc(clone):
+    """With the packages of Python alone: `protoc_builtin` is none of buf's own."""
+    command = ["/bin/sh", "-ec", script("buf", 1).replace('"client"', '"by_packages"')]
+    environment = {**os.environ, "PATH": str(BINARIES)}
+    assert not (BINARIES / "protoc").exists()
+    done = subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (clone / "by_packages" / "apigpu" / "v1" / "video_pb2.py").is_file()
 
 
 def test_all_protos_are_built_without_a_line_of_setup(sh):

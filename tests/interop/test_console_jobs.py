@@ -53,6 +53,40 @@ def test_what_ffmpeg_said_and_each_attempt_are_told(
         assert axe(page, rules) == []
 
 
+def test_chips_count_the_jobs_that_are_listed(
+    browser: Browser, pair: Pair, http: httpx.Client, names: dict[str, str]
+) -> None:
+    """Previews are jobs too: each look at a frame would else be told as a job of the caller's."""
+    caption = {"url_video": names["film"], "url_srt": names["srt"]}
+    previews = [submit(http, "frame", caption=caption, at_seconds=at, width=160) for at in (0.5, 1)]
+    for job_id in previews:
+        assert ended(http, job_id)["status"] == "COMPLETED"
+    with opened(browser, pair.key) as watched:
+        page = watched.page
+        page.goto(address(pair))
+        told = [job["operation"] for job in http.get("/jobs", params={"page_size": 1000}).json()["jobs"]]
+        listed = str(len([operation for operation in told if operation != "frame"]))
+        everything = page.locator(".chip[data-status='']")
+        expect(everything).to_have_text(f"All{listed}")
+        page.locator(".chip[data-status=COMPLETED]").click()
+        expect(page.locator(".chip[data-status=COMPLETED]")).to_have_attribute("aria-pressed", "true")
+        expect(everything).to_have_text(f"All{listed}")
+        page.get_by_label("Operation").select_option(label="All operations")
+        expect(everything).to_have_text(f"All{len(told)}")
+
+
+def test_an_empty_input_is_no_picture_that_cannot_be_had(browser: Browser, pair: Pair, http: httpx.Client) -> None:
+    """Asked for by a range, it is a 416 on the browser's console."""
+    asset = http.put("/assets", params={"filename": "empty.mp4"}, content=b"").raise_for_status().json()["name"]
+    job_id = submit(http, "thumbnail", url_video=asset)
+    assert ended(http, job_id)["status"] == "FAILED"
+    with opened(browser, pair.key) as watched:
+        with watched.page.expect_response(f"**/{asset}"):
+            watched.page.goto(address(pair))
+        expect(row(watched.page, job_id)).to_contain_text("the file is empty")
+        watched.page.wait_for_load_state("networkidle")
+
+
 def test_several_jobs_are_picked_cancelled_retried_and_saved(
     browser: Browser, pair: Pair, http: httpx.Client, names: dict[str, str], tmp_path: Path, rules: Path
 ) -> None:

@@ -2,7 +2,9 @@
 a story as a timeline, and the same request for other programs."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -73,6 +75,41 @@ def test_a_look_is_chosen_on_a_frame_and_the_job_is_sent(
         expect(page.get_by_text("done").first).to_be_visible()
 
 
+def asked(answer: Response) -> dict[str, Any]:
+    """What a frame was asked with."""
+    told: dict[str, Any] = json.loads(answer.request.post_data or "{}")
+    return told
+
+
+def is_frame(width: int) -> Callable[[Response], bool]:
+    """Whether a frame of a width was asked for of a video with subtitles of its own."""
+    return lambda answer: (
+        answer.url.endswith("/video/frame")
+        and asked(answer)["width"] == width
+        and "url_srt" in asked(answer)["caption"]
+    )
+
+
+def test_a_caption_is_to_be_seen_on_the_first_frame(browser: Browser, pair: Pair, folder: Path, tmp_path: Path) -> None:
+    """The middle of a video, where the slider began, may have none, and all presets look alike there."""
+    srt = media.srt(tmp_path / "early.srt", [(0.1, 0.4, "Hello there")])
+    with opened(browser, pair.key) as watched:
+        page = watched.page
+        page.goto(f"{pair.http_url}/#/new")
+        drop(page, folder / "talk.mp4")
+        plain = seen(page)
+        expect(page.locator("output[for=stage-at]")).to_have_text("0:01.0")
+        with page.expect_response(is_frame(720)) as stage, page.expect_response(is_frame(260)) as preset:
+            drop(page, srt)
+        assert [one for one in (stage, preset) if "at_seconds" in asked(one.value)] == []
+        expect_another(page, plain)
+        expect(page.locator("output[for=stage-at]")).to_have_text("first caption")
+        with page.expect_response(is_frame(720)) as moved:
+            page.locator("#stage-at").press("End")
+        assert asked(moved.value)["at_seconds"] > 1.9
+        expect(page.locator("output[for=stage-at]")).to_have_text("0:01.9")
+
+
 def test_a_story_is_a_timeline_with_a_focus_point(browser: Browser, pair: Pair, folder: Path, rules: Path) -> None:
     with opened(browser, pair.key, viewport={"width": 390, "height": 844}, color_scheme="dark") as watched:
         page = watched.page
@@ -87,6 +124,9 @@ def test_a_story_is_a_timeline_with_a_focus_point(browser: Browser, pair: Pair, 
         expect(page.locator(".point")).to_have_attribute(
             "aria-label", "Focus point: 20 % across, 50 % down. Arrow keys move it"
         )
+        # The timeline has the scenes, and no text of JSON beside it.
+        expect(page.locator(".field[data-field=scenes]")).to_have_count(0)
+        expect(page.locator("[data-field=max_cost_usd] label")).to_have_text("Max cost USD")
         page.locator(".scene-button").nth(2).press("Alt+ArrowLeft")
         expect(page.locator(".scene-name")).to_have_text(["1. one.png", "2. talk.mp4", "3. two.png"])
         assert axe(page, rules) == []

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import subprocess
 import tomllib
 from pathlib import Path
@@ -118,6 +119,28 @@ def test_a_video_is_uploaded_captioned_and_downloaded(workflow, tmp_path: Path) 
     out = tmp_path / "out.mp4"
     out.write_bytes(base64.b64decode(found["data"]))
     assert facts(out).frames == facts(film).frames
+
+
+def test_a_large_file_that_the_service_has_is_not_sent_again(workflow, tmp_path: Path) -> None:
+    film, small = tmp_path / "film.mp4", tmp_path / "small.mp4"
+    film.write_bytes(os.urandom(8 * 1024 * 1024))
+    small.write_bytes(b"few bytes")
+    held, changed, few = binary(film, "video/mp4"), binary(film, "video/mp4"), binary(small, "video/mp4")
+    content = base64.b64encode(film.read_bytes()[:-1] + b"!").decode()
+    changed["binary"]["data"]["content"] = content
+    in_memory = {"fileName": "film.mp4", "mimeType": "video/mp4", "data": content}
+    sent = workflow(
+        node("file", "upload", [held]),
+        node("file", "upload", [held]),
+        node("file", "upload", [changed]),
+        node("file", "upload", [{"json": {}, "binary": {"data": in_memory}}]),
+        node("file", "upload", [held], reuse=False),
+        node("file", "upload", [few]),
+        node("file", "upload", [few]),
+    )
+    first, again, other, same_as_other, anew, one, two = (run["items"][0]["json"]["name"] for run in sent)
+    assert (again, same_as_other) == (first, other)
+    assert len({first, other, anew, one, two}) == 5
 
 
 def test_all_operations_are_asked_as_they_are_filled_in(workflow, tmp_path: Path) -> None:

@@ -168,3 +168,26 @@ def test_an_upload_goes_on_after_its_gateway_was_killed(gateway: LoneGateway, us
     assert told["sha256"] == hashlib.sha256(film.read_bytes()).hexdigest()
     assert (tmp_path / "again.mp4").read_bytes() == film.read_bytes()
     assert [path.name for path in tmp_path.iterdir() if path.name.endswith(".part")] == []
+
+
+def test_a_large_file_that_the_gateway_has_is_not_sent_again(gateway: LoneGateway, user: Path, tmp_path: Path) -> None:
+    content = os.urandom(8 * MIB)
+    film, copy, other, small = (tmp_path / name / "film.mp4" for name in ("film", "copy", "other", "small"))
+    for path, held in ((film, content), (copy, content), (other, content[:-1] + b"!"), (small, content[:100])):
+        path.parent.mkdir()
+        path.write_bytes(held)
+    files = [film, film, copy, other, small, small]
+    done = subprocess.run(
+        ["node", user / "kept.js", gateway.target, gateway.certificates, *files],
+        env={**os.environ, "X_API_KEY": KEY},
+        capture_output=True,
+        text=True,
+        timeout=CLIENT_SECONDS,
+    )
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    first, second, third, fourth, fifth, sixth = told["names"]
+    assert first == second == third
+    assert len({first, fourth, fifth, sixth, told["again"]}) == 5
+    assert told["sentBytes"] == 2 * 8 * MIB + 2 * 100
+    assert told["listed"][:5] == [told["again"], sixth, fifth, fourth, first]

@@ -3,13 +3,14 @@ import { join } from 'node:path';
 import type { DescService, MessageInitShape } from '@bufbuild/protobuf';
 import { type ConnectOptions, Connection } from './connection.js';
 import { ofFile } from './errors.js';
-import type { Asset } from './gen/apigpu/v1/assets_pb.js';
+import type { Asset, ListAssetsRequestSchema } from './gen/apigpu/v1/assets_pb.js';
 import type { Job, JobOptionsSchema, ListJobsRequestSchema } from './gen/apigpu/v1/jobs_pb.js';
 import { OperationSchema } from './gen/apigpu/v1/video_pb.js';
 import * as jobs from './jobs.js';
+import { kept } from './kept.js';
 import type { CallOptions, ServiceClient } from './service.js';
 import * as transfers from './transfers.js';
-import type { TransferOptions } from './transfers.js';
+import type { TransferOptions, UploadOptions } from './transfers.js';
 
 type OperationInit = NonNullable<MessageInitShape<typeof OperationSchema>['kind']>;
 type NamedOperation = Exclude<OperationInit, { case: undefined }>;
@@ -88,14 +89,26 @@ export class Client {
     return jobs.wait(this.#connection, id, options);
   }
 
+  /** Queue a job anew that has ended, with the same inputs and options; the answer is the new one. */
+  retry(id: string, options: CallOptions & { idempotencyKey?: string } = {}): Promise<Job> {
+    const { idempotencyKey = '', ...call } = options;
+    return jobs.retry(this.#connection, id, idempotencyKey, call);
+  }
+
   /** Cancel a job. Throws FAILED_PRECONDITION when it has ended. */
   cancel(id: string, options: CallOptions = {}): Promise<void> {
     return jobs.cancel(this.#connection, id, options);
   }
 
   /** Send a local file; it goes on where it was cut. The asset's `name` is what operations take. */
-  upload(path: string, options: TransferOptions = {}): Promise<Asset> {
+  upload(path: string, options: UploadOptions = {}): Promise<Asset> {
     return transfers.upload(this.#connection, path, options);
+  }
+
+  /** The asset that a local file is already, by its name, size and SHA-256, of whose time at least half is left. Undefined
+   * where there is none, and for files below 8 MiB. */
+  kept(path: string, options: CallOptions = {}): Promise<Asset | undefined> {
+    return kept(this.#connection, path, options);
   }
 
   /** Send what a stream gives, under a file name; cut off, it cannot go on. */
@@ -116,6 +129,11 @@ export class Client {
   /** Describe an asset. */
   asset(name: string, options: CallOptions = {}): Promise<Asset> {
     return transfers.describe(this.#connection, name, options);
+  }
+
+  /** The assets that are wanted, the newest first; all when nothing is said. */
+  assets(wanted: MessageInitShape<typeof ListAssetsRequestSchema> = {}, options: CallOptions = {}): AsyncGenerator<Asset> {
+    return transfers.list(this.#connection, wanted, options);
   }
 
   /** Delete an asset. */

@@ -94,6 +94,13 @@ export async function wait(connection: Connection, id: string, call: CallOptions
   throw new ServiceError('INTERNAL', `the watch of job ${id} ended without its end`);
 }
 
+/** Queue a job anew that has ended. A gateway that goes away meanwhile is asked again, and makes one job all the same. */
+export async function retry(connection: Connection, id: string, idempotencyKey: string, call: CallOptions): Promise<Job> {
+  const request = { id, idempotencyKey: idempotencyKey || randomUUID() };
+  const jobs = connection.service(JobService);
+  return present((await connection.untilAnswered(call, () => jobs.retryJob(request, call))).job);
+}
+
 /** Cancel a job. */
 export async function cancel(connection: Connection, id: string, call: CallOptions): Promise<void> {
   await connection.service(JobService).cancelJob({ id }, call);

@@ -5,12 +5,14 @@ import { basename, dirname, join } from 'node:path';
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { Connection } from './connection.js';
 import { ofFile, ServiceError } from './errors.js';
-import { type Asset, AssetService, type UploadAssetRequestSchema } from './gen/apigpu/v1/assets_pb.js';
+import { type Asset, AssetService, type ListAssetsRequestSchema, type UploadAssetRequestSchema } from './gen/apigpu/v1/assets_pb.js';
+import { kept } from './kept.js';
 import { mayGoOn, Retries } from './retries.js';
 import type { CallOptions } from './service.js';
 import { FileUpload } from './upload.js';
 
 const CHUNK_BYTES = 1024 * 1024;
+const PAGE_ASSETS = 100;
 
 /** How a file is sent or received. */
 export interface TransferOptions extends CallOptions {
@@ -18,8 +20,16 @@ export interface TransferOptions extends CallOptions {
   onBytes?: (passed: number, total: number) => void;
 }
 
+/** How a file is sent. */
+export interface UploadOptions extends TransferOptions {
+  /** Whether a large file that the gateway has already is not sent again (see `Client.kept`). */
+  reuse?: boolean;
+}
+
 /** Send a local file; it goes on where it was cut. */
-export async function upload(connection: Connection, path: string, options: TransferOptions): Promise<Asset> {
+export async function upload(connection: Connection, path: string, options: UploadOptions): Promise<Asset> {
+  const found = options.reuse ? await kept(connection, path, options) : undefined;
+  if (found) return found;
   try {
     const file = await open(path, 'r');
     try {
@@ -64,6 +74,22 @@ async function* parts(
 export async function describe(connection: Connection, name: string, options: CallOptions): Promise<Asset> {
   const assets = connection.service(AssetService);
   return (await connection.untilAnswered(options, () => assets.getAsset({ name }, options))).asset as Asset;
+}
+
+/** The assets that are wanted, the newest first, fetched in pages as they are needed. */
+export async function* list(
+  connection: Connection,
+  wanted: MessageInitShape<typeof ListAssetsRequestSchema>,
+  options: CallOptions,
+): AsyncGenerator<Asset> {
+  const assets = connection.service(AssetService);
+  for (let pageToken = ''; ; ) {
+    const request = { pageSize: PAGE_ASSETS, ...wanted, ...(pageToken && { pageToken }) };
+    const page = await connection.untilAnswered(options, () => assets.listAssets(request, options));
+    yield* page.assets;
+    pageToken = page.nextPageToken;
+    if (!pageToken) return;
+  }
 }
 
 /** Delete an asset. */

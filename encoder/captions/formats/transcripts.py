@@ -15,6 +15,7 @@ from typing import Any
 from encoder.captions.formats.clock import inline_time, parse_clock
 from encoder.captions.formats.cue import MAX_ECHO, Cue, LeftOut, SpokenWord, SubtitleError, Subtitles, gather
 from encoder.captions.formats.markup import read_marks
+from servicekit.spoken_words import plain_words
 
 HEAD = re.compile(r'\s*(?:\{\s*["}]|\[\s*[{\]])')
 LISTS = ("segments", "chunks", "transcription", "utterances", "captions", "subtitles", "cues", "sentences", "events")
@@ -60,7 +61,7 @@ def parse(text: str) -> Subtitles:
     except (RecursionError, ValueError) as error:
         text = "it looks like JSON, and cannot be read: it is nested too deep, or a number is too long."
         raise SubtitleError(text) from error
-    segments = _find_segments(value) or list(_grouped(_find_words(value)))
+    segments = _find_segments(value) or list(_grouped(_find_words(value) or _words_elsewhere(value)))
     if not segments:
         raise SubtitleError(NOT_KNOWN)
     language = value.get("language") if isinstance(value, dict) else ""
@@ -88,6 +89,15 @@ def _find_words(value: Any, depth: int = 0) -> Sequence[Mapping[str, Any]]:
     if not isinstance(value, dict) or depth == MAX_DEPTH:
         return ()
     return next(filter(None, (_find_words(value.get(name), depth + 1) for name in ("words", *WRAPPERS))), ())
+
+
+def _words_elsewhere(value: Any) -> Sequence[Mapping[str, Any]]:
+    """Return the words of recognizers whose shapes are of another kind; none where there are none."""
+    try:
+        found = plain_words(value)
+    except ValueError:
+        return ()
+    return [word for word in found if isinstance(word, dict) and _span(word)] if found is not value else ()
 
 
 def _grouped(words: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:

@@ -223,11 +223,11 @@ export default class JobsPage extends Page {
   }
 
   #drawChips() {
-    const total = Object.values(list.counts).reduce((sum, value) => sum + value, 0);
+    const total = Object.values(list.countsShown).reduce((sum, value) => sum + value, 0);
     const chosen = this.query.get("status") ?? "";
     const wanted = [
       ["", "All", total],
-      ...Object.entries(STATES).map(([status, { word }]) => [status, word, list.counts[status] ?? 0]),
+      ...Object.entries(STATES).map(([status, { word }]) => [status, word, list.countsShown[status] ?? 0]),
     ];
     const shown = wanted.filter(([status, , number]) => !status || number || status === chosen);
     const signature = JSON.stringify([shown, chosen]);

@@ -19,6 +19,8 @@ export class JobList extends EventTarget {
   #loading = null;
   #turn = 0;
   #begunAt = 0;
+  // Those that were not shown, by their states: other filters begin a list anew, and it is still known what is not to be counted.
+  #hidden = new Map();
   filter = {};
   /** Jobs that are shown, the newest first. */
   shown = [];
@@ -41,6 +43,14 @@ export class JobList extends EventTarget {
     return this.#known.get(id);
   }
 
+  /** Return how many jobs there are by status, without those that are known and not shown. */
+  get countsShown() {
+    if (!this.filter.hidden) return this.counts;
+    const left = { ...this.counts };
+    for (const status of this.#hidden.values()) left[status] = Math.max((left[status] ?? 0) - 1, 0);
+    return left;
+  }
+
   /** Return how many jobs are known that are of the operation that is not shown. */
   get hiddenCount() {
     return this.all.filter((job) => this.#isHidden(job)).length;
@@ -54,6 +64,7 @@ export class JobList extends EventTarget {
   async reset(filter, signal) {
     this.#turn += 1;
     this.#known.clear();
+    if (!filter.status && !filter.operation && !filter.created_after && !filter.metadata) this.#hidden.clear();
     this.#places.clear();
     this.#loading = null;
     Object.assign(this, { filter, shown: [], isComplete: false });
@@ -137,6 +148,7 @@ export class JobList extends EventTarget {
   #take(jobs) {
     let isSame = !this.filter.text;
     for (const job of jobs) {
+      if (this.#isHidden(job)) this.#hidden.set(job.id, job.status);
       const isWanted = !this.filter.status || job.status === this.filter.status;
       isSame &&= isWanted && (this.#places.has(job.id) || this.#isHidden(job));
       if (isWanted) this.#known.set(job.id, job);

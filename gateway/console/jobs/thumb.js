@@ -42,7 +42,8 @@ function picture({ url, type }) {
 async function ofAsset(name) {
   try {
     const asset = await get(`/${name}`);
-    return picture({ url: asset.downloadUrl, type: asset.contentType });
+    // Of an empty file there is nothing to ask for.
+    return Number(asset.sizeBytes) > 0 ? picture({ url: asset.downloadUrl, type: asset.contentType }) : null;
   } catch {
     return null; // it is not kept any more
   }

@@ -201,7 +201,9 @@ export default class NewPage extends Page {
 
   #showOptions() {
     const open = new Set([...this.#parts.options.querySelectorAll("details[open]")].map((group) => group.dataset.field));
-    const skip = ({ name, kind }) => kind === "source" || this.#schemas.jobOptions.has(name);
+    // Files and scenes have their places above.
+    const inputs = new Set(this.#sources.map(({ name }) => name));
+    const skip = ({ name }) => inputs.has(name) || this.#schemas.jobOptions.has(name);
     fill(this.#parts.options, form(this.#schemas, this.#operation.schema, this.#value, () => this.#optionChanged(), skip));
     for (const group of this.#parts.options.querySelectorAll("details")) group.open ||= open.has(group.dataset.field);
     this.#showGallery();
@@ -306,10 +308,12 @@ export default class NewPage extends Page {
       selected: selected && { entry: selected, options: this.#timeline(this.#name, listed).optionsOf(selected) },
     });
     this.#showTools(found);
-    if (found.video && found.video !== this.#length?.source) {
-      this.#length = { source: found.video, seconds: await lengthOf(found.video, this.signal) };
+    const isOther = found.video !== this.#length?.source || (found.start !== this.#length?.start && !this.#stage.isTouched);
+    if (found.video && isOther) {
+      const { video: source, start } = found;
+      this.#length = { source, start, seconds: await lengthOf(source, this.signal) };
       if (this.signal.aborted) return;
-      this.#stage.setLength(this.#length.seconds, found.at ?? this.#length.seconds / 2);
+      this.#stage.setLength(this.#length.seconds, start ? 0 : this.#length.seconds / 2, start);
     } else if (!found.video) {
       if (this.#length?.seconds !== found.seconds) this.#stage.setLength(found.seconds, (found.seconds ?? 0) / 2);
       this.#length = { seconds: found.seconds };

@@ -47,7 +47,7 @@ function zoomsIn(schemas, schema) {
 
 /**
  * Return what the stage shows: {operation, request} of a frame, or {picture} of a video; `video` or `seconds` for its
- * slider; `places` and `point` for what can be set on it; `text` where there is nothing.
+ * slider, and `start` for where it begins; `places` and `point` for what can be set on it; `text` where there is nothing.
  */
 export function previewOf({ schemas, name, request, selected }) {
   if (selected && name !== "concat") return sceneFrame(schemas, name, request, selected);
@@ -69,6 +69,8 @@ function captionFrame(schemas, name, request) {
     operation: name,
     request,
     video: request[video.name],
+    // Which the gateway finds: at any other time there may be no caption to be seen.
+    start: "first caption",
     alt: "A frame of the video with its captions",
     places: look?.place && placesTool(look),
     point: look?.point && lookPoint(look, request),

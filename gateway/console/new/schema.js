@@ -5,8 +5,9 @@ import { openapi } from "../api.js";
 
 const SOURCE = "^(https?://|assets/|data:|step:).";
 const PLACES = ["top-left", "top", "top-right", "left", "center", "right", "bottom-left", "bottom", "bottom-right"];
-// The one name that is not English.
-const LABELS = { duracao: "seconds" };
+// Of names that are not English, or shorter than people speak.
+const LABELS = { duracao: "seconds", srt_text: "subtitles as text" };
+const CAPITALS = /\b(fps|id|json|url|usd)\b/g;
 // What single requests had before there were lists of them.
 const OLDER = /older form/i;
 // What an element of a list is made of; its sound is an option of it.
@@ -117,7 +118,8 @@ export function labelOf(name) {
     .replace(/([a-z])([A-Z])/g, "$1 $2")
     .replaceAll("_", " ")
     .toLowerCase();
-  return words === "srt" ? "Subtitles" : words[0].toUpperCase() + words.slice(1);
+  if (words === "srt") return "Subtitles";
+  return (words[0].toUpperCase() + words.slice(1)).replace(CAPITALS, (word) => word.toUpperCase());
 }
 
 const KINDS = [

@@ -17,6 +17,9 @@ export class Stage {
   #timer = 0;
   #running = null;
   #draw = null;
+  #start = "";
+  /** Whether the time was set by hand. */
+  isTouched = false;
   #image = h("img", { class: "stage-image", alt: "", hidden: true });
   #empty = h("p", { class: "stage-empty muted" });
   #over = h("div", { class: "stage-over" });
@@ -31,13 +34,19 @@ export class Stage {
   constructor(signal) {
     signal.addEventListener("abort", () => this.#stop());
     this.#slider.addEventListener("input", () => {
+      this.isTouched = true;
       this.#showTime();
       this.refresh();
     });
   }
 
+  /** The time that is shown, in seconds; undefined where the gateway chooses it. */
   get at() {
-    return this.#timeRow.hidden ? undefined : this.#slider.valueAsNumber;
+    return this.#timeRow.hidden || this.#isAtStart ? undefined : this.#slider.valueAsNumber;
+  }
+
+  get #isAtStart() {
+    return Boolean(this.#start) && !this.isTouched;
   }
 
   /** Say what there is to show: `draw`, null for nothing yet; `text` says why; `alt` is for those who do not see it. */
@@ -57,17 +66,25 @@ export class Stage {
     this.refresh();
   }
 
-  /** Give the slider of the time its length; undefined hides it. */
-  setLength(seconds, at) {
+  /** Give the slider of the time its length; undefined hides it. With `start`, the name of a moment that the gateway finds,
+   * it shows that one until it is moved, else the time `at`. */
+  setLength(seconds, at, start = "") {
     this.#timeRow.hidden = !seconds;
+    this.#start = start;
+    this.isTouched = false;
     if (!seconds) return;
     const most = Math.max(seconds - 0.04, 0);
     this.#slider.max = String(most);
-    if (at !== undefined) this.#slider.value = String(Math.min(at, most));
+    this.#slider.value = String(Math.min(at, most));
     this.#showTime();
   }
 
   #showTime() {
+    if (this.#isAtStart) {
+      fill(this.#time, this.#start);
+      this.#slider.setAttribute("aria-valuetext", this.#start);
+      return;
+    }
     const at = this.#slider.valueAsNumber;
     fill(this.#time, `${clock(Math.floor(at))}.${Math.floor((at % 1) * 10)}`);
     this.#slider.setAttribute("aria-valuetext", `${at.toFixed(1)} seconds`);

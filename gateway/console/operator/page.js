@@ -76,17 +76,16 @@ function figuresOf(fleet, counts) {
   const { encoders = [], recent = {}, disk = {}, policy = {} } = fleet;
   const ready = encoders.filter((one) => one.ready);
   const sum = (name) => ready.reduce((all, one) => all + (one[name] ?? 0), 0);
-  const used = Number(disk.sizeBytes ?? 0) - Number(disk.freeBytes ?? 0);
   const isLow = Number(disk.freeBytes) < Number(disk.floorBytes);
   const limit = policy.maxUsdPerDay !== undefined ? `of ${usd(policy.maxUsdPerDay)} a day` : "";
   return [
     figure("Encoders", count(ready.length), ready.length < encoders.length ? `of ${encoders.length}; the others do not answer` : "", ready.length ? "" : "figure-bad"),
     figure("Slots", `${count(sum("busy"))} / ${count(sum("slots"))}`, "busy"),
     figure("Queue", count(fleet.waiting ?? 0), fleet.running === 1 ? "1 task runs" : `${count(fleet.running ?? 0)} tasks run`),
-    figure("Wait, half of all", waitText(recent.waitP50Seconds), "24 h"),
-    figure("Wait, 95 of 100", waitText(recent.waitP95Seconds), "24 h"),
+    figure("Wait p50", waitText(recent.waitP50Seconds), "24 h"),
+    figure("Wait p95", waitText(recent.waitP95Seconds), "24 h"),
     figure("Failed in 24 h", `${count(recent.failed ?? 0)} / ${count(recent.ended ?? 0)}`, `${count(recent.cancelled ?? 0)} cancelled`, recent.failed ? "figure-bad" : ""),
-    figure("Disk", `${bytes(used)} / ${bytes(Number(disk.sizeBytes ?? 0))}`, isLow ? "too little is free: new jobs are refused" : `${bytes(Number(disk.freeBytes ?? 0))} free`, isLow ? "figure-bad" : ""),
+    figure("Disk free", bytes(Number(disk.freeBytes ?? 0)), isLow ? "too little: new jobs are refused" : `of ${bytes(Number(disk.sizeBytes ?? 0))}`, isLow ? "figure-bad" : ""),
     figure("Today", usd(fleet.usdToday ?? 0), [`${usd(fleet.usdPerHour ?? 0)} an hour`, limit].filter(Boolean).join(", ")),
     figure("Jobs kept", count(Object.values(counts).reduce((all, one) => all + one, 0)), `${count(counts.IN_PROGRESS ?? 0)} run, ${count(counts.IN_QUEUE ?? 0)} wait`),
   ];

@@ -14,10 +14,8 @@ from gateway.rest.legacy.translation import (
     text_of,
 )
 from servicekit.errors import InvalidArgument
+from servicekit.spoken_words import plain_words
 
-# What words of transcription tools say beside text and times: nothing that a caption shows.
-WORD_EXTRAS = ("probability", "score", "confidence", "speaker", "punctuated_word")
-OLDER_WORD = frozenset({"word", *WORD_EXTRAS})
 ZOOMS: dict[str, dict[str, Any]] = {"zoomin": {}, "zoomout": {"zoom_out": True}, "zoompanright": {"pan": "right"}}
 # What background music was lowered by, where nothing was said.
 MUSIC_DB = 20.0
@@ -36,21 +34,11 @@ def _style(request: LegacyRequest, name: str, value: Any) -> None:
 
 
 def _words(request: LegacyRequest, name: str, value: Any) -> None:
-    """Take the words of transcription tools: {"words": [...]}, {"segments": [{"words": [...]}]}, `word` for `text`."""
-    if isinstance(value, dict) and ("words" in value or "segments" in value):
-        parts = [value] if "words" in value else value["segments"]
-        lists = [part.get("words") for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []
-        value = [word for words in lists if isinstance(words, list) for word in words]
-    request.body[name] = [_word(word) for word in value] if isinstance(value, list) else _word(value)
-
-
-def _word(word: Any) -> Any:
-    if not isinstance(word, dict) or OLDER_WORD.isdisjoint(word):
-        return word
-    made = {name: value for name, value in word.items() if name not in OLDER_WORD}
-    if "word" in word:
-        made.setdefault("text", word["word"].strip() if isinstance(word["word"], str) else word["word"])
-    return made
+    """Take the words of transcription tools in their shapes."""
+    try:
+        request.body[name] = plain_words(value)
+    except ValueError as error:
+        raise InvalidArgument.field(name, str(error), reason="BAD_FIELD") from error
 
 
 def _uppercase(request: LegacyRequest, _: str, value: Any) -> None:
@@ -127,5 +115,7 @@ TABLES: dict[str, Table] = {
     "AddAudioRequest": ADDAUDIO,
     "ConcatRequest": CONCAT,
     "ThumbnailRequest": COMMON,
+    # Never had an older form, and takes words as captions do.
+    "StoryRequest": {"words": _words},
     "FrameRequest": COMMON,
 }

@@ -18,7 +18,8 @@ NOT_SUPPORTED = "FIELD_NOT_SUPPORTED"
 Body = dict[str, Any]
 # Messages that hold those of operations.
 CONTAINERS = tuple(
-    message.DESCRIPTOR.name for message in (video_pb2.Operation, video_pb2.ChainRequest, video_pb2.ChainStep)
+    message.DESCRIPTOR.name
+    for message in (video_pb2.Operation, video_pb2.ChainRequest, video_pb2.ChainStep, video_pb2.FrameRequest)
 )
 
 
@@ -129,7 +130,8 @@ def translate(tables: Mapping[str, Table], descriptor: Descriptor | None, body: 
         return [translate(tables, descriptor, element, notes) for element in body]
     if not isinstance(body, dict) or descriptor is None:
         return body
+    body = apply(tables.get(descriptor.name, {}), body, notes)
     if descriptor.name not in CONTAINERS:
-        return apply(tables.get(descriptor.name, {}), body, notes)
+        return body
     inside = {known.name: known.message_type for known in descriptor.fields if known.message_type is not None}
     return {name: translate(tables, inside.get(name), value, notes) for name, value in body.items()}

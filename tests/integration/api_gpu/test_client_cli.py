@@ -31,7 +31,7 @@ def test_caption_writes_the_file_and_prints_its_name(run: Run, media: Samples, t
 
 
 def test_caption_makes_captions_of_words_alone(run: Run, media: Samples, tmp_path: Path) -> None:
-    (tmp_path / "words.json").write_text('[{"text": "Hello", "start": 0, "end": 0.4}]')
+    (tmp_path / "words.json").write_text('{"segments": [{"words": [{"word": " Hello", "start": 0, "end": 0.4}]}]}')
     options = "--words", "words.json", "--preset", "pop", "--words-per-line", 2, "--readability", "standard"
     done = run("caption", media.video, *options, "-o", "out.mp4")
     assert (done.returncode, done.stdout) == (0, "out.mp4\n"), done.stderr

@@ -60,6 +60,7 @@ def test_it_says_where_and_how(own: Pair) -> None:
     said = own.output
     for text in (
         own.http_url,
+        f"{own.http_url}/ is the console",
         own.target,
         "curl -T",
         "buf curl",

@@ -88,6 +88,19 @@ async def test_a_command_line_may_be_long_and_a_failed_start_is_told(tmp_path: P
     assert "FileNotFoundError" in told
 
 
+async def test_limits_are_set_without_a_program_for_them(tmp_path: Path) -> None:
+    told = "import resource as r; print([r.getrlimit(getattr(r, 'RLIMIT_' + name)) for name in ('CPU', 'AS', 'CORE')])"
+    limits = ProcessLimits(7, 4 * 1024**3, 1024**3).prlimit_options()
+    program = [sys.executable, "-I", "-S", "-c", told]
+    missing = str(tmp_path / "prlimit")
+    code, text = await launched([missing, *limits, *program], tmp_path)
+    assert (code, text.strip()) == (0, str([(7, 12), (4 * 1024**3,) * 2, (0, 0)]))
+    # What is not known is left to the program itself.
+    code, text = await launched([missing, "--stack=1", *program], tmp_path)
+    assert code == 1
+    assert "FileNotFoundError" in text
+
+
 async def test_a_spare_becomes_the_next_program_and_no_other(tmp_path: Path) -> None:
     client = LaunchServerClient()
     async with contextlib.aclosing(client):

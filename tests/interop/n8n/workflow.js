@@ -89,6 +89,7 @@ function execution(description, run, credentials) {
         if (!found) throw new Error(`there is no binary field ${name}`);
         return found;
       },
+      getBinaryMetadata: async (id) => ({ fileSize: Buffer.byteLength(stored.get(id).content, 'base64') }),
       getBinaryStream: async (id) => Readable.from([Buffer.from(stored.get(id).content, 'base64')]),
       prepareBinaryData: async (data, fileName, mimeType) => {
         const content = Buffer.concat(await data.toArray());

@@ -17,7 +17,7 @@ from apigpu.v1.motion_pb2 import Motion as MotionMessage
 from apigpu.v1.soundtrack_pb2 import Soundtrack as SoundtrackMessage
 from servicekit.enums import number_of, short_names
 from servicekit.errors import InvalidArgument
-from tools import client_options
+from tools import client_options, option_tables
 
 OPTIONS = {
     CaptionStyle: CaptionStyleMessage.DESCRIPTOR,
@@ -110,7 +110,7 @@ def test_a_command_shows_the_first_sentence_the_default_and_the_choices() -> Non
 
 
 def test_the_tables_name_every_field_by_its_three_names() -> None:
-    text = client_options.tables()
+    text = "\n".join(option_tables.table(request) for _, request in client_options.operations())
     assert "| `url_srt` | `subtitles` | `SUBTITLES` | source |" in text
     assert "| `style.font` | `style.font` | `--font-family` | text |" in text
     assert "| `style.margin_x` | `style.margin_x` | `--margin-x` | 0 to 45 | 5 |" in text
@@ -184,6 +184,16 @@ def test_a_wrong_option_is_told_by_its_field(wrong: dict[str, Any], text: str) -
         fill(video_pb2.CaptionRequest(), style=CaptionStyle(**wrong))
     assert raised.value.message.startswith(text)
     assert list(raised.value.fields) == [text.split()[0]]
+
+
+def test_words_may_be_what_a_speech_recognizer_wrote() -> None:
+    made = video_pb2.ChainRequest()
+    written = {"segments": [{"words": [{"word": " Hello", "start": 0, "end": 0.4, "probability": 0.9}]}]}
+    fill(made, steps=[{"story": {"scenes": [], "words": written}}])
+    assert list(made.steps[0].story.words) == [CaptionWord(text=" Hello", start=0, end=0.4)]
+    with pytest.raises(InvalidArgument, match="words: it tells no times of words") as refused:
+        fill(video_pb2.CaptionRequest(), words={"segments": [{"start": 0, "end": 2, "text": "Hello you"}]})
+    assert list(refused.value.fields) == ["words"]
 
 
 def test_a_wrong_word_is_told_by_its_place() -> None:

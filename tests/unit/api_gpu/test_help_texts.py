@@ -54,3 +54,15 @@ def test_no_option_is_told_by_itself() -> None:
 def test_every_command_has_a_help_text() -> None:
     assert [name for name, text in ALL.items() if not text and " " not in name.removeprefix("api-gpu ")] == []
     assert len(ALL) > 50
+
+
+def own_and_of_groups(command: Any, name: str, above: frozenset[str] = frozenset()) -> Iterator[tuple[str, str]]:
+    """Yield options that a command has and a group that it is in too: there they would be told twice."""
+    own = {option for parameter in command.params for option in parameter.opts if option.startswith("--")}
+    yield from ((name, option) for option in sorted(own & above) if option != "--help")
+    for each, found in getattr(command, "commands", {}).items():
+        yield from own_and_of_groups(found, f"{name} {each}", above | own)
+
+
+def test_no_option_is_told_of_a_group_and_of_its_command() -> None:
+    assert list(own_and_of_groups(typer.main.get_command(app), "api-gpu")) == []

@@ -252,6 +252,21 @@ def test_json_of_words_alone_becomes_captions_of_a_few(wrap: Callable[[list[obje
     assert [time for _, time in cues[0].word_times] == list(range(0, 8000, 1000))
 
 
+def test_json_of_words_that_stand_deeper_becomes_captions_of_a_few() -> None:
+    spoken = [
+        {"word": "one", "punctuated_word": "One", "start": 0.0, "end": 0.5},
+        {"word": "two", "start": 0.6, "end": 1},
+    ]
+    deepgram = {"results": {"channels": [{"alternatives": [{"transcript": "One two", "words": spoken}]}]}}
+    items = [
+        {"start_time": "0.0", "end_time": "0.5", "alternatives": [{"content": "One"}], "type": "pronunciation"},
+        {"start_time": "0.6", "end_time": "1", "alternatives": [{"content": "two"}], "type": "pronunciation"},
+    ]
+    amazon = {"results": {"transcripts": [{"transcript": "One two"}], "items": items}}
+    for value in (deepgram, amazon):
+        assert times(json.dumps(value)) == [(0, 1000, "One two")]
+
+
 def test_json_of_words_in_milliseconds_becomes_captions_of_a_few() -> None:
     words = [{"text": text, "start": at, "end": at + 400} for text, at in (("One", 0), ("two", 1000), ("three", 9000))]
     assert times(json.dumps({"words": words})) == [(0, 1400, "One two"), (9000, 9400, "three")]

@@ -182,6 +182,7 @@ def test_a_report_tells_where_settings_stand_and_no_secret(monkeypatch, folder, 
     assert rows["PORT"] == ("8000", "PORT in [gateway] of api-gpu.toml")
     assert rows["NATS_URL"][0] == "nats://********@host:4222"
     assert rows["GRPC_PORT"] == ("50051", "default")
+    assert rows["METRICS_PORT"] == ("9464", "default")  # which holds as long as it is free
     assert rows["VAST_SLOTS"] == ("3", "default")
     assert rows["WEBHOOK_SECRET"] == ("", "default")
     assert not any(secret in printed for secret in (SECRET, "hidden", '"key"'))

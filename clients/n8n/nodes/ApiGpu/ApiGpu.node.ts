@@ -116,6 +116,15 @@ export class ApiGpu implements INodeType {
         displayOptions: { show: { resource: ['file'] } },
         description: 'Name of the field of the item that holds the file',
       },
+      {
+        displayName: 'Reuse',
+        name: 'reuse',
+        type: 'boolean',
+        default: true,
+        displayOptions: { show: { resource: ['file'], operation: ['upload'] } },
+        description:
+          'Whether a file of 8 MiB or more is not sent again that the service has already, by its name, size and SHA-256',
+      },
     ],
   };
 
@@ -146,7 +155,7 @@ async function perform(node: IExecuteFunctions, item: number): Promise<INodeExec
 async function answer(calls: Calls, parameters: Parameters): Promise<IDataObject> {
   const text = (name: string) => parameters.read(name) as string;
   const operation = text('operation');
-  if (operation === 'upload') return await calls.upload(text('binaryProperty'));
+  if (operation === 'upload') return await calls.upload(text('binaryProperty'), parameters.read('reuse') as boolean);
   if (operation === 'cancel') return await calls.cancel(text('jobId'));
   if (text('resource') === 'job') {
     const job = operation === 'retry' ? await calls.retry(text('jobId')) : await calls.job(text('jobId'));

@@ -1,4 +1,5 @@
 import {
+  type IBinaryData,
   type IDataObject,
   type IExecuteFunctions,
   type IHttpRequestOptions,
@@ -7,13 +8,16 @@ import {
   NodeApiError,
   sleepWithAbort,
 } from 'n8n-workflow';
-import { randomUUID } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 
 const CREDENTIAL = 'apiGpuApi';
 // Seconds that one question waits for the end of a job; the answer has to come before any proxy gives up.
 const WAIT_SECONDS = 50;
 const CALL_MS = 120_000;
 const CHUNK_BYTES = 256 * 1024;
+// Smaller files are sent as soon as they are looked for.
+const MIN_KEPT_BYTES = 8 * 1024 * 1024;
+const PAGE_ASSETS = 100;
 const UNDER_WAY = ['IN_QUEUE', 'IN_PROGRESS'];
 // What a gateway, or a proxy before it, answers while it starts anew or has too much to do.
 const PASSING = [429, 502, 503, 504];
@@ -22,6 +26,7 @@ const RETRY_SECONDS = 60;
 const FIRST_PAUSE_SECONDS = 0.5;
 const MAX_PAUSE_SECONDS = 10;
 
+type Stream = Awaited<ReturnType<IExecuteFunctions['helpers']['getBinaryStream']>>;
 type Content = Parameters<IExecuteFunctions['helpers']['prepareBinaryData']>[0];
 
 interface Job extends IDataObject {
@@ -77,15 +82,42 @@ export class Calls {
     throw this.error(String(failure.message ?? `The job is ${job.status}`), { ...failure, job: job.id });
   }
 
-  async upload(property: string): Promise<IDataObject> {
+  async upload(property: string, reuse: boolean): Promise<IDataObject> {
     const binary = this.node.helpers.assertBinaryData(this.item, property);
+    const found = reuse ? await this.kept(binary) : undefined;
+    if (found) return found;
     // Opened for each try, as what is left of a stream that was cut is not the file. Of a lost answer a second file stays, until it expires.
-    const body = async () =>
-      binary.id
-        ? await this.node.helpers.getBinaryStream(binary.id, CHUNK_BYTES)
-        : Buffer.from(binary.data, 'base64');
-    const url = `/assets/${encodeURIComponent(binary.fileName ?? 'file')}`;
+    const body = async () => await this.content(binary);
+    const url = `/assets/${encodeURIComponent(nameOf(binary))}`;
     return await this.call({ method: 'PUT', url, body, headers: { 'Content-Type': binary.mimeType } });
+  }
+
+  /** The file that the service has already, by name, size and SHA-256; undefined where it has none, and for a small one. */
+  private async kept(binary: IBinaryData): Promise<IDataObject | undefined> {
+    const size = await this.sizeOf(binary);
+    if (size < MIN_KEPT_BYTES) return undefined;
+    const page = await this.unlessRefused({ url: '/assets', qs: { size_bytes: size, page_size: PAGE_ASSETS } });
+    const found = ((page?.assets ?? []) as IDataObject[]).filter(
+      // A gateway of an earlier version lists files of any size.
+      (asset) => Number(asset.sizeBytes) === size && asset.filename === nameOf(binary) && lasts(asset),
+    );
+    const digest = found.length > 0 ? await digestOf(await this.content(binary)) : '';
+    const same = found.find(({ sha256 }) => sha256 === digest);
+    return same && (await this.unlessRefused({ url: `/${same.name}` })); // a list may have what was deleted a moment ago
+  }
+
+  private async sizeOf({ id, data }: IBinaryData): Promise<number> {
+    return id ? (await this.node.helpers.getBinaryMetadata(id)).fileSize : Buffer.byteLength(data, 'base64');
+  }
+
+  private async content({ id, data }: IBinaryData): Promise<Buffer | Stream> {
+    return id ? await this.node.helpers.getBinaryStream(id, CHUNK_BYTES) : Buffer.from(data, 'base64');
+  }
+
+  /** What a question is answered; undefined where it is not, as to a key that may not list: the upload tells what is wrong. */
+  private async unlessRefused(question: Call): Promise<IDataObject | undefined> {
+    const answer = await this.tried({ method: 'GET', json: true, ...question }).catch(() => undefined);
+    return answer && answer.statusCode < 400 ? (answer.body as IDataObject) : undefined;
   }
 
   async download(asset: string, property: string): Promise<INodeExecutionData> {
@@ -147,6 +179,22 @@ export class Calls {
     const options = { message, description, itemIndex: this.item, ...(httpCode ? { httpCode } : {}) };
     return new NodeApiError(this.node.getNode(), told as never, options);
   }
+}
+
+function nameOf(binary: IBinaryData): string {
+  return binary.fileName ?? 'file';
+}
+
+async function digestOf(content: Buffer | Stream): Promise<string> {
+  const digest = createHash('sha256');
+  for await (const part of Buffer.isBuffer(content) ? [content] : content) digest.update(part as Buffer);
+  return digest.digest('hex');
+}
+
+/** Whether at least half of the time that a file is kept is left. */
+function lasts({ createTime, expireTime }: IDataObject): boolean {
+  const [begun, end] = [Date.parse(String(createTime)), Date.parse(String(expireTime))];
+  return Number.isNaN(begun + end) || end - Date.now() >= (end - begun) / 2;
 }
 
 function safelyParsed(text: string): IDataObject {

@@ -5,6 +5,7 @@ import contextlib
 from types import SimpleNamespace
 
 import pytest
+import structlog.testing
 
 from gateway.fleet.speeds import ValueRange
 from gateway.jobs.fairness import Share
@@ -12,7 +13,7 @@ from gateway.jobs.history import AttemptOutcome
 from gateway.jobs.model import Status
 from gateway.jobs.second_tries import lags
 from gateway.workers.grpc import GrpcEncoder
-from servicekit.errors import InvalidArgument
+from servicekit.errors import Cancelled, InvalidArgument
 from servicekit.tls import Identity
 from tests.integration.gateway.jobs.conftest import RESULT, ScriptedEncoder, Works, serving
 from tests.integration.gateway.jobs.test_dispatcher import content
@@ -186,3 +187,31 @@ async def test_tasks_that_a_limit_holds_back_keep_no_other_tenant_from_a_second_
 def test_a_task_lags_once_it_has_run_longer_than_such_tasks_take(ran_seconds: int, share: float, is_late: bool) -> None:
     attempt = SimpleNamespace(started_at=1000.0, share=share)
     assert lags(attempt, ValueRange(5.0, 10.0), 1000.0 + ran_seconds) is is_late
+
+
+@pytest.mark.parametrize("retry", [{"lag_seconds": 60}])
+async def test_a_second_try_that_comes_too_late_is_not_told_as_a_failure(works: Works, other) -> None:
+    is_over = asyncio.Event()
+    job_id = await at_work(works, is_over.wait, "hang")  # what follows on the scenes keeps the job from its end
+    know_speed(works)
+    second = await other(ScriptedEncoder(slots=1, begins=asyncio.Event()))
+    await until(lambda: works.pool.slots == 3)
+    await works.dispatcher.second_tries.look(works.dispatcher.running)
+    with structlog.testing.capture_logs() as logs:
+        is_over.set()
+        await until(lambda: works.encoder.tasks == 4)
+        second.begins.set()
+        await until(lambda: not works.dispatcher.second_tries.running)
+    assert [line["event"] for line in logs if "second try" in line["event"]] == ["a second try was not needed any more"]
+    await works.manager.cancel(job_id)
+
+
+async def test_an_attempt_whose_task_has_ended_says_as_what(works: Works) -> None:
+    works.encoder.script = [plan(), "hang", "hang"]
+    job_id = (await works.manager.submit(await works.caption())).id
+    await until(lambda: works.encoder.tasks >= 3)
+    attempt = next(iter(works.dispatcher.running.values()))
+    await works.manager.cancel(job_id)
+    with pytest.raises(Cancelled, match="ended already, as CANCELLED"):
+        await works.dispatcher.executor.record_start(attempt)
+    await until(lambda: works.encoder.running == 0)

@@ -16,6 +16,7 @@ from tests.support.paths import ROOT
 CAPTION = {"url_video": "https://a/v.mp4", "url_srt": "https://a/s.srt"}
 SOUND = {"url_video": "https://a/v.mp4", "url_audio": "https://a/a.mp3"}
 STILLS = [{"id": n, "image_url": "https://a/i.png", "duracao": 5} for n in range(5)]
+SCENE = {"image_url": "https://a/i.png", "duracao": 5}
 WORD = {"text": "Era", "start": 0.0, "end": 0.35}
 
 
@@ -63,11 +64,22 @@ DONE = {
         {"uppercase": True, "style": {"preset": "bold"}}, {"style": {"preset": "bold", "capitals": True}}
     ),
     "words by word": caption(
-        {"words": [{"word": " Era ", "start": 0, "end": 0.35, "probability": 0.9}]}, {"words": [WORD]}
+        {"words": [{"word": " Era", "start": 0, "end": 0.35, "probability": 0.9}]},
+        {"words": [{**WORD, "text": " Era"}]},
     ),
     "a file of words": caption({"words": {"words": [WORD]}}, {"words": [WORD]}),
     "segments of words": caption(
         {"words": {"segments": [{"words": [WORD]}, {"text": "no words"}, {"words": [WORD]}]}}, {"words": [WORD, WORD]}
+    ),
+    "segments of words of a story": (
+        video_pb2.StoryRequest,
+        {"scenes": [SCENE], "words": {"segments": [{"words": [{"word": "Era", "start": 0, "end": 0.35}]}]}},
+        {"scenes": [SCENE], "words": [WORD]},
+    ),
+    "words by word of a frame": (
+        video_pb2.FrameRequest,
+        {"caption": CAPTION | {"words": [{"word": "Era", "start": 0, "end": 0.35}]}},
+        {"caption": CAPTION | {"words": [WORD]}},
     ),
     "style: font": style(
         {"font": {"name": "Roboto", "size": 54, "bold": True, "italic": False}},
