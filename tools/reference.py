@@ -24,7 +24,7 @@ from google.protobuf.descriptor_pb2 import (
 
 from api_gpu.cli.main import app
 from gateway.rest.openapi.schemas import comments
-from tools import client_options, collection, workflows
+from tools import client_options, collection, option_tables, workflows
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = "apigpu.v1"
@@ -181,7 +181,7 @@ def _value(option: Any) -> str:
 def options_in(page: Path) -> str:
     """Return the page of an operation with the table of its options as the protos have it."""
     request = dict(client_options.operations())[page.stem]
-    table = client_options.table(request).replace("\\", "\\\\")
+    table = option_tables.table(request).replace("\\", "\\\\")
     return re.sub(r"(<!-- options -->\n).*?(?=<!-- end -->)", rf"\1{table}\n", page.read_text(), flags=re.DOTALL)
 
 

@@ -17,7 +17,7 @@ from apigpu.v1.motion_pb2 import Motion as MotionMessage
 from apigpu.v1.soundtrack_pb2 import Soundtrack as SoundtrackMessage
 from servicekit.enums import number_of, short_names
 from servicekit.errors import InvalidArgument
-from tools import client_options
+from tools import client_options, option_tables
 
 OPTIONS = {
     CaptionStyle: CaptionStyleMessage.DESCRIPTOR,
@@ -110,7 +110,7 @@ def test_a_command_shows_the_first_sentence_the_default_and_the_choices() -> Non
 
 
 def test_the_tables_name_every_field_by_its_three_names() -> None:
-    text = client_options.tables()
+    text = "\n".join(option_tables.table(request) for _, request in client_options.operations())
     assert "| `url_srt` | `subtitles` | `SUBTITLES` | source |" in text
     assert "| `style.font` | `style.font` | `--font-family` | text |" in text
     assert "| `style.margin_x` | `style.margin_x` | `--margin-x` | 0 to 45 | 5 |" in text
