@@ -15,7 +15,7 @@ from typing import Protocol
 from gateway.assets.account import StorageAccount
 from gateway.assets.bucket import Bucket, ObjectWriter, object_store_errors
 from gateway.assets.known import MAX_HELD_BYTES, KnownAssets, checked
-from gateway.assets.parts import part_owner, part_path, read_parts
+from gateway.assets.parts import object_paths, part_owner, part_path, read_parts
 from gateway.assets.record import ID, PREFIX, AssetPart, StoredAsset, clean_filename, new_id
 from gateway.assets.record import content_type as media_type
 from gateway.callers import DEFAULT_TENANT
@@ -282,11 +282,6 @@ class AssetStore:
 
 async def _none() -> Collection[str]:
     return ()
-
-
-def object_paths(asset: StoredAsset) -> list[str]:
-    """Return the paths of the objects that have a file's bytes."""
-    return [part_path(asset.id, part.name) for part in asset.parts] or [PREFIX + asset.id]
 
 
 @dataclass(eq=False)

@@ -144,6 +144,7 @@ class WorkQueue:
             raise
         self._expect_no_more()
         self.filled.set()
+        await asyncio.sleep(0)  # who waits for it asks for it now, and not once its caller has been answered
         return True
 
     def expect(self) -> None:
