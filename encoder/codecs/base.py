@@ -101,6 +101,9 @@ class Codec(Protocol):
     def size_error(self, width: int, height: int) -> str:
         """Return why it cannot make pictures of a size here; "" when it can, or that is not known yet."""
 
+    def fit_error(self, fit: TrackFit) -> str:
+        """Return why it cannot make H.264 that keeps to a fit; "" when it can, as far as that is known before."""
+
     def make_run(self, frames: VideoFrames, output: OutputSpec) -> FfmpegRun:
         """Return the run that makes the result. It raises CodecFault where another codec might do."""
 
@@ -143,6 +146,9 @@ class X264:
         return (text.strip().splitlines()[-1:] or [f"FFmpeg ended with {code}"])[0] if code else ""
 
     def size_error(self, width: int, height: int) -> str:
+        return ""
+
+    def fit_error(self, fit: TrackFit) -> str:
         return ""
 
     def make_run(self, frames: VideoFrames, output: OutputSpec) -> FfmpegRun:

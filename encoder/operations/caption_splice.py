@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import ffmpeg
@@ -15,6 +16,7 @@ from encoder.ffmpeg.command import COPY, FfmpegRun, FilteredFrames, OutputSpec, 
 from encoder.media.containers import MP4_DEMUXER
 from encoder.media.info import MediaInfo, Size, Source, VideoStream, bad_input
 from encoder.media.pieces import CLOCK_SECONDS
+from encoder.operations import splice_codec
 from encoder.operations.plan import Extent, PlanContext, copy_video
 from encoder.splice import muxing, scan, segments
 from encoder.splice.muxing import PartMismatch
@@ -62,6 +64,7 @@ def plan_runs(film: CaptionedFilm, context: PlanContext, why_whole: str = "") ->
         _check(film.source, film.info, film.video, context, why_whole)
         _check_share(film.script, film.video)
         track = _scan(film)
+        splice_codec.check_fit(context.codec, track.fit())
         laid_out = _lay_out(film, track)
     except Unspliceable as error:
         extent = Extent(whole_reason=str(error))
@@ -72,6 +75,8 @@ def plan_runs(film: CaptionedFilm, context: PlanContext, why_whole: str = "") ->
 def plan_fit(source: Source, info: MediaInfo, video: VideoStream, script: str, context: PlanContext) -> TrackFit | None:
     """Return what the encoded frames of a film keep to where its pieces copy those that no caption touches, as far as
     its head tells; None where they do not."""
+    if not isinstance(context.codec, X264):  # whether others keep to a fit is known once they made a run
+        return None
     try:
         _check(source, info, video, context, "")
         _check_share(script, video)
@@ -101,8 +106,7 @@ def _check(source: Source, info: MediaInfo, video: VideoStream, context: PlanCon
     """Raise Unspliceable where pictures that are copied would be other than those that are encoded, or for a reason."""
     if why_whole:
         raise Unspliceable(why_whole)
-    if not isinstance(context.codec, X264):
-        raise Unspliceable(f"the codec {context.codec.name} cannot number its parameter sets")
+    splice_codec.check_format(context.codec)
     if info.is_cut_off or video.sizes:
         raise Unspliceable("it is cut off, or changes its size")
     if not filters.turns_by_quarters(video):
@@ -152,7 +156,8 @@ class _Splice:
             run = self._copy_run(self._given[str(self.film.video.index)])
             return SplicedRuns((run,), COPY, extent=lambda: Extent(copied))
         before = segments.frames_before(copied, [segment.count for segment in encoded])
-        parts = [self._part_run(*numbered) for numbered in enumerate(encoded)]
+        is_known = isinstance(self.context.codec, X264)
+        parts = [self._part_run(*each) if is_known else partial(self._next_part, *each) for each in enumerate(encoded)]
         extent = lambda: Extent(0, self.mismatch) if self.mismatch else Extent(copied)  # noqa: E731
         return SplicedRuns((*parts, self._join), self.context.codec.name, (*before, -1), extent)
 
@@ -163,6 +168,19 @@ class _Splice:
     @property
     def _given(self) -> Any:
         return filters.open_input(self.film.source.path.name, self.film.info)
+
+    def _next_part(self, number: int, segment: Segment) -> FfmpegRun | None:
+        """Return the run that encodes a segment, of a codec that does not tell beforehand what it makes; None once the
+        first run is not what was planned."""
+        if number == 1:
+            try:
+                muxing.common_record([self._part(0)], self.track.parameters, self.track.fit())
+            except PartMismatch as error:
+                self.mismatch = str(error)
+        return None if self.mismatch else self._part_run(number, segment)
+
+    def _part(self, number: int) -> Source:
+        return Source(self.film.source.field, self.context.folder / PART.format(number))
 
     def _part_run(self, number: int, segment: Segment) -> FfmpegRun:
         """Return the run that encodes a segment; it decodes from the IDR picture before it on."""
@@ -198,10 +216,10 @@ class _Splice:
         """Put the film together, and return the run that adds its sound; or the one that encodes all frames, where runs
         are not what was planned."""
         film, path = self.film, self.context.folder / FILM
-        parts = [
-            Source(film.source.field, self.context.folder / PART.format(number)) for number in range(len(self._encoded))
-        ]
+        parts = [self._part(number) for number in range(len(self._encoded))]
         try:
+            if self.mismatch:
+                return film.whole
             muxing.mux(film.source, film.info, film.video, self.track, self.segments, parts, path)
         except PartMismatch as error:
             self.mismatch = str(error)
@@ -265,9 +283,7 @@ class _SplicedPiece(_Splice):
     def _mux(self) -> None:
         """Put the piece together. Raises PartMismatch."""
         film, path = self.film, self.context.folder / FILM
-        parts = [
-            Source(film.source.field, self.context.folder / PART.format(number)) for number in range(len(self._made))
-        ]
+        parts = [self._part(number) for number in range(len(self._made))]
         try:
             muxing.mux(film.source, film.info, film.video, self.track, self.segments, parts, path, is_piece=True)
         finally:

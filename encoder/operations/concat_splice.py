@@ -11,14 +11,14 @@ from typing import Any
 import ffmpeg
 import numpy as np
 
-from encoder.codecs.base import X264
 from encoder.ffmpeg.command import COPY, FfmpegRun, TrackFit
 from encoder.media.containers import MP4_DEMUXER
 from encoder.media.info import ColorTags, Size, Source
+from encoder.operations import splice_codec
 from encoder.operations.caption_splice import SplicedRuns
 from encoder.operations.concat_parts import Frame, Part, frame_counts
 from encoder.operations.plan import Extent, PlanContext
-from encoder.splice import assembling, h264, scan, segments
+from encoder.splice import assembling, scan, segments
 from encoder.splice.assembling import EncodedRun, FilmShape, PacketStretch
 from encoder.splice.h264 import BadBitstream, DecoderRecord, SequenceParameters
 from encoder.splice.muxing import PartMismatch
@@ -91,8 +91,7 @@ def plan_runs(joined: JoinedParts, context: PlanContext) -> SplicedRuns:
 
 def _find_fitting(joined: JoinedParts, context: PlanContext) -> FittingTracks:
     """Return the parts that can stand in one track as they are, those with the most frames. Raises Unspliceable."""
-    if not isinstance(context.codec, X264):
-        raise Unspliceable(f"the codec {context.codec.name} cannot number its parameter sets")
+    splice_codec.check_format(context.codec)
     found: list[FittingTracks] = []
     reasons: list[str] = []
     scanned: dict[Path, ScannedTrack | None] = {}  # a file may be given several times
@@ -118,9 +117,11 @@ def _find_fitting(joined: JoinedParts, context: PlanContext) -> FittingTracks:
     if best.frames < MIN_SAVED:
         raise Unspliceable("what could be copied is too short")
     try:
-        h264.free_number(best.record)
+        fit = best.fit
     except BadBitstream as error:
         raise Unspliceable(str(error)) from error
+    if len(best.tracks) < len(joined.parts):
+        splice_codec.check_fit(context.codec, fit)
     return best
 
 

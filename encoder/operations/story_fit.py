@@ -100,7 +100,7 @@ def _read_head(source: Source, info: MediaInfo, size: Size, rate: Fraction, cont
     video = info.video
     assert video is not None
     if not isinstance(context.codec, X264):
-        raise Unspliceable(f"the codec {context.codec.name} cannot number its parameter sets")
+        raise Unspliceable(f"what the codec {context.codec.name} asks of decoders is not known before it made a piece")
     check_fits(info, video, size, rate)
     if context.is_watched:
         index = packet_index.read_index(source, info)

@@ -12,7 +12,9 @@ from apigpu.v1.motion_pb2 import Motion
 from apigpu.v1.story_pb2 import Transition
 from encoder.codecs.base import Codec
 from encoder.codecs.nvenc.codec import Nvenc, SessionFrames
+from encoder.codecs.nvenc.levels import LEVELS
 from encoder.codecs.nvenc.request import EncodeRequest, RawVideo
+from encoder.codecs.nvenc.set_numbers import NUMBERS
 from encoder.ffmpeg.command import FfmpegRun
 from encoder.ffmpeg.errors import CUT_OFF, IMAGE_DAMAGE
 from encoder.ffmpeg.process import PipedFrames
@@ -30,6 +32,7 @@ MAX_FRAME_PIXELS = 3840 * 2160
 MAX_STILL_PIXELS = MAX_STORED_PIXELS * 21 // 20
 PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 SOME_SIZE = (256, 144)
+H264_LEVELS = [level.name for level in LEVELS["h264"]]
 SIGNS = {False: CUT_OFF, True: IMAGE_DAMAGE}
 
 
@@ -85,8 +88,12 @@ def from_data(data: RunData, codec: Codec, folder: Path) -> FfmpegRun:
 
 
 def _check_session(request: EncodeRequest) -> None:
+    if request.sets_number and request.sets_number not in NUMBERS:
+        raise BadReply("a session has parameter sets of a number that cannot be")
+    if request.max_level and request.max_level not in H264_LEVELS:
+        raise BadReply("a session has a level that cannot be")
     try:
-        request.parameters.words(*SOME_SIZE, request.rate, gpu=0)
+        request.parameters.words(*SOME_SIZE, request.rate, gpu=0, max_level=request.max_level)
     except ValueError as error:
         raise BadReply("a session has parameters that cannot be") from error
 

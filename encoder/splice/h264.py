@@ -15,6 +15,8 @@ PROFILES = {BASELINE: "baseline", MAIN: "main", HIGH: "high"}
 # As SPS of other profiles are not spoken of here, those with a choice of chroma are these.
 WITH_CHROMA = (100, 110, 122, 244, 44, 83, 86, 118, 128)
 MAX_SPS_SETS, MAX_PPS_SETS = 31, 255
+# Of sets, in the order in which they are taken: NVENC can have those from 15 to 30.
+NUMBERS: tuple[int, ...] = (*range(30, 14, -1), 31, *range(14, -1, -1))
 # Parameter sets are tens of bytes; scaling lists make them a few hundred.
 MAX_SET_BYTES = 1024
 # The longest number of a set, and more.
@@ -277,12 +279,12 @@ def iter_units(data: memoryview, length_bytes: int) -> Iterator[tuple[int, memor
 
 
 def free_number(record: DecoderRecord) -> int:
-    """Return the largest number that no set of parameters has, of both kinds: x264 gives both the same. Raises
-    BadBitstream where there is none, or no room for another set."""
+    """Return a number that no set of parameters has, of both kinds, as encoders give both the same: the largest that
+    all codecs can give, if one is free. Raises BadBitstream where there is none, or no room for another set."""
     if len(record.sps) >= MAX_SPS_SETS or len(record.pps) >= MAX_PPS_SETS:
         raise BadBitstream("there are too many parameter sets")
     taken = {read_sps(unit).number for unit in record.sps} | {pps_number(unit) for unit in record.pps}
-    free = [number for number in range(31, -1, -1) if number not in taken]
+    free = [number for number in NUMBERS if number not in taken]
     if not free:
         raise BadBitstream("all numbers of parameter sets are taken")
     return free[0]

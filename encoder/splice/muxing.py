@@ -145,8 +145,14 @@ def common_record(parts: Sequence[Source], told: SequenceParameters, fit: TrackF
         raise PartMismatch("its runs are of another size")
     if made.shape.full_range != told.shape.full_range:
         raise PartMismatch("its runs have another range of samples")
-    if made.level > told.level or made.references > max(told.references, 1) or (made.reordered or 0) > fit.reordered:
-        raise PartMismatch("its runs ask more of decoders than it does")
+    asked = {
+        "level": (made.level / 10, told.level / 10),
+        "pictures to predict from": (made.references, max(told.references, 1)),
+        "pictures decoded early": (made.reordered or 0, fit.reordered),
+    }
+    more = [f"{what}: {one:g} over {other:g}" for what, (one, other) in asked.items() if one > other]
+    if more:
+        raise PartMismatch(f"its runs ask more of decoders than it does ({', '.join(more)})")
     return record
 
 

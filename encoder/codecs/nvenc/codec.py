@@ -27,6 +27,7 @@ from encoder.codecs.nvenc.request import (
     EncodeResult,
     RawVideo,
 )
+from encoder.codecs.nvenc.set_numbers import NUMBERS
 from encoder.codecs.nvenc.worker_client import WorkerClient
 from encoder.ffmpeg.command import (
     SQUARE,
@@ -35,6 +36,7 @@ from encoder.ffmpeg.command import (
     OutputSpec,
     Spawn,
     StdinWriter,
+    TrackFit,
     VideoFrames,
     frame_length,
 )
@@ -43,6 +45,8 @@ from encoder.media.info import Size
 from servicekit.errors import InvalidArgument, ServiceError
 
 LIBRARY = "PyNvVideoCodec"
+# What the library makes of H.264.
+PROFILE = "high"
 # What players of Apple's know H.265 by.
 TAGS = {"hevc": {"tag:v": "hvc1"}}
 NO_FRAMES = "not one frame of it could be decoded; send it again."
@@ -108,6 +112,11 @@ class Nvenc:
         errors = (card.size_error(self.format, width, height) for card in usable)
         return next(filter(None, errors), "")
 
+    def fit_error(self, fit: TrackFit) -> str:
+        if fit.profile != PROFILE:
+            return f"the codec nvenc makes H.264 of the profile {PROFILE}, and not of {fit.profile}"
+        return "" if fit.number in NUMBERS else "all numbers of parameter sets that nvenc can have are taken"
+
     def make_run(self, frames: VideoFrames, output: OutputSpec) -> FfmpegRun:
         bits = ffmpeg.input("pipe:0", f="nut")["v:0"]
         # The container keeps no length of the last frame.
@@ -129,9 +138,14 @@ class Nvenc:
 
     def _request(self, frames: VideoFrames, raw: RawVideo | None = None) -> EncodeRequest:
         tags, aspect = frames.color_tags, frames.pixel_aspect
-        in_order = isinstance(frames, FilteredFrames) and frames.last is not None
+        fit = frames.fit if isinstance(frames, FilteredFrames) else None
+        is_uneven = isinstance(frames, FilteredFrames) and frames.last is not None
+        in_order = is_uneven or (fit is not None and not fit.reordered)
         known = (self.worker.parameters, frames.frame_rate, tags, aspect, raw, self.waits)
-        return EncodeRequest(*known, in_order=in_order)
+        request = EncodeRequest(*known, in_order=in_order)
+        return (
+            replace(request, sets_number=fit.number, max_level=_level_name(fit.level)) if fit is not None else request
+        )
 
     def _filtering_run(self, frames: FilteredFrames, output: OutputSpec) -> FfmpegRun:
         picture = frames.stream.filter("format", "nv12")
@@ -139,6 +153,11 @@ class Nvenc:
         shared = {name: value for name, value in output.options.items() if name in ("t", "copyts")}
         pipe = ffmpeg.output(picture, "pipe:1", f="nut", **{"c:v": "rawvideo", **frames.timing, **shared})
         return output.run_reading(pipe, _shared_inputs(frames), frames.stdin)
+
+
+def _level_name(level: int) -> str:
+    """Return the name of ten times a level; level 1b, which the library does not name, is above 1."""
+    return f"{max(level, 10) / 10:g}"
 
 
 def _shared_inputs(frames: FilteredFrames) -> Sequence[Any]:

@@ -111,14 +111,15 @@ class LevelChoice:
     tier: int
 
 
-def lift(form: str, width: int, height: int, rate: Fraction, quality: int) -> LevelChoice | None:
+def lift(form: str, width: int, height: int, rate: Fraction, quality: int, highest: str = "") -> LevelChoice | None:
     """Return the level and tier that the driver must be told for pictures of this size at a frame rate and a constant
-    quality (1 best); None where it may choose: its choice holds nothing back, or no level takes the pictures."""
+    quality (1 best), of H.264 none above the `highest`, where one is given; None where it may choose: its choice holds
+    nothing back, or no level takes the pictures."""
     block = BLOCK[form]
     samples = -(-width // block) * -(-height // block) * block * block
     fitting = [level for level in LEVELS[form] if _takes(level, samples, max(width, height), rate)]
     if form == "h264":
-        fitting = [level for level in fitting if level.name <= HIGHEST_H264]
+        fitting = [level for level in fitting if level.name <= min(highest or HIGHEST_H264, HIGHEST_H264)]
     choices = [
         (LevelChoice(level.name, tier), kbits)
         for level in fitting

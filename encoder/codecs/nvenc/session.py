@@ -10,6 +10,7 @@ import PyNvVideoCodec
 
 from encoder.codecs.nvenc.driver import AT_LIMIT, destroy_leftover_context, explain
 from encoder.codecs.nvenc.request import EncodeRequest
+from encoder.codecs.nvenc.set_numbers import renumbered
 from encoder.codecs.nvenc.worker_io import Bitstream, FrameSource, Picture, read_ahead
 
 IDR, INTRA = 3, 2
@@ -34,7 +35,7 @@ class Session:
     """An open session, for one thread. A context manager: it closes the session."""
 
     def __init__(self, request: EncodeRequest, width: int, height: int) -> None:
-        words = request.settings.words(width, height, request.rate, request.gpu)
+        words = request.settings.words(width, height, request.rate, request.gpu, request.max_level)
         try:
             with _device_errors():
                 self._encoder = PyNvVideoCodec.CreateEncoder(width, height, "NV12", True, **words)
@@ -71,8 +72,8 @@ def encode_all(request: EncodeRequest, source: FrameSource, session: Session, de
             if picture.shape != (source.height * 3 // 2, source.width):
                 raise DeviceError(f"a frame has the shape {picture.shape}")
             times.shown.append(pts)
-            _write(bitstream, times, session.encode(picture))
-        _write(bitstream, times, session.flush())
+            _write(bitstream, times, session.encode(picture), request.sets_number)
+        _write(bitstream, times, session.flush(), request.sets_number)
     return len(times.shown)
 
 
@@ -93,10 +94,11 @@ class PacketTimes:
         return self.shown[number] if number >= 0 else self.shown[0] + number * self._step
 
 
-def _write(bitstream: Bitstream, times: PacketTimes, units: list[dict[str, Any]]) -> None:
+def _write(bitstream: Bitstream, times: PacketTimes, units: list[dict[str, Any]], sets_number: int) -> None:
     for unit in units:
         pts = times.shown[unit["timestamp"]]
-        bitstream.add(unit["data"], pts, min(times.next_dts(), pts), key=unit["picture_type"] in (IDR, INTRA))
+        data = renumbered(bytes(unit["data"]), sets_number) if sets_number else unit["data"]
+        bitstream.add(data, pts, min(times.next_dts(), pts), key=unit["picture_type"] in (IDR, INTRA))
 
 
 @contextmanager

@@ -72,6 +72,13 @@ def test_pictures_that_no_level_takes_are_left_to_the_driver() -> None:
     assert lift("hevc", 1920, 1080, Fraction(10_000), 1) is None
 
 
+def test_no_level_above_the_highest_is_asked_for() -> None:
+    size = 320, 180, Fraction(25)
+    assert lift("h264", *size, 10) == LevelChoice("3", 0)
+    assert lift("h264", *size, 10, "2") == LevelChoice("2", 0)
+    assert lift("h264", *size, 10, "1") is None  # which does not take them
+
+
 def test_a_long_side_takes_a_higher_level() -> None:
     # 5120×64 has the samples of level 2.1, whose sides end at 1402.
     assert lift("hevc", 5120, 64, Fraction(60), 12) == LevelChoice("5", 1)
