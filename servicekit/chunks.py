@@ -17,6 +17,11 @@ from servicekit.errors import DataLoss
 ACCEPTED = "x-accepted"
 # The same of an encoder that takes inputs which come with their task: they are not to be sent again.
 SMALL_INPUTS = "x-small-inputs"
+# Metadata of both sides: the encoder may ask for more of an input of which the beginning came, and the gateway sends
+# it. An encoder of an earlier version would take what is not there for the film.
+ASKS_RANGES = "x-asks-ranges"
+# So often a task may ask.
+MAX_ASKS = 2
 # So many bytes of inputs come with their task at the most.
 MAX_SMALL_BYTES = 256 * 1024
 # Media type of a result that a worker puts for the further tasks in its summary: without that it is of no use.

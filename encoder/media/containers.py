@@ -33,6 +33,8 @@ HEIF_BRANDS = ("avif", "avis", "heic", "heix", "heim", "heis", "mif1")
 
 OPEN_SECONDS = 30.0
 NO_OPTIONS: Mapping[str, str] = {}
+# What is told of packets is believed, also where there are no pictures in them: nothing is decoded to open a file.
+PACKETS_AS_STORED: Mapping[str, str] = {"fflags": "+noparse", "probesize": "32"}
 DAMAGED = "the file is damaged; send it again, or convert it first."
 NO_INDEX = (
     "it is MP4 without its index (moov), which is written last: the recording was not ended, or the file is cut off. "

@@ -9,9 +9,9 @@ from itertools import islice
 import numpy as np
 import numpy.typing as npt
 
-from encoder.media.info import Source
+from encoder.media.info import Range, Source
 from encoder.media.mp4_boxes import LARGE_SIZE, SIZE_AND_KIND, Box, iter_boxes, mapped, only_box
-from encoder.media.packet_index import MEDIA, FilmIndex, Range, StreamIndex
+from encoder.media.packet_index import MEDIA, FilmIndex, StreamIndex
 from encoder.media.sample_tables import place_box, size_boxes, whole_box, write_box, write_full_box
 
 Numbers = npt.NDArray[np.int64]

@@ -57,6 +57,7 @@ class VideoStream:
     `rgb` is True of pictures without color planes, `tiled` of a still that FFmpeg puts together of several streams.
     Where pictures change their size in mid-file, `sizes` are those that they have, and width and height are what all of
     them are fitted into. One `is_steady` whose index was seen to be short, and that no picture stands long by it.
+    `start_seconds` counts from the start of the file, by the clock of all its streams.
     """
 
     index: int
@@ -78,6 +79,7 @@ class VideoStream:
     display_matrix: tuple[int, ...] = ()
     sizes: tuple[tuple[int, int], ...] = ()
     is_steady: bool = False
+    start_seconds: float = 0.0
 
     @property
     def rotated_size(self) -> tuple[int, int]:
@@ -111,6 +113,8 @@ class AudioStream:
 
 
 Stream = VideoStream | AudioStream
+# Of a file: its first byte, and the byte behind its last.
+Range = tuple[int, int]
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from av.stream import Stream as AvStream
 from numpy.typing import NDArray
 
 from encoder.media import mp4_boxes
-from encoder.media.containers import MP4_DEMUXER, open_container
-from encoder.media.info import MediaInfo, Source, Stream
+from encoder.media.containers import MP4_DEMUXER, PACKETS_AS_STORED, open_container
+from encoder.media.info import MediaInfo, Range, Source, Stream
 from encoder.media.mp4_boxes import MAX_BOXES, Box
 
 # Boxes of media, and of nothing.
@@ -26,8 +26,6 @@ GAP_BYTES = 64 * 1024
 MAX_RANGES = 64
 # Packets that are looked at behind a keyframe: as many as streams reorder.
 REORDERED_PACKETS = 32
-
-Range = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -61,13 +59,13 @@ def read_index(source: Source, info: MediaInfo) -> FilmIndex | None:
     the boxes of the file are not all whole."""
     if info.demuxer != MP4_DEMUXER or info.video is None:
         return None
-    with open_container(source, (MP4_DEMUXER,)) as container:
+    with open_container(source, (MP4_DEMUXER,), more=PACKETS_AS_STORED) as container:
         streams: tuple[Stream, ...] = (info.video, *info.audio)
         found = [_stream_index(container, stream) for stream in streams]
         known = [one for one in found if one is not None]
         if len(known) < len(found) or len(container.chapters()) > 0:
             return None
-        start = Fraction(container.start_time or 0, av.time_base)
+        start = Fraction(round(info.start_seconds * av.time_base), av.time_base)
     head = _head(source)
     if not head:
         return None

@@ -2,11 +2,13 @@
 in common that stand in one track. Each function reads the file once more."""
 
 from collections.abc import Hashable, Iterator, Sequence
+from fractions import Fraction
 
+import av
 from av.container import InputContainer
 
 from encoder.media import outlines, timeline, webp
-from encoder.media.containers import MP4_DEMUXER, WEBP_DEMUXER, open_container
+from encoder.media.containers import MP4_DEMUXER, NO_OPTIONS, PACKETS_AS_STORED, WEBP_DEMUXER, open_container
 from encoder.media.info import MediaInfo, Source, Stream, VideoStream
 
 # These write the length of each stream down; with the others it is a guess from the bit rate, or that of the whole.
@@ -33,6 +35,8 @@ def start_seconds(source: Source, info: MediaInfo, stream: Stream, beside: Seque
     """Return the seconds from the file's start to the start of one stream; see `end_seconds` for `beside`."""
     if info.demuxer == WEBP_DEMUXER:
         return 0.0
+    if info.demuxer == MP4_DEMUXER and isinstance(stream, VideoStream):  # whose clock does not depend on what is read
+        return stream.start_seconds
     outlines.check_read_whole(source, info.demuxer)
     with open_container(source, (info.demuxer,)) as container:
         taken = [container.streams[one.index] for one in (stream, *beside)]
@@ -72,9 +76,11 @@ def shown_at(source: Source, info: MediaInfo, video: VideoStream, seconds: float
         return max((start for start, _ in webp.frame_times(source.path) if start <= seconds), default=seconds)
     found: float | None = None
     outlines.check_read_whole(source, info.demuxer)
-    with open_container(source, (info.demuxer,)) as container:
+    is_mp4 = info.demuxer == MP4_DEMUXER  # whose index has all times
+    with open_container(source, (info.demuxer,), more=PACKETS_AS_STORED if is_mp4 else NO_OPTIONS) as container:
         stream = container.streams[video.index]
-        begin = timeline.start_time(container, [stream])
+        told = Fraction(round(info.start_seconds * av.time_base), av.time_base)
+        begin = told if is_mp4 else timeline.start_time(container, [stream])
         base = stream.time_base
         if base is None or timeline.may_jump(container.format):
             return seconds

@@ -27,6 +27,8 @@ Sizes = tuple[int, int]
 
 # Enough for what stands before the picture itself.
 HEAD_BYTES = 8192
+# So many zeros are a hole.
+HOLE_BYTES = 16
 # Sets of parameters, of which a picture each is decoded; a file with more is one that somebody made to be long.
 MAX_SETS = 64
 START_CODE, SEQUENCE_START = b"\x00\x00\x01", b"\x00\x00\x01\xb3"
@@ -102,9 +104,17 @@ def _sizes_in(container: InputContainer, demuxer: str, video: VideoStream) -> tu
         stream.discard = Discard.nonkey
     with suppress(av.FFmpegError):  # which whoever decodes it will meet, and tell
         for packet in container.demux(stream):
+            if demuxer == MP4_DEMUXER and _is_in_hole(packet):
+                break
             if packet.size:
                 reader.read(packet)
     return tuple(reader.found)
+
+
+def _is_in_hole(packet: "Packet[AvVideo]") -> bool:
+    """Return True for a packet of MP4 that is in a hole of an outline: no unit and no picture begins so. Of a long film
+    there are thousands."""
+    return bool(packet.size) and not any(memoryview(packet)[:HOLE_BYTES])
 
 
 def _decoded_size(stream: AvVideo, packet: "Packet[AvVideo]") -> Sizes | None:

@@ -170,6 +170,7 @@ def _video(source: Source, container: InputContainer, stream: AvVideo, *, rotate
         rgb=layout is not None and (layout.is_rgb or layout.has_palette),
         tiled=bool(stream.disposition & Disposition.dependent),
         is_steady=_is_seen_steady(container, stream),
+        start_seconds=_start(container, stream),
     )
 
 
@@ -177,6 +178,13 @@ def _is_seen_steady(container: InputContainer, stream: AvVideo) -> bool:
     """Return True for a video whose index is short enough to be read by the way, and has short steps alone."""
     is_short = 0 < stream.frames <= MAX_SEEN_FRAMES
     return is_short and demuxer_of(container) == MP4_DEMUXER and timeline.is_steady(stream)
+
+
+def _start(container: InputContainer, stream: AvStream) -> float:
+    """Return the seconds from the file's start to the stream's."""
+    if stream.start_time is None or stream.time_base is None:
+        return 0.0
+    return max(float(stream.start_time * stream.time_base - timeline.start_time(container)), 0.0)
 
 
 def _audio(container: InputContainer, stream: AvAudio) -> AudioStream:

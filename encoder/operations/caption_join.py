@@ -4,10 +4,10 @@ import ffmpeg
 
 from apigpu.encoder.v1 import story_pb2
 from encoder.ffmpeg.command import COPY
-from encoder.media.containers import MP4_DEMUXER, NO_OPTIONS
+from encoder.media.containers import MP4_DEMUXER, NO_OPTIONS, PACKETS_AS_STORED
 from encoder.media.info import Source
 from encoder.media.pieces import CLOCK_SECONDS
-from encoder.operations.joining import PACKETS_AS_STORED, PIECES, Skeletons, check_alike, tracks_of
+from encoder.operations.joining import PIECES, Skeletons, check_alike, tracks_of
 from encoder.operations.plan import Extent, Plan, PlanContext, container, copy_video, is_streamable
 from servicekit.errors import InvalidArgument
 

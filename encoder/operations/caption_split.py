@@ -23,8 +23,8 @@ from encoder.ffmpeg.command import TrackFit
 from encoder.media import keyframes, packet_index
 from encoder.media.cut_index import IndexCutter
 from encoder.media.fragments import SEGMENT_SECONDS
-from encoder.media.info import MediaInfo, Source, VideoStream
-from encoder.media.packet_index import FilmIndex, Range, StreamIndex
+from encoder.media.info import MediaInfo, Range, Source, VideoStream
+from encoder.media.packet_index import FilmIndex, StreamIndex
 from encoder.media.timeline import LONG_SECONDS
 from encoder.operations import story_codec
 from encoder.operations.joining import PIECES

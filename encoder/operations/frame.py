@@ -4,12 +4,11 @@ import contextlib
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import ffmpeg
 
-from apigpu.encoder.v1 import encoder_pb2
-from apigpu.encoder.v1 import story_pb2 as parts_pb2
 from apigpu.v1 import video_pb2
 from encoder.captions import changes
 from encoder.ffmpeg import filters
@@ -18,12 +17,14 @@ from encoder.ffmpeg.process import PipedFrames
 from encoder.kenburns import sampling
 from encoder.kenburns.sampling import StillFrames
 from encoder.media import frame_ranges, packets, timeline
-from encoder.media.info import MediaInfo, Size, Source, VideoStream
+from encoder.media.info import MediaInfo, Range, Size, Source, VideoStream
 from encoder.media.outlines import outline_too_small
 from encoder.operations import caption, img2vid, pictures, still_levels
 from encoder.operations.caption import CaptionedVideo
 from encoder.operations.deviations import cut_off_notes, gather, video_notes
-from encoder.operations.plan import Plan, PlanContext
+from encoder.operations.pictures import Moment
+from encoder.operations.plan import Plan, PlanContext, Run
+from servicekit.chunks import MAX_ASKS
 from servicekit.errors import ServiceError
 
 # Of the clock by which captions are drawn, finer than any frame.
@@ -31,6 +32,7 @@ MICROSECONDS = 1_000_000
 FILM = "url_video"
 # Begins the names of fields beside the operation, which may have fields of the same names.
 OWN = "."
+Wanted = tuple[tuple[str, list[Range]], ...]
 
 
 def plan(request: video_pb2.FrameRequest, context: PlanContext) -> Plan:
@@ -44,17 +46,27 @@ def plan(request: video_pb2.FrameRequest, context: PlanContext) -> Plan:
     }
     with _naming_fields(prefix):
         made = PLANS[name](request, replace(context, sources=sources))
-    return replace(made, runs=tuple(_named(run, prefix) for run in made.runs if isinstance(run, FfmpegRun)))
+    return replace(made, runs=tuple(_named(run, prefix) for run in made.runs))
 
 
 def plan_part(request: video_pb2.FrameRequest, context: PlanContext) -> Plan:
-    """Plan the picture, of a video of which what it needs has come."""
+    """Plan the picture, of a video of which what it needs has come, as an encoder of before planned it."""
     sources = {path: replace(source, is_outline=False) for path, source in context.sources.items()}
     return plan(request, replace(context, sources=sources))
 
 
-def _named(run: FfmpegRun, prefix: str) -> FfmpegRun:
+def _named(run: Run, prefix: str) -> Run:
+    if not isinstance(run, FfmpegRun):
+        return partial(_made_named, run, prefix)
     return replace(run, fields=tuple(_path(prefix, path) if path else "" for path in run.fields))
+
+
+def _made_named(make: Callable[[], FfmpegRun | None], prefix: str) -> FfmpegRun | None:
+    with _naming_fields(prefix):
+        run = make()
+    named = _named(run, prefix) if run is not None else None
+    assert named is None or isinstance(named, FfmpegRun)
+    return named
 
 
 @contextlib.contextmanager
@@ -77,62 +89,56 @@ def _path(prefix: str, name: str) -> str:
 
 
 def _plan_caption(request: video_pb2.FrameRequest, context: PlanContext) -> Plan:
-    if request.HasField("at_seconds") and not context.plan_only and context.source(FILM).is_outline:
-        source = context.source(FILM)
-        info, video = caption.probe_film(source, context)
-        return _plan_ranges(request, context, source, info, _within(request.at_seconds, source, info, video))
+    film_source = context.source(FILM)
+    is_outline = film_source.is_outline and not context.plan_only
+    if is_outline and (lacking := _lacking_index(context)):
+        return Plan((), film_source.field, "", 0.0, 1, content_type=pictures.FORMATS[request.format][0], wanted=lacking)
     film = caption.read(request.caption, context)
     source, info, video = film.source, film.info, film.video
     at = request.at_seconds if request.HasField("at_seconds") else _first_caption(film)
     seen = _within(at, source, info, video)
-    if source.is_outline and not context.plan_only:
-        return _plan_ranges(request, context, source, info, seen)
     moment = pictures.moment_at(seen, source, info, video)
+    wanted = _ranges(film, moment) if is_outline else ()
     shown = filters.normalize_picture(pictures.open_at(moment, source, info), info, video)
     drawn = film.draw(_at_time(pictures.begin_at(moment, shown, info), _drawn_seconds(film, moment.seconds, at)))
     size = _fitted(caption.square_pixel_size(video), request.width)
     image = pictures.as_image(filters.narrow_colors(drawn, video), video, *size)
+    run = pictures.write(image, request.format, context)
     return Plan(
-        runs=(pictures.write(image, request.format, context),),
+        runs=(partial(_once_there, run, film, moment) if wanted else run,),
         field=source.field,
         codec="",
         duration_seconds=0.0,
         frames_total=1,
         warnings=(*film.warnings, *gather(video_notes(source, info))),
         content_type=pictures.FORMATS[request.format][0],
+        wanted=wanted,
     )
 
 
-def _plan_ranges(
-    request: video_pb2.FrameRequest, context: PlanContext, source: Source, info: MediaInfo, at: float
-) -> Plan:
-    """Return the plan of a large video that goes on with what of it the picture at a time needs. Raises
-    FailedPrecondition where its index does not tell that."""
-    ranges = frame_ranges.find(source, info, at)
-    if not ranges:
+def _lacking_index(context: PlanContext) -> Wanted:
+    """Return the range of a film in which its index is, where that is to be asked for first. Raises FailedPrecondition
+    where nothing can be asked for."""
+    source = context.source(FILM)
+    if not context.asks:
         raise outline_too_small(source)
-    inputs = [encoder_pb2.FurtherInput(field=one.field, request_field=one.field) for one in context.sources.values()]
-    for given in inputs:
-        if given.field == source.field:
-            given.source_bytes = source.path.stat().st_size
-            given.ranges.extend(encoder_pb2.ByteRange(start=start, end=end) for start, end in ranges)
-    picture = encoder_pb2.FurtherTask(
-        part=parts_pb2.StoryPart(frame=request).SerializeToString(),
-        inputs=inputs,
-        is_result=True,
-        item="picture",
-        kind="frame",
-        frames=1,
-    )
-    return Plan(
-        runs=(),
-        field=source.field,
-        codec="",
-        duration_seconds=0.0,
-        frames_total=1,
-        content_type="",
-        further=(picture,),
-    )
+    lacking = frame_ranges.index_range(source) if context.asks == MAX_ASKS else []
+    return ((source.field, lacking),) if lacking else ()
+
+
+def _ranges(film: CaptionedVideo, moment: Moment) -> Wanted:
+    """Return what of a film is to be asked for to decode the picture of a moment. Raises FailedPrecondition where its
+    index does not tell that."""
+    ranges = frame_ranges.find(film.source, film.info, moment.seconds)
+    if not ranges:
+        raise outline_too_small(film.source)
+    return ((film.source.field, ranges),)
+
+
+def _once_there(run: FfmpegRun, film: CaptionedVideo, moment: Moment) -> FfmpegRun:
+    """Return a run, now that what it reads of the film has come. Raises FailedPrecondition."""
+    frame_ranges.check_size(film.source, film.info, film.video, moment.seconds)
+    return run
 
 
 def _shown(source: Source, info: MediaInfo, video: VideoStream) -> tuple[float, float]:

@@ -11,7 +11,7 @@ from av.video.stream import VideoStream as AvVideo
 
 from apigpu.encoder.v1 import encoder_pb2
 from encoder.media.composing import ComposedTracks, Composition
-from encoder.media.containers import MP4_DEMUXER, NO_OPTIONS, open_container
+from encoder.media.containers import MP4_DEMUXER, NO_OPTIONS, PACKETS_AS_STORED, open_container
 from encoder.media.info import Source
 from encoder.media.outlines import outline_too_small
 from encoder.media.sample_index import SampleIndex, read_index
@@ -20,8 +20,6 @@ from encoder.splice import scan
 from servicekit.errors import FailedPrecondition
 
 PIECES = "pieces"
-# What is told of packets is believed, also where there are no pictures in them.
-PACKETS_AS_STORED: Mapping[str, str] = {"fflags": "+noparse", "probesize": "32"}
 
 
 @dataclass(frozen=True)

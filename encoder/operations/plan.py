@@ -14,7 +14,7 @@ from encoder.captions.fonts import FontLibrary
 from encoder.codecs.base import Codec
 from encoder.ffmpeg.command import ExtraFile, FfmpegRun, OutputSpec
 from encoder.ffmpeg.errors import CUT_OFF
-from encoder.media.info import Size, Source
+from encoder.media.info import Range, Size, Source
 from servicekit.errors import InvalidArgument
 
 MP4_TYPE = "video/mp4"
@@ -79,6 +79,8 @@ class PlanContext:
     plan_only: bool = False
     # True where the result may be composed of ranges of the inputs.
     composes: bool = False
+    # How often a plan may still ask for more of its inputs.
+    asks: int = 0
 
     def output(
         self,
@@ -121,6 +123,9 @@ class Extent:
     whole_reason: str = ""
 
 
+Run = FfmpegRun | Callable[[], FfmpegRun | None]
+
+
 @dataclass(frozen=True)
 class Plan:
     """FFmpeg runs, one after the other; one that depends on those before is a function that makes it after them, or
@@ -137,10 +142,11 @@ class Plan:
     `compose` has a finished MP4, whose samples nobody reads, become the head of one that goes on with ranges of inputs.
     `report` returns, after the runs, what is told in place of a result; there is none then either. `progress` has for
     each run the frames that are done before it, -1 for one whose frames are no progress; where it has nothing, only the
-    last one's are. `extent` tells, after the runs, how much was encoded.
+    last one's are. `extent` tells, after the runs, how much was encoded. `wanted` are ranges of inputs, with their
+    fields, that the runs need and that have not come; one that has no runs yet is planned anew once they are there.
     """
 
-    runs: tuple[FfmpegRun | Callable[[], FfmpegRun | None], ...]
+    runs: tuple[Run, ...]
     field: str
     codec: str
     duration_seconds: float
@@ -160,6 +166,7 @@ class Plan:
     report: Callable[[], probe_pb2.MediaReport] | None = None
     progress: tuple[int, ...] = ()
     extent: Callable[[], Extent] | None = None
+    wanted: tuple[tuple[str, Sequence[Range]], ...] = ()
 
     @property
     def changes_result(self) -> bool:

@@ -10,9 +10,9 @@ import ffmpeg
 from apigpu.encoder.v1 import story_pb2
 from encoder.ffmpeg.command import COPY
 from encoder.media import mp4_boxes
-from encoder.media.containers import NO_OPTIONS
+from encoder.media.containers import NO_OPTIONS, PACKETS_AS_STORED
 from encoder.media.info import Source
-from encoder.operations.joining import PACKETS_AS_STORED, PIECES, Skeletons, check_alike, tracks_of
+from encoder.operations.joining import PIECES, Skeletons, check_alike, tracks_of
 from encoder.operations.plan import Plan, PlanContext, container, copy_video, is_streamable
 from encoder.operations.story_scene import film_rate, timescale
 

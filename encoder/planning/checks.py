@@ -7,11 +7,10 @@ import av
 
 from apigpu.encoder.v1 import encoder_pb2
 from encoder.media import fragments, probe
-from encoder.media.containers import MP4_DEMUXER, open_container
+from encoder.media.containers import MP4_DEMUXER, PACKETS_AS_STORED, open_container
 from encoder.media.info import MediaInfo, Source, VideoStream, bad_input
 from encoder.media.mp4_boxes import is_on_its_side
 from encoder.media.sample_index import append_index
-from encoder.operations.joining import PACKETS_AS_STORED
 from encoder.operations.plan import MP4_TYPE, Plan
 from servicekit.errors import InvalidArgument
 from servicekit.playback import playback_fault

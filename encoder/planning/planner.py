@@ -8,7 +8,7 @@ import os
 import signal
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,7 +22,7 @@ from encoder.codecs.base import Codec
 from encoder.ffmpeg.command import ExtraFile, FfmpegRun
 from encoder.ffmpeg.process import KILL_SECONDS
 from encoder.media.facts import MAX_FACTS
-from encoder.media.info import Source
+from encoder.media.info import Range, Source
 from encoder.planning.processes import PlanningProcess, ProcessSource
 from encoder.planning.protocol import (
     LENGTH,
@@ -50,6 +50,8 @@ MAX_WARNINGS, MAX_FIELDS = 1000, 64
 MAX_NAME_CHARS, MAX_TEXT_CHARS = 200, 1000
 # The tasks of a story of as many pieces as it may have, and bytes of them all.
 MAX_FURTHER, MAX_FURTHER_BYTES = 1010, 1024 * 1024
+# Ranges of one input.
+MAX_WANTED = 256
 # A hundred tracks.
 MAX_REPORT_BYTES = 64 * 1024
 SIGNALLED = 128
@@ -102,6 +104,7 @@ class PlannedTask:
     progress: tuple[int, ...] = ()
     finishes: bool = False
     inputs: tuple[probe_pb2.MediaFacts, ...] = ()
+    wanted: tuple[tuple[str, tuple[Range, ...]], ...] = ()
 
     def frames_before(self, run: int) -> int | None:
         """Return how many frames are done before a run; None for one whose frames are no progress."""
@@ -143,10 +146,17 @@ class Planner:
     used_seconds: float = 0.0
 
     async def plan(
-        self, task: encoder_pb2.Task, sources: Mapping[str, Source], codec: Codec, threads: int, lanes: int = 1
+        self,
+        task: encoder_pb2.Task,
+        sources: Mapping[str, Source],
+        codec: Codec,
+        threads: int,
+        lanes: int = 1,
+        *,
+        asks: int = 0,
     ) -> PlannedTask:
         """Return the plan of a task, an operation or a part of one, whose inputs lie in the folder. It can be planned
-        again, for another codec."""
+        again, for another codec. It may ask for more of the inputs where `asks` is more than 0."""
         self.fields, self.reading = tuple(sources), ""
         self.cpu_seconds = min(self.planning.cpu_seconds_for(sources), self.limits.cpu_seconds)
         request = PlanRequest(
@@ -164,11 +174,13 @@ class Planner:
             is_watched=task.is_watched,
             plan_only=task.plan_only,
             composes=task.composes,
+            asks=asks,
             outlines=tuple(field for field, source in sources.items() if source.is_outline),
         )
         with self._replies():
             plan = _given((await self._ask(PlannerRequest(plan=request))).plan)
             planned = _planned_task(plan, codec, self.folder)
+            _check_wanted(planned, sources, asks)
         self.source.prepare_fonts(plan.font_tiers)
         return planned
 
@@ -324,7 +336,20 @@ def _planned_task(data: PlanData, codec: Codec, folder: Path) -> PlannedTask:
         progress=_checked_progress(data),
         finishes=data.finishes,
         inputs=tuple(map(_facts, data.inputs[:MAX_FACTS])),
+        wanted=data.wanted,
     )
+
+
+def _check_wanted(plan: PlannedTask, sources: Mapping[str, Source], asks: int) -> None:
+    if plan.wanted and not asks:
+        raise BadReply("a plan asks for more than it may")
+    for name, ranges in plan.wanted:
+        if name not in sources:
+            raise BadReply("a plan asks for more of what is no input")
+        edges = [edge for found in ranges for edge in found]
+        is_rising = all(one < other for one, other in pairwise([-1, *edges]))
+        if len(ranges) > MAX_WANTED or not is_rising or max(edges, default=0) > sources[name].path.stat().st_size:
+            raise BadReply("a plan asks for ranges that cannot be")
 
 
 def _facts(data: bytes) -> probe_pb2.MediaFacts:

@@ -41,7 +41,7 @@ class PlanRequest:
     processor time that planning may take; by field what is said of its encoding; the fields of inputs that have
     holes; how many machines could work side by side, 0 where that is not known, and how many tasks this one does;
     whether its result is watched while it is made; whether it is planned alone; whether its result may be composed of
-    ranges of inputs."""
+    ranges of inputs; how often its plan may ask for more of the inputs."""
 
     operation: bytes
     inputs: dict[str, str]
@@ -58,6 +58,7 @@ class PlanRequest:
     is_watched: bool = False
     plan_only: bool = False
     composes: bool = False
+    asks: int = 0
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,8 @@ class PlanData:
     """A plan. A run that can only be made after those before it is None. `warnings` are serialized apigpu.v1.Warning,
     `further` FurtherTask, `scenes` SceneSpan, `size` the width and height that the further tasks make, 0 where there
     are none; one that `reports` tells something in place of a result; one that `finishes` changes its result as
-    it is checked; `font_tiers` tells how many tiers of fonts were read for it; `inputs` are apigpu.v1.MediaFacts."""
+    it is checked; `font_tiers` tells how many tiers of fonts were read for it; `inputs` are apigpu.v1.MediaFacts;
+    `wanted` are the ranges that it lacks, with the fields of inputs."""
 
     runs: tuple[RunData | None, ...]
     field: str
@@ -150,6 +152,7 @@ class PlanData:
     progress: tuple[int, ...] = ()
     finishes: bool = False
     inputs: tuple[bytes, ...] = ()
+    wanted: tuple[tuple[str, tuple[tuple[int, int], ...]], ...] = ()
 
 
 @dataclass(frozen=True)

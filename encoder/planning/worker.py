@@ -91,6 +91,7 @@ class PlanningSession:
             is_watched=request.is_watched,
             plan_only=request.plan_only,
             composes=request.composes,
+            asks=request.asks,
         )
         plan = make(message, context)
         self._plans.append((plan, Path(request.result)))
@@ -113,6 +114,7 @@ class PlanningSession:
             finishes=plan.changes_result,
             # Of a part the inputs are those that its planner knew, or pieces of them.
             inputs=() if request.part else tuple(fact.SerializeToString() for fact in noted.values()),
+            wanted=tuple((name, tuple(ranges)) for name, ranges in plan.wanted),
         )
 
     def _codec(self, name: str) -> Codec:

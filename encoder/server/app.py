@@ -8,7 +8,7 @@ import hmac
 import secrets
 import time
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
@@ -18,6 +18,7 @@ from apigpu.v1 import options_pb2, video_pb2
 from encoder.codecs.card import Card
 from encoder.codecs.nvenc import driver
 from encoder.config import METRICS_PORT, EncoderSettings
+from encoder.media.info import Range
 from encoder.tasks import inputs
 from encoder.tasks.capabilities import VERSION, Capabilities
 from encoder.tasks.executor import Slots, TaskExecutor, Work, open_executor
@@ -27,7 +28,7 @@ from servicekit import tracing
 from servicekit.addresses import client_network, peer_address
 from servicekit.admission import CallClass, Classify, admission, open_class
 from servicekit.chunk_messages import ChunkMessage, takes
-from servicekit.chunks import ACCEPTED, SMALL_INPUTS
+from servicekit.chunks import ACCEPTED, ASKS_RANGES, SMALL_INPUTS
 from servicekit.composing import COMPOSES, OWN_INDEXES
 from servicekit.concurrency import ConcurrencyLimit
 from servicekit.config import Network
@@ -48,7 +49,7 @@ FIRST_MESSAGE_SECONDS = 60.0
 ENCODE = f"/{NAME}/Encode"
 TOKEN = "x-session-token"
 # What a gateway is told with the slot of its task.
-ACCEPTS = tuple((name, "1") for name in (ACCEPTED, SMALL_INPUTS, COMPOSES, OWN_INDEXES))
+ACCEPTS = tuple((name, "1") for name in (ACCEPTED, SMALL_INPUTS, COMPOSES, OWN_INDEXES, ASKS_RANGES))
 RESPONSE = ChunkMessage(encoder_pb2.EncodeResponse, "chunk")
 KINDS = video_pb2.Operation.DESCRIPTOR.oneofs_by_name["kind"].fields
 HEALTH_SECONDS = 1.0
@@ -81,7 +82,16 @@ class EncoderServicer(encoder_pb2_grpc.EncoderServiceServicer):
                 else:
                     sources = await inputs.receive(request_iterator, task.inputs, *limits)
             stream = ResultStream(lambda data: context.write(RESPONSE.outgoing(data)), lambda file: write(file=file))
+
+            async def ask(field: str, ranges: Sequence[Range]) -> None:
+                index = next(number for number, item in enumerate(task.inputs) if field in (item.field, *item.also))
+                asked = [encoder_pb2.ByteRange(start=start, end=end) for start, end in ranges]
+                await write(wanted=encoder_pb2.WantedRanges(input=index, ranges=asked))
+                await inputs.receive_more(request_iterator, index, sources[field], max_bytes, folder.check_room)
+
             work = Work(task, sources, reservation, lambda progress: write(progress=progress), stream)
+            if ASKS_RANGES in metadata(context):
+                work = replace(work, ask=ask)
             await write(summary=await self.executor.run(work))
 
     async def GetCapabilities(

@@ -14,7 +14,7 @@ from encoder.codecs.base import CodecChoice, CodecFault, SizeFault
 from encoder.config import EncoderSettings
 from encoder.ffmpeg.command import COPY
 from encoder.ffmpeg.process import FfmpegProcess
-from encoder.media.info import Source
+from encoder.media.info import Range, Source
 from encoder.planning.planner import USUAL_LIMITS, PlannedTask, Planner, PlanningLimits, open_planner
 from encoder.planning.processes import ProcessSource, process_source
 from encoder.planning.protocol import PlanningSettings
@@ -28,6 +28,7 @@ from encoder.tasks.results import ResultStream
 from encoder.tasks.task_log import TaskFacts, logged
 from encoder.tasks.workspace import TaskFolder, Workspace
 from servicekit import tracing
+from servicekit.chunks import MAX_ASKS
 from servicekit.errors import FailedPrecondition, InvalidArgument, ResourceExhausted, ServiceError, Unavailable
 from servicekit.process import usable_cores
 from servicekit.tasks import run_to_completion
@@ -38,6 +39,8 @@ log = structlog.get_logger("encoder")
 COPIED = "the video need not be encoded"
 
 Report = Callable[[encoder_pb2.EncodeProgress], Awaitable[None]]
+Ask = Callable[[str, Sequence[Range]], Awaitable[None]]
+"""Has ranges of the input of a field come, which lie in its file then. Raises ServiceError."""
 
 
 @dataclass
@@ -114,14 +117,15 @@ class Reservation:
 
 @dataclass(frozen=True)
 class Work:
-    """A task whose inputs have arrived, by field, what it has of the encoder, who is told of its progress, and what
-    sends its results."""
+    """A task whose inputs have arrived, by field, what it has of the encoder, who is told of its progress, what sends
+    its results, and how more of an input is asked for, where it can be."""
 
     task: encoder_pb2.Task
     sources: Mapping[str, Source]
     reservation: Reservation
     report: Report
     stream: ResultStream
+    ask: Ask | None = None
     started_at: float = field(default_factory=time.monotonic)
 
 
@@ -215,7 +219,7 @@ class TaskExecutor:
         task = work.task
         began = time.monotonic()
         with tracing.span("plan", codec=choice.codec.name) as note:
-            plan = await planner.plan(task, work.sources, choice.codec, self.slots.threads, self.slots.lanes)
+            plan = await self._plan(choice, work)
             note(runs=len(plan.runs), frames=plan.frames_total, cpu_seconds=planner.used_seconds)
         work.reservation.facts.note_plan(time.monotonic() - began, planner.used_seconds)
         self._check_length(plan)
@@ -260,6 +264,20 @@ class TaskExecutor:
             )
         )
         return summary
+
+    async def _plan(self, choice: CodecChoice, work: Work) -> PlannedTask:
+        """Return the plan of a task whose inputs are there then, as far as it needs them."""
+        asks = MAX_ASKS if work.ask is not None else 0
+        while True:
+            given = (work.task, work.sources, choice.codec, self.slots.threads, self.slots.lanes)
+            plan = await work.reservation.planner.plan(*given, asks=asks)
+            for name, ranges in plan.wanted:
+                assert work.ask is not None
+                with tracing.span("ask for more of an input", ranges=len(ranges)):
+                    await work.ask(name, ranges)
+            if plan.runs or not plan.wanted:
+                return plan
+            asks -= 1
 
     async def _check_and_send(
         self, plan: PlannedTask, work: Work, checked: encoder_pb2.Summary | None

@@ -22,10 +22,12 @@ Requests = AsyncIterator[Received[encoder_pb2.EncodeRequest]]
 
 
 class InputSpool:
-    """Writes one input to its file. Its methods block: call them off the event loop."""
+    """Writes one input to its file, or more of one that `is_there`. Its methods block: call them off the event loop."""
 
-    def __init__(self, path: Path, field: str, max_bytes: int, check_room: CheckRoom = lambda: None) -> None:
-        self._file = path.open("wb", buffering=0)
+    def __init__(
+        self, path: Path, field: str, max_bytes: int, check_room: CheckRoom = lambda: None, *, is_there: bool = False
+    ) -> None:
+        self._file = path.open("r+b" if is_there else "wb", buffering=0)
         self._checksum = Checksum()
         self._field = field
         self.has_hole = False
@@ -117,6 +119,18 @@ async def take_small(
     charsets = [small.end.charset for small in task.small_inputs]
     task.ClearField("small_inputs")
     return by_field(task.inputs, paths, charsets, [False] * len(paths))
+
+
+async def receive_more(
+    requests: Requests,
+    index: int,
+    source: Source,
+    max_bytes: int,
+    check_room: CheckRoom = lambda: None,
+) -> None:
+    """Write more of an input, that with this index, into its file. Raises what `receive` raises."""
+    spool = InputSpool(source.path, source.field, max_bytes, check_room, is_there=True)
+    await _spool_input(requests, index, spool, may_have_holes=True)
 
 
 def by_field(

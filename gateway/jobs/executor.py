@@ -2,21 +2,18 @@
 
 import asyncio
 import contextlib
-import functools
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import structlog
-from google.protobuf.message import Message
 
 from apigpu.encoder.v1 import encoder_pb2
-from gateway.assets.record import PREFIX
 from gateway.assets.store import AssetStore
 from gateway.fleet.estimates import EstimateStore
 from gateway.jetstream.records import UnreadableRecord
-from gateway.jobs import attempts, further, graph, job_log, model, names, operation
+from gateway.jobs import attempts, further, graph, job_log, model, names, operation, task_inputs
 from gateway.jobs.attempts import BootIds
 from gateway.jobs.ffmpeg_log import FfmpegLogs
 from gateway.jobs.further import Expansion
@@ -28,8 +25,7 @@ from gateway.jobs.results import TaskResults, delete_orphaned_results, delete_re
 from gateway.jobs.store import JobStore
 from gateway.metrics import WAIT_SECONDS, count_result
 from gateway.sources import Sources
-from gateway.sources.outline import MIN_BYTES, MIN_DIVISIBLE_BYTES
-from gateway.workers.base import EncodeJob, Encoder, EncoderBusy, Input, ResumableEncoder
+from gateway.workers.base import EncodeJob, Encoder, EncoderBusy, ResumableEncoder
 from servicekit import tracing
 from servicekit.chunks import Data
 from servicekit.errors import Aborted, Cancelled, DeadlineExceeded, NotFound, ServiceError, Unavailable
@@ -209,7 +205,7 @@ class TaskExecutor:
         if task.planner is not None:
             part, found = further.part(job, ref.index)
             composes = further.composes(job, ref.index) and not task.whole_inputs
-            inputs = [self._part_input(job, one, composes=composes) for one in found]
+            inputs = [task_inputs.of_part(self.sources, job, one, composes=composes) for one in found]
             return EncodeJob(
                 ref.key,
                 None,
@@ -224,11 +220,8 @@ class TaskExecutor:
         if not operation.is_known(wanted):
             raise EncoderBusy(f"Job {job.id} is of an operation that only a gateway of a later version knows.")
         _, message = operation.kind(wanted)
-        outlines, workers = self._outlines(task, message, is_watched=job.preview), self.workers()
-        inputs = [
-            self._input(job, source, fields, min(outlines.get(field, 0) for field in fields))
-            for source, fields in operation.distinct_inputs(message)
-        ]
+        workers = self.workers()
+        inputs = task_inputs.of_operation(self.sources, job, task, message, workers)
         return EncodeJob(
             ref.key,
             wanted,
@@ -239,36 +232,6 @@ class TaskExecutor:
             workers=workers,
             is_watched=job.preview,
         )
-
-    def _outlines(self, task: model.Task, message: Message, *, is_watched: bool) -> dict[str, int]:
-        """Return the fields of which an outline is to come, with the size of file from which on it is worth it."""
-        if task.whole_inputs:
-            return {}
-        divisible = operation.divisible_inputs(message) if is_watched or self.workers() > 1 else ()
-        return {
-            **dict.fromkeys(operation.outlines(message), MIN_BYTES),
-            **dict.fromkeys((*divisible, *operation.partial_inputs(message)), MIN_DIVISIBLE_BYTES),
-        }
-
-    def _input(self, job: Job, source: str, fields: Sequence[str], min_outline_bytes: int) -> Input:
-        """Return an input that comes whole, or from a size on as an outline, unless that is 0."""
-        name, *also = fields
-        size_bytes, whole = self.sources.known_bytes(source), functools.partial(self.sources.open, source, job.tenant)
-        if not min_outline_bytes or (size_bytes is not None and size_bytes < min_outline_bytes):
-            return Input(name, source, whole, tuple(also), size_bytes=size_bytes)
-        opened = functools.partial(self.sources.open_outline, source, job.tenant, min_outline_bytes)
-        return Input(name, source, opened, tuple(also), is_outline=True, min_outline_bytes=min_outline_bytes)
-
-    def _part_input(self, job: Job, found: further.PartInput, *, composes: bool) -> Input:
-        name, *also = found.fields
-        if found.ranges is None:
-            whole = self._input(job, found.source, found.fields, 0)
-            index = functools.partial(self.sources.open_index, found.source, job.tenant)
-            return replace(whole, open_index=index) if composes and found.source.startswith(PREFIX) else whole
-        opens = functools.partial(self.sources.open_ranges, found.source, job.tenant)
-        indexed = functools.partial(opens, found.ranges)
-        bare = functools.partial(opens, found.bare) if found.bare else indexed
-        return Input(name, found.source, bare, tuple(also), ranges=found.ranges, open_indexed=indexed)
 
     async def _commit(self, attempt: Attempt, encoder: Encoder, made: "MadeResult") -> None:
         """Record the result, or delete it. Must not be cancelled half-way: a record that was written while nobody

@@ -12,7 +12,7 @@ from gateway.assets.store import AssetStore, StoredAsset
 from gateway.sources import inline, urls
 from gateway.sources.fetch import Fetcher
 from gateway.sources.opened import Chunks, Source
-from gateway.sources.outline import MIN_BYTES, ByteRanges, outlined, ranged
+from gateway.sources.outline import MIN_BYTES, ByteRanges, headed, outlined, ranged
 from servicekit.chunks import CHUNK_BYTES
 from servicekit.errors import NotFound
 
@@ -71,6 +71,12 @@ class Sources:
         end alone."""
         async with self.open(source, tenant) as whole, contextlib.AsyncExitStack() as stack:
             yield await outlined(whole, stack, min_bytes)
+
+    @asynccontextmanager
+    async def open_head(self, source: str, tenant: str) -> AsyncIterator[Source]:
+        """Open the source, as `open` does; of a large one the beginning, where there is a way to read parts of it."""
+        async with self.open(source, tenant) as whole:
+            yield headed(whole)
 
     @asynccontextmanager
     async def open_ranges(self, source: str, tenant: str, ranges: ByteRanges) -> AsyncIterator[Source]:

@@ -45,6 +45,16 @@ class ByteRanges:
         is_rising = all(one < other for one, other in pairwise(edges))
         return bool(edges) and is_rising and edges[0] >= 0 and edges[-1] <= self.size_bytes
 
+    def joined(self, other: "ByteRanges") -> "ByteRanges":
+        """Return them with those of another, as ranges that are apart."""
+        found: list[tuple[int, int]] = []
+        for start, end in sorted((*self.ranges, *other.ranges)):
+            if found and start <= found[-1][1]:
+                found[-1] = (found[-1][0], max(found[-1][1], end))
+            else:
+                found.append((start, end))
+        return replace(self, ranges=tuple(found))
+
     def without(self, others: Sequence[tuple[int, int]]) -> "ByteRanges":
         """Return them less other ranges, which are in their order and not into each other."""
         found: list[tuple[int, int]] = []
@@ -70,6 +80,16 @@ async def outlined(whole: Source, stack: contextlib.AsyncExitStack, min_bytes: i
     if tail is None:
         return whole
     return replace(whole, chunks=lambda: _ends(whole.chunks, hole.start, tail), holes=(hole,), part=None)
+
+
+def headed(whole: Source, min_bytes: int = MIN_BYTES) -> Source:
+    """Return the beginning of a source that is open, or that itself where it is small, or has no other way than from
+    its beginning to its end."""
+    size_bytes = whole.size_bytes or 0
+    if size_bytes < min_bytes or whole.part is None:
+        return whole
+    hole = Hole(HEAD_BYTES, size_bytes)
+    return replace(whole, chunks=lambda: _first(whole.chunks, hole.start), holes=(hole,), part=None)
 
 
 async def ranged(whole: Source, wanted: ByteRanges, stack: contextlib.AsyncExitStack) -> Source:

@@ -43,12 +43,22 @@ class EncoderRefuses(EncoderBusy):
 
 
 @dataclass(frozen=True)
+class More:
+    """How more of an input is opened, of which the beginning comes: ranges that an encoder asks for; or the whole, for
+    one that asks for nothing."""
+
+    ranges: Callable[[ByteRanges], Opened]
+    whole: Callable[[], Opened]
+
+
+@dataclass(frozen=True)
 class Input:
     """An input of a task: the path of its field, the text that names its source, how to open it when its turn comes,
     the paths of other fields with the same source, whether what is opened may be an outline, and from which size on;
     the ranges of the source that it is, where it is not the whole; how to open its index alone, where a result may be
     composed of it; where `open` leaves out its index, how to open it with that, for an encoder that does not know tasks
-    with one of their own; and the size of the source, where that is known without a look at it."""
+    with one of their own; the size of the source, where that is known without a look at it; and, where `open` opens
+    the beginning of a large one, how more of it is opened."""
 
     field: str
     source: str
@@ -60,11 +70,12 @@ class Input:
     open_index: Callable[[], Opened] | None = None
     open_indexed: Callable[[], Opened] | None = None
     size_bytes: int | None = None
+    more: More | None = None
 
     @property
     def has_holes(self) -> bool:
         """True where what is opened may have holes."""
-        return self.is_outline or self.ranges is not None
+        return self.is_outline or self.ranges is not None or self.more is not None
 
 
 @dataclass(frozen=True)

@@ -2,34 +2,29 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import grpc
 import structlog
 
 from apigpu.encoder.v1 import encoder_pb2, encoder_pb2_grpc
-from gateway.metrics import ENCODER, IN, OUT, transferred
-from gateway.sources.outline import placed
 from gateway.workers import small_inputs
 from gateway.workers.base import (
     EncodeJob,
     EncoderBusy,
     EncoderCutOff,
     Events,
-    Input,
-    InputFailed,
     Outcome,
-    about,
-    empty,
 )
 from gateway.workers.faults import reported
 from gateway.workers.pool import Pool
+from gateway.workers.sending import InputSender, Stream, count_received, count_sent
 from servicekit import log_context, tracing
-from servicekit.chunk_messages import ChunkMessage, Outgoing, Received, chunk_method
-from servicekit.chunks import ACCEPTED, MAX_MESSAGE_BYTES, SMALL_INPUTS, Checksum, check_size
+from servicekit.chunk_messages import ChunkMessage, chunk_method
+from servicekit.chunks import ACCEPTED, ASKS_RANGES, MAX_MESSAGE_BYTES, SMALL_INPUTS, check_size
 from servicekit.composing import COMPOSES, OWN_INDEXES
-from servicekit.errors import DataLoss, ServiceError, from_rpc
+from servicekit.errors import DataLoss, from_rpc
 from servicekit.interceptors import REQUEST_ID
 from servicekit.tasks import cancel_and_wait
 
@@ -53,12 +48,8 @@ OPTIONS = (
     ("grpc.keepalive_time_ms", 20_000),
     ("grpc.keepalive_timeout_ms", 10_000),
 )
-_count_sent, _count_received = transferred(OUT, ENCODER), transferred(IN, ENCODER)
 SERVICE = encoder_pb2.DESCRIPTOR.services_by_name["EncoderService"]
-REQUEST = ChunkMessage(encoder_pb2.EncodeRequest, "chunk", "data")
 RESPONSE = ChunkMessage(encoder_pb2.EncodeResponse, "chunk")
-Request = encoder_pb2.EncodeRequest | Outgoing[encoder_pb2.EncodeRequest]
-Stream = grpc.aio.StreamStreamCall[Request, Received[encoder_pb2.EncodeResponse]]
 
 
 class GrpcEncoder:
@@ -118,15 +109,16 @@ class GrpcEncoder:
         """Run a task; see base.Encoder."""
         await self._connect()
         small = await small_inputs.read(job)
-        call: Stream = self._encode(metadata=(*self._metadata, *_request_id(), *tracing.headers()))
+        asks = ((ASKS_RANGES, "1"),) if any(entry.more is not None for entry in job.inputs) else ()
+        call: Stream = self._encode(metadata=(*self._metadata, *asks, *_request_id(), *tracing.headers()))
         is_accepted = False
         try:
             async with asyncio.timeout(ACCEPT_SECONDS):
                 known = await _start(call, job, small)
             is_accepted = True
-            is_sent = bool(small) and SMALL_INPUTS in known
-            _count_sent(sum(len(entry.data) for entry in small))
-            summary = await _exchange(call, _as_known(job, known), events, is_sent=is_sent)
+            count_sent(sum(len(entry.data) for entry in small))
+            are_sent = bool(small) and SMALL_INPUTS in known
+            summary = await _exchange(InputSender(call, _as_known(job, known), are_sent), events)
             if job.plan_only:  # of which nothing is stored meanwhile
                 await _end(call)
             else:
@@ -191,8 +183,11 @@ async def _start(call: Stream, job: EncodeJob, small: Sequence[encoder_pb2.Small
 
 def _as_known(job: EncodeJob, known: Collection[str]) -> EncodeJob:
     """Return a task whose inputs come so that an encoder can read them that knows so much: of one of an earlier version
-    those whose index alone would do come whole, and the others with their index."""
+    those whose index alone would do come whole, as do those of which it may ask for more, and the others with their
+    index."""
     inputs = list(job.inputs)
+    if ASKS_RANGES not in known:
+        inputs = [replace(entry, open=entry.more.whole, more=None) if entry.more else entry for entry in inputs]
     if COMPOSES not in known:
         inputs = [replace(entry, open_index=None) for entry in inputs]
     if OWN_INDEXES not in known:
@@ -214,13 +209,12 @@ async def _end(call: Stream) -> None:
         call.cancel()
 
 
-async def _exchange(call: Stream, job: EncodeJob, events: Events, *, is_sent: bool) -> encoder_pb2.Summary:
-    """Send the inputs, unless all are sent, and receive the results, side by side; the inputs are on their way while
-    the start is noted."""
-    sending = asyncio.create_task(_send_inputs(call, replace(job, inputs=()) if is_sent else job))
+async def _exchange(sender: InputSender, events: Events) -> encoder_pb2.Summary:
+    """Send the inputs, and receive the results, side by side; the inputs are on their way while the start is noted."""
+    sending = asyncio.create_task(sender.send_all())
     try:
         await events.started()
-        return await _receive(call, events)
+        return await _receive(sender, events)
     except BaseException as error:
         # Whatever ended the sending ended the call, and is the cause.
         if sending.done() and not sending.cancelled() and (reason := sending.exception()):
@@ -230,57 +224,20 @@ async def _exchange(call: Stream, job: EncodeJob, events: Events, *, is_sent: bo
         await cancel_and_wait(sending)
 
 
-async def _send_inputs(call: Stream, job: EncodeJob) -> None:
-    """Send the inputs. Cancels the call if one cannot be read: raises InputFailed, or the unexpected."""
-    try:
-        with tracing.span("send inputs", inputs=len(job.inputs)) as note:
-            sent_bytes = 0
-            for index, entry in enumerate(job.inputs):
-                try:
-                    async for request in _input_requests(index, entry, job.versions):
-                        await call.write(request)
-                        sent_bytes += len(request.data) if isinstance(request, Outgoing) else 0
-                except ServiceError as error:
-                    raise InputFailed(about(entry.field, error)) from error
-            note(bytes=sent_bytes)
-        await call.done_writing()
-    except (asyncio.InvalidStateError, grpc.aio.AioRpcError):
-        return  # the call is over; whoever reads it learns why
-    except BaseException:
-        call.cancel()
-        raise
-
-
-async def _input_requests(index: int, entry: Input, versions: dict[str, str]) -> AsyncIterator[Request]:
-    """Yield the chunks of an input and its end; note the version of its source."""
-    checksum = Checksum()
-    has_holes = entry.has_holes or entry.open_index is not None
-    async with (entry.open_index or entry.open)() as source:
-        charset = source.charset
-        versions[entry.source] = source.version
-        async for offset, data in placed(source):
-            checksum.add(data)
-            _count_sent(len(data))
-            chunk = encoder_pb2.InputChunk(input=index, offset=offset if has_holes else 0)
-            yield REQUEST.outgoing(data, chunk=chunk)
-    if not checksum.size_bytes:
-        raise empty()
-    end = encoder_pb2.InputEnd(input=index, size_bytes=checksum.size_bytes, sha256=checksum.sha256, charset=charset)
-    yield encoder_pb2.EncodeRequest(input_end=end)
-
-
-async def _receive(call: Stream, events: Events) -> encoder_pb2.Summary:
+async def _receive(sender: InputSender, events: Events) -> encoder_pb2.Summary:
     """Pass results on, whose digests are held against the summary by who stores them, and return the summary."""
     sizes, summary = [0], None
-    async for response, data in call:
+    async for response, data in sender.call:
         part = response.WhichOneof("part")
         if part == "progress":
             await events.progress(response.progress)
         elif part == "chunk":
             sizes[-1] += len(data)
-            _count_received(len(data))
+            count_received(len(data))
             await events.chunk(data)
             del data  # while the next one is awaited
+        elif part == "wanted":
+            await sender.send_more(response.wanted)
         elif part == "file":
             sizes.append(0)
             await events.file(response.file.name, response.file.content_type)

@@ -50,6 +50,15 @@ REPLIES = {
     "a message that is too long": b"\xff" * 4,
     "a file elsewhere": pack(PlannerReply(plan=plan_of(files=(FileData("../a", "text/plain"),)))),
     "a warning that is none": pack(PlannerReply(plan=plan_of(warnings=(b"\xff",)))),
+    **{
+        f"ranges that {name}": pack(PlannerReply(plan=plan_of(wanted=((field, ranges),))))
+        for name, field, ranges in (
+            ("are of no input", "other", ((0, 1),)),
+            ("go back", "url", ((2, 3), (0, 1))),
+            ("are empty", "url", ((1, 1),)),
+            ("end behind the file", "url", ((0, 9),)),
+        )
+    },
     **{name: pack(PlannerReply(plan=plan_of(runs=(reel(met),)))) for name, met in REELS.items()},
 }
 
@@ -60,10 +69,10 @@ async def test_the_input_that_was_read_is_blamed(name: str, tmp_path: Path) -> N
     with ours, theirs:
         ours.setblocking(False)
         theirs.sendall(pack(PlannerReply(reading="url")) + REPLIES[name])
-        (tmp_path / "input0").touch()
+        (tmp_path / "input0").write_bytes(b"12345678")
         process, limits = cast("Any", SimpleNamespace(channel=ours)), ProcessLimits(1, 1, 1)
         planner = Planner(process, cast("Any", None), USUAL_LIMITS, limits, tmp_path, tmp_path / "result")
         sources = {"url": Source("url", tmp_path / "input0")}
         with pytest.raises(InvalidArgument, match="url: what reads it told of it what cannot be") as blamed:
-            await planner.plan(encoder_pb2.Task(), sources, X264("fast", 23), 1)
+            await planner.plan(encoder_pb2.Task(), sources, X264("fast", 23), 1, asks=1)
     assert blamed.value.reason == "BAD_INPUT"

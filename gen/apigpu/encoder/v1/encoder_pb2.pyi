@@ -364,6 +364,7 @@ class EncodeResponse(_message.Message):
     CHUNK_FIELD_NUMBER: _builtins.int
     SUMMARY_FIELD_NUMBER: _builtins.int
     FILE_FIELD_NUMBER: _builtins.int
+    WANTED_FIELD_NUMBER: _builtins.int
     chunk: _builtins.bytes
     """The next bytes of the result."""
     @_builtins.property
@@ -380,6 +381,10 @@ class EncodeResponse(_message.Message):
         are given.
         """
 
+    @_builtins.property
+    def wanted(self) -> Global___WantedRanges:
+        """More is needed of an input, of which the beginning has come."""
+
     def __init__(
         self,
         *,
@@ -387,16 +392,45 @@ class EncodeResponse(_message.Message):
         chunk: _builtins.bytes = ...,
         summary: Global___Summary | None = ...,
         file: Global___ResultFile | None = ...,
+        wanted: Global___WantedRanges | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "file", b"file", "part", b"part", "progress", b"progress", "summary", b"summary"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "file", b"file", "part", b"part", "progress", b"progress", "summary", b"summary", "wanted", b"wanted"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "file", b"file", "part", b"part", "progress", b"progress", "summary", b"summary"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chunk", b"chunk", "file", b"file", "part", b"part", "progress", b"progress", "summary", b"summary", "wanted", b"wanted"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["progress", "chunk", "summary", "file"]  # noqa: Y015
+    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["progress", "chunk", "summary", "file", "wanted"]  # noqa: Y015
     _WhichOneofArgType_part: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_part) -> _WhichOneofReturnType_part | None: ...
 
 Global___EncodeResponse: _TypeAlias = EncodeResponse  # noqa: Y015
+
+@_typing.final
+class WantedRanges(_message.Message):
+    """Ranges of an input that an encoder asks for. What of them has come before is not sent again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INPUT_FIELD_NUMBER: _builtins.int
+    RANGES_FIELD_NUMBER: _builtins.int
+    input: _builtins.int
+    """Index into Task.inputs."""
+    @_builtins.property
+    def ranges(self) -> _containers.RepeatedCompositeFieldContainer[Global___ByteRange]:
+        """The ranges, in their order and apart from each other."""
+
+    def __init__(
+        self,
+        *,
+        input: _builtins.int = ...,
+        ranges: _abc.Iterable[Global___ByteRange] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["input", b"input", "ranges", b"ranges"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WantedRanges: _TypeAlias = WantedRanges  # noqa: Y015
 
 @_typing.final
 class ResultFile(_message.Message):

@@ -62,6 +62,9 @@ class EncoderServiceServicer:
         encoder sends progress, the chunks of the result, then the summary; chunks of a fragmented MP4 come while
         it is made. Where a task has further results, each is announced by a `file` and its chunks follow; the summary
         names them all. Ending the call kills the task and removes its files.
+
+        Where the metadata of both sides has `x-asks-ranges`, the encoder may ask for more of an input of which the beginning
+        came (`wanted`): the gateway then sends the chunks of that, each with its place, and one more end of the input.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -43,6 +43,9 @@ class EncoderServiceStub:
     encoder sends progress, the chunks of the result, then the summary; chunks of a fragmented MP4 come while
     it is made. Where a task has further results, each is announced by a `file` and its chunks follow; the summary
     names them all. Ending the call kills the task and removes its files.
+
+    Where the metadata of both sides has `x-asks-ranges`, the encoder may ask for more of an input of which the beginning
+    came (`wanted`): the gateway then sends the chunks of that, each with its place, and one more end of the input.
     """
     GetCapabilities: _grpc.UnaryUnaryMultiCallable[_encoder_pb2.GetCapabilitiesRequest, _encoder_pb2.GetCapabilitiesResponse]
     """What this encoder can do."""
@@ -62,6 +65,9 @@ class EncoderServiceAsyncStub(EncoderServiceStub):
     encoder sends progress, the chunks of the result, then the summary; chunks of a fragmented MP4 come while
     it is made. Where a task has further results, each is announced by a `file` and its chunks follow; the summary
     names them all. Ending the call kills the task and removes its files.
+
+    Where the metadata of both sides has `x-asks-ranges`, the encoder may ask for more of an input of which the beginning
+    came (`wanted`): the gateway then sends the chunks of that, each with its place, and one more end of the input.
     """
     GetCapabilities: _aio.UnaryUnaryMultiCallable[_encoder_pb2.GetCapabilitiesRequest, _encoder_pb2.GetCapabilitiesResponse]  # type: ignore[assignment]
     """What this encoder can do."""
@@ -84,6 +90,9 @@ class EncoderServiceServicer(metaclass=_abc_1.ABCMeta):
         encoder sends progress, the chunks of the result, then the summary; chunks of a fragmented MP4 come while
         it is made. Where a task has further results, each is announced by a `file` and its chunks follow; the summary
         names them all. Ending the call kills the task and removes its files.
+
+        Where the metadata of both sides has `x-asks-ranges`, the encoder may ask for more of an input of which the beginning
+        came (`wanted`): the gateway then sends the chunks of that, each with its place, and one more end of the input.
         """
 
     @_abc_1.abstractmethod

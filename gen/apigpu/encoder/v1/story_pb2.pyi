@@ -68,7 +68,9 @@ class StoryPart(_message.Message):
 
     @_builtins.property
     def frame(self) -> _video_pb2.FrameRequest:
-        """One picture of what an operation would make of a large video, of which the ranges have come that it needs."""
+        """One picture of what an operation would make of a large video, of which the ranges have come that it needs. Encoders of
+        before planned it; now they ask for the ranges (`EncodeResponse.wanted`).
+        """
 
     def __init__(
         self,

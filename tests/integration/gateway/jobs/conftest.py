@@ -59,6 +59,8 @@ class ScriptedEncoder(encoder_pb2_grpc.EncoderServiceServicer):
     boot_id: str = "first"
     composes: bool = True
     own_indexes: bool = True
+    # It asks for these ranges of its first input, one after the other; without any it does not know how.
+    asks: list[list[tuple[int, int]]] = field(default_factory=list)
     # An encoder of before tasks came with small inputs.
     small_inputs: bool = False
     # The tasks that it was given, and of each chunk its offset and size.
@@ -92,6 +94,7 @@ class ScriptedEncoder(encoder_pb2_grpc.EncoderServiceServicer):
             "x-accepted": True,
             "x-composes": self.composes,
             "x-own-indexes": self.own_indexes,
+            "x-asks-ranges": bool(self.asks),
             "x-small-inputs": self.small_inputs,
         }
         await context.send_initial_metadata(tuple((name, "1") for name, is_known in known.items() if is_known))
@@ -99,7 +102,13 @@ class ScriptedEncoder(encoder_pb2_grpc.EncoderServiceServicer):
         self.most = max(self.most, self.running)
         step = self.script.pop(0) if self.script else None
         try:
-            await self._read(requests)
+            # Of a gateway that may be asked the stream does not end with the inputs.
+            may_ask = bool(self.asks) and "x-asks-ranges" in dict(context.invocation_metadata())
+            await self._read(requests, until_sent=may_ask)
+            for ranges in self.asks if may_ask else ():
+                asked = [encoder_pb2.ByteRange(start=start, end=end) for start, end in ranges]
+                yield encoder_pb2.EncodeResponse(wanted=encoder_pb2.WantedRanges(ranges=asked))
+                await self._read(requests, until_sent=True, count=1)
             async for response in self._play(step, context):
                 yield response
             if self.cleaned_up is not None:
@@ -108,19 +117,22 @@ class ScriptedEncoder(encoder_pb2_grpc.EncoderServiceServicer):
             self.running -= 1
             self.ended.set()
 
-    async def _read(self, requests):
-        data = b""
+    async def _read(self, requests, *, until_sent=False, count=0):
+        data, ends = b"", 0
         async for request in requests:
             part = request.WhichOneof("part")
             if part == "task":
                 self.given.append(request.task)
+                count = len(request.task.inputs)
                 self.inputs += [small.data for small in request.task.small_inputs if self.small_inputs]
             elif part == "chunk":
                 data += request.chunk.data
                 self.chunks.append((request.chunk.offset, len(request.chunk.data)))
             elif part == "input_end":
                 self.inputs.append(data)
-                data = b""
+                data, ends = b"", ends + 1
+                if until_sent and ends == count:
+                    return
 
     async def _play(self, step, context):
         if step == "silent":
