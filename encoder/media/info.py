@@ -147,13 +147,15 @@ class MediaInfo:
 class Source:
     """An input that has arrived. `field` is the field of the request that it belongs to; `charset` is what the server
     that it came from, or who uploaded it, calls its encoding; `allow_partial` has what is there of it taken, where it
-    is cut off. Of one that `is_outline` only the head and the tail have come, with zeros between them."""
+    is cut off. Of one that `is_outline` only the head and the tail have come, with zeros between them. `sha256` is that
+    of one that has come whole, where it was held against it."""
 
     field: str
     path: Path
     charset: str = ""
     allow_partial: bool = False
     is_outline: bool = False
+    sha256: str = ""
 
 
 def bad_input(source: Source, text: str) -> InvalidArgument:
