@@ -228,7 +228,6 @@ class TaskExecutor:
         if any(plan.size) and (error := choice.codec.size_error(*plan.size)):
             raise SizeFault(f"{choice.codec.name}: {error}.", reason="SIZE_UNSUPPORTED")
         if task.plan_only:
-            planner.end()
             return _planned(plan)
         access = SandboxAccess((work.reservation.folder.path, result.parent), ())
         checked: encoder_pb2.Summary | None = None
@@ -250,7 +249,6 @@ class TaskExecutor:
         summary = await self._check_and_send(plan, work, checked)
         if plan.further:  # of what is to come
             summary.duration_seconds, summary.frames = plan.duration_seconds, plan.frames_total
-        planner.end()
         reason = COPIED if plan.codec == COPY else choice.reason
         summary.MergeFrom(
             encoder_pb2.Summary(
