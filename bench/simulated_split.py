@@ -4,6 +4,7 @@ planning; what takes the time of cards and cores elsewhere, the encoding, is wai
 import asyncio
 import random
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,6 +25,9 @@ SECONDS, SIZE, FILM_RATE = 3600, "426x240", 25
 # As a core or two make of 1080p; and, either way at the most, how encoders differ, and how pieces do.
 FRAMES_PER_SECOND = 60.0
 ENCODERS_DIFFER, PIECES_DIFFER = 0.2, 0.2
+# Of encoders of mixed speeds each third one is so many times slower. How slow each is the gateway learns by a film of
+# so many seconds before.
+SLOW_EVERY, SLOWER, LEARNED_SECONDS = 3, 4.0, 600
 # Before the first frame, beside what is moved: planning, FFmpeg, its last frames.
 START_SECONDS = 0.3
 # Of one connection with mTLS.
@@ -171,37 +175,46 @@ class SplittingEncoder:
         """Have nothing to close."""
 
 
-async def measured(encoders: int, folder: Path) -> Spent:
-    """Return what an hour with captions takes on so many encoders. Raises RuntimeError where it does not come about."""
+async def measured(encoders: int, folder: Path, *, is_mixed: bool = False) -> Spent:
+    """Return what an hour with captions takes on so many encoders, of mixed speeds or about as fast as each other.
+    Raises RuntimeError where it does not come about."""
     folder.mkdir()
-    film, srt = folder / "film.mp4", folder / "talk.srt"
-    plain.make_long_video(film, SECONDS, SIZE)
-    plain.make_srt(srt, SECONDS)
-    spent, chance = Spent(frame_bytes=film.stat().st_size / (SECONDS * FILM_RATE)), random.Random(encoders)
+    chance, made = random.Random(encoders), list[SplittingEncoder]()
     async with open_executor(EncoderSettings(codec="x264", work_dir=folder / "work")) as executor:
 
         def make(number: int) -> SplittingEncoder:
             rate = FRAMES_PER_SECOND * _differing(chance, ENCODERS_DIFFER)
-            spent.rates += rate
-            return SplittingEncoder(f"encoder-{number}", rate, executor, spent)
+            slower = SLOWER if is_mixed and number % SLOW_EVERY == 0 else 1.0
+            made.append(SplittingEncoder(f"encoder-{number}", rate / slower, executor, Spent()))
+            return made[-1]
 
         async with world(folder, encoders, 0, make=make) as there:
-            await _made(there, film, srt.read_text(), spent)
-    return spent
+            if is_mixed:
+                await _made(there, folder, LEARNED_SECONDS, made)
+            return await _made(there, folder, SECONDS, made)
 
 
-async def _made(there: World, film: Path, srt: str, spent: Spent) -> None:
+async def _made(there: World, folder: Path, seconds: int, encoders: Sequence[SplittingEncoder]) -> Spent:
+    """Have a film made that lasts so long."""
+    film, srt = folder / f"film{seconds}.mp4", folder / f"talk{seconds}.srt"
+    plain.make_long_video(film, seconds, SIZE)
+    plain.make_srt(srt, seconds)
+    frame_bytes = film.stat().st_size / (seconds * FILM_RATE)
+    spent = Spent(rates=sum(encoder.rate for encoder in encoders), frame_bytes=frame_bytes)
+    for encoder in encoders:
+        encoder.spent = spent
     async with there.assets.create("film.mp4") as writer:
         with film.open("rb") as file:
             while data := file.read(CHUNK_BYTES):
                 await writer.write(data)
         asset = (await writer.commit()).name
     spent.began_at = time.monotonic()
-    job = await there.manager.submit(Operation(caption=CaptionRequest(url_video=asset, srt_text=srt)))
+    job = await there.manager.submit(Operation(caption=CaptionRequest(url_video=asset, srt_text=srt.read_text())))
     ended = await there.ended(job)
     spent.seconds = spent.now
     if ended.status is not Status.COMPLETED:
         raise RuntimeError(f"the film was not made: {ended.failure}")
+    return spent
 
 
 async def _store(entry: Input, path: Path) -> None:

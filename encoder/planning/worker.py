@@ -76,7 +76,9 @@ class PlanningSession:
         partial = bool(getattr(message, "allow_partial", False))
         noted: dict[str, probe_pb2.MediaFacts] = {}
         sources = {
-            key: Source(key, folder / file, request.charsets.get(key, ""), partial, key in request.outlines, noted)
+            key: Source(
+                key, folder / file, request.charsets.get(key, ""), partial, key in request.outlines, noted=noted
+            )
             for key, file in request.inputs.items()
         }
         for source in sources.values():

@@ -13,10 +13,12 @@ FEW, FEW_FACTOR, MANY_FACTOR = 5, 2.0, 1.25
 
 @dataclass(frozen=True, slots=True)
 class WorkItem:
-    """A task of a job that may come: its kind, and the frames that it makes, 0 where that is not known."""
+    """A task of a job that may come: its kind, and the frames that it makes, 0 where that is not known; of a piece also
+    which film it is of."""
 
     kind: str
     frames: int
+    film: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,11 @@ class ValueRange:
     def times(self, factor: float) -> "ValueRange":
         """Return the range, both ends multiplied."""
         return ValueRange(self.low * factor, self.high * factor)
+
+    @property
+    def middle(self) -> float:
+        """Half-way between both."""
+        return (self.low + self.high) / 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from nats.js.api import AckPolicy, ConsumerConfig
 from nats.js.errors import APIError
 
 from gateway.jetstream.errors import nats_errors
+from gateway.jetstream.held import HeldDeliveries
 from servicekit.backoff import Backoff
 from servicekit.errors import ServiceError, Unavailable
 from servicekit.tasks import cancel_and_wait
@@ -31,6 +32,10 @@ RETRY_SECONDS = 0.5
 TAKE_SECONDS = 5.0
 # A lane that has not answered within that is asked beside the others.
 ANSWER_SECONDS = 0.25
+# What is looked for behind a message may be on its way into the queue; at most, for the next one of those.
+EXCHANGE_SECONDS = 0.5
+# Messages that are put without waiting for each other.
+PUT_AT_ONCE = 64
 NO_WAIT = b'{"batch":1,"no_wait":true}'
 # The server forgets the consumer of a lane that nobody has asked for so long; its messages stay.
 LANE_IDLE_SECONDS = 86_400.0
@@ -61,6 +66,11 @@ class Delivery:
         """When the message was put into the queue, Unix seconds."""
         return float(self.message.metadata.timestamp.timestamp())
 
+    @property
+    def sequence(self) -> int:
+        """Its place in the stream."""
+        return int(self.message.metadata.sequence.stream)
+
     async def ack(self) -> None:
         """Acknowledge the message, confirmed by the server: it is gone for good. A second time does nothing."""
         if self.message.is_acked:
@@ -84,12 +94,16 @@ class Delivery:
         finally:
             heartbeats.cancel()
 
+    async def keep(self) -> None:
+        """Send a heartbeat."""
+        with nats_errors():
+            await self.message.in_progress()
+
     async def _send_heartbeats(self) -> None:
         while True:
             await asyncio.sleep(self.heartbeat_seconds)
             try:
-                with nats_errors():
-                    await self.message.in_progress()
+                await self.keep()
             except ServiceError as error:
                 log.warning("cannot send a heartbeat for a message", key=self.key, error=str(error.__cause__))
 
@@ -124,6 +138,8 @@ class WorkQueue:
     filled: asyncio.Event = field(default_factory=asyncio.Event)
     _expecting: asyncio.TimerHandle | None = field(default=None, init=False)
     _is_expected: bool = field(default=False, init=False)
+    # Lists of messages that are being put.
+    _putting: int = field(default=0, init=False)
     # What was asked of lanes that have not answered yet.
     _asked: "dict[str, list[asyncio.Task[Delivery | None]]]" = field(default_factory=dict, init=False)
     # Lanes whose next message somebody waits for, and messages on their way back that nobody did.
@@ -131,6 +147,9 @@ class WorkQueue:
     _returning: set[asyncio.Task[None]] = field(default_factory=set, init=False)
     # Lanes that have a consumer.
     _opened: set[str] = field(default_factory=lambda: {MAIN}, init=False)
+
+    def __post_init__(self) -> None:
+        self.held: HeldDeliveries[Delivery] = HeldDeliveries(self.ack_wait_seconds / 3)
 
     async def put(self, key: str, lane: str = MAIN) -> bool:
         """Queue `key`; on return it is on disk. Return False if it is queued already. Raise Unavailable."""
@@ -144,7 +163,20 @@ class WorkQueue:
             raise
         self._expect_no_more()
         self.filled.set()
+        await asyncio.sleep(0)  # who waits for it asks for it now, and not once its caller has been answered
         return True
+
+    async def put_all(self, keys: Sequence[str], lane: str = MAIN) -> int:
+        """Queue keys in their order, as `put` does; return how many were queued."""
+        put = 0
+        self._putting += 1
+        try:
+            for begin in range(0, len(keys), PUT_AT_ONCE):
+                # Each goes out before the next one.
+                put += sum(await asyncio.gather(*(self.put(key, lane) for key in keys[begin : begin + PUT_AT_ONCE])))
+        finally:
+            self._putting -= 1
+        return put
 
     def expect(self) -> None:
         """Look for a message soon: one is about to be put, here or by another gateway."""
@@ -178,7 +210,7 @@ class WorkQueue:
                 self.filled.clear()
                 self._want(lanes())
                 for lane in self._wanted:
-                    if (delivery := await self._take_soon(lane)) is not None:
+                    if (delivery := self.held.first(lane) or await self._take_soon(lane)) is not None:
                         return delivery
                 rounds += 1
                 with contextlib.suppress(TimeoutError):
@@ -187,6 +219,29 @@ class WorkQueue:
                         rounds, self._is_expected = 0 if self._is_expected else CALM_ROUNDS, False
         finally:
             self._want(())
+
+    async def exchange(self, delivery: Delivery, keys: Sequence[str]) -> Delivery:
+        """Hold a message, and those behind it up to the first of `keys`, and return that; where it is not there, and
+        not being put here, the first of `keys` that is held. The message's own is among them."""
+        lane, self._wanted = delivery.lane, (delivery.lane,)
+        self.held.put(delivery)
+        found: Delivery | None = None
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(EXCHANGE_SECONDS) as limit:
+                    while (found := self.held.take(lane, keys[0])) is None and self.held.has_room:
+                        self.filled.clear()
+                        if (behind := await self._take_soon(lane)) is not None:
+                            self.held.put(behind)
+                            limit.reschedule(asyncio.get_running_loop().time() + EXCHANGE_SECONDS)
+                        elif self._putting:
+                            await self.filled.wait()
+                        else:
+                            break
+        finally:
+            self._want(())
+        taken = (self.held.take(lane, key) for key in keys)
+        return found or next((one for one in taken if one is not None), delivery)
 
     async def _take_soon(self, lane: str) -> Delivery | None:
         """Return the next message of a lane, if it comes at once. What comes later is returned the next time: a lane
@@ -257,6 +312,7 @@ class WorkQueue:
         self._asked.clear()
         await cancel_and_wait(*asked)
         await asyncio.gather(*map(_return, asked), *self._returning)
+        await self.held.stop()
 
     def _name(self, lane: str) -> str:
         return f"{self.name}_lanes" if lane else self.name

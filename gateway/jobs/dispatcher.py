@@ -29,6 +29,7 @@ from gateway.jobs.input_failures import all_failures
 from gateway.jobs.intermediates import IntermediateCleanup
 from gateway.jobs.job_log import log_end
 from gateway.jobs.model import Failure, Job, LostEncoder, Task
+from gateway.jobs.piece_choice import ExpectedTimes, PieceChoice
 from gateway.jobs.policy import JobPolicy
 from gateway.jobs.preparation import Preparation, SlotLease
 from gateway.jobs.queue import Attempt, TaskQueue, TaskRef
@@ -71,7 +72,9 @@ class Dispatcher:
 
     def __post_init__(self) -> None:
         self.store.index.on_end.append(self._cancel_tasks_of)
-        self.second_tries = SecondTries(self.store, self.pool, self.executor, self._end_first)
+        self.times = ExpectedTimes(self.pool, lambda: self.executor.estimates.estimates.speeds)
+        self.second_tries = SecondTries(self.store, self.pool, self.executor, self.times, self._end_first)
+        self.piece_choice = PieceChoice(self.store, self.queue, self.pool, self.times, self.running.values, self._unfit)
         self.queue.order.held = self._held
 
     def start(self) -> None:
@@ -116,14 +119,28 @@ class Dispatcher:
         if any(attempt.ref == running.ref and not running.is_over for running in self.running.values()):
             return  # its heartbeats were lost for a while; they will get through
         codec = self.store.index.codec(attempt.ref.job_id, attempt.ref.index)
-        slot = SlotLease.of(self.pool, unfit := self._unfit(attempt), codec)
+        slot = SlotLease.of(self.pool, unfit := self._unfit(attempt.ref), codec)
         if slot.member is None and (unfit or codec) and not self._lacks_codec(codec):
             pause_seconds = self.policy.codec_busy.pause_seconds(attempt.delivery.count)
             await attempt.delivery.give_back(pause_seconds if codec else self.policy.busy_seconds)
             return
+        attempt = await self._chosen(attempt, slot)
         task = asyncio.create_task(self._handle(attempt, slot))
         self.running[task] = attempt
         task.add_done_callback(functools.partial(self._done, slot))
+
+    async def _chosen(self, attempt: Attempt, slot: SlotLease) -> Attempt:
+        """Return the attempt that is to have a slot which was leased for one."""
+        if slot.member is None:
+            return attempt
+        try:
+            chosen = await self.piece_choice.chosen(attempt, slot.member)
+        except BaseException:
+            slot.release()
+            raise
+        slot.unfit = self._unfit(chosen.ref)
+        slot.codec = self.store.index.codec(chosen.ref.job_id, chosen.ref.index)
+        return chosen
 
     def _held(self) -> Counter[str]:
         """Return the tasks in hand by account, those that are tried twice counted twice."""
@@ -141,10 +158,9 @@ class Dispatcher:
         unknown = Counter(order.busy) - known
         order.lost, self._unknown = unknown & self._unknown, unknown
 
-    def _unfit(self, attempt: Attempt) -> list[str]:
+    def _unfit(self, ref: TaskRef) -> list[str]:
         """Return the encoders that failed this task lately by a fault of their own."""
-        since = time.time() - self.policy.elsewhere_seconds
-        return self.store.index.unfit(attempt.ref.job_id, attempt.ref.index, since)
+        return self.store.index.unfit(ref.job_id, ref.index, time.time() - self.policy.elsewhere_seconds)
 
     def _lacks_codec(self, codec: str) -> bool:
         """Return True once there has been no encoder for too long that makes a codec."""
@@ -171,6 +187,7 @@ class Dispatcher:
 
     async def _end_first(self, first: Attempt) -> None:
         """End the attempt whose task a second one has done."""
+        self.times.learn(first, first.share)
         await self._queue_next(first)
         for task, attempt in self.running.items():
             if attempt is first:
@@ -254,6 +271,7 @@ class Dispatcher:
     async def _settle(self, attempt: Attempt, error: ServiceError | None, slot: SlotLease) -> None:
         """Record how the task ended, then let go of its message."""
         if error is None:
+            self.times.learn(attempt)
             await self._queue_next(attempt)
             await attempt.delivery.ack()
         elif isinstance(error, NotFound) and error.reason == "JOB_NOT_FOUND":

@@ -148,7 +148,9 @@ def _task(job: Job, index: int, found: encoder_pb2.FurtherTask) -> Task:
 def piece(job: Job, index: int) -> WorkItem | None:
     """Return what a task makes where that is a part of a film; None for any other."""
     task = job.tasks[index]
-    return WorkItem(job.kind(index), task.frames_planned) if task.planner is not None and task.frames_planned else None
+    if task.planner is None or not task.frames_planned:
+        return None
+    return WorkItem(job.kind(index), task.frames_planned, f"{job.id}.{task.planner}")
 
 
 def complete_task(job: Job, index: int, result: Result, now: float, found: Expansion | None = None) -> Job:

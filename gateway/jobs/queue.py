@@ -48,8 +48,9 @@ class Attempt:
     """An attempt at a task, with its message. `started_at` is the start that the record has of this attempt, and of no
     other; None before. `id` is its own. `boot_id` is that of the process of the `encoder` when its slot was held.
     `begun_at` is when it was begun, also of a second one; 0 before. `share` is how much of it is done, of 1; `piece` is
-    what it makes where that is a part of a film, known once it has started. One that `is_over` has its slot left to
-    wait for. One that `is_second` runs beside another, which has the message: see second_tries.py."""
+    what it makes where that is a part of a film, known once it has started, or its slot was chosen by it. `leased` is
+    the encoder that it was given a slot of. One that `is_over` has its slot left to wait for. One that `is_second` runs
+    beside another, which has the message: see second_tries.py."""
 
     ref: TaskRef
     delivery: Delivery
@@ -61,6 +62,7 @@ class Attempt:
     is_over: bool = False
     is_second: bool = False
     begun_at: float = 0.0
+    leased: str = ""
     id: str = field(default_factory=lambda: secrets.token_hex(16))
 
     def is_current_attempt(self, job: Job) -> bool:
@@ -101,11 +103,12 @@ class TaskQueue:
     async def put(self, job: Job, indexes: Iterable[int] | None = None) -> int:
         """Queue every task of the job, or of these, that can be done and is not queued yet; return how many were
         queued."""
-        put = 0
-        for index in range(len(job.tasks)) if indexes is None else indexes:
-            if job.tasks[index].status is Status.IN_PROGRESS or job.is_ready(index):
-                put += await self.queue.put(TaskRef(job.id, index).key, lane_name(job.lane))
-        return put
+        found = [
+            TaskRef(job.id, index).key
+            for index in (range(len(job.tasks)) if indexes is None else indexes)
+            if job.tasks[index].status is Status.IN_PROGRESS or job.is_ready(index)
+        ]
+        return await self.queue.put_all(found, lane_name(job.lane))
 
     async def next(self) -> Attempt:
         """Wait for the next task. Raise Internal for a message that names none, which is left unacknowledged."""
@@ -115,6 +118,13 @@ class TaskQueue:
             return Attempt(TaskRef.parse(delivery.key), delivery)
         except ValueError as error:
             raise Internal(f"A message in the queue names no task: {delivery.key}") from error
+
+    async def exchange(self, attempt: Attempt, wanted: Iterable[TaskRef]) -> Attempt:
+        """Return the task of an attempt to the head of its lane, and take in its place the first of those that are
+        `wanted` and wait in the lane; the same again where there is none of them."""
+        keys = dict.fromkeys([*(ref.key for ref in wanted), attempt.ref.key])
+        delivery = await self.queue.exchange(attempt.delivery, list(keys))
+        return Attempt(TaskRef.parse(delivery.key), delivery)
 
     async def stop(self) -> None:
         """Take no more tasks."""

@@ -1,8 +1,10 @@
 """Second tries: a task that lags behind, while nothing waits for a slot, is begun on another encoder too. The first
 result counts.
 
-Only what is expected to be done sooner that way is tried again, and only on encoders that cost nothing. A second try
-changes no record but by its result: what becomes of the task is up to the attempt that has its message.
+A task lags that would have ended sooner if it were begun anew on a free encoder, by what that one and its own are known
+to take; where nothing is known of theirs, one that has run longer than such tasks take. It is tried only on encoders
+that cost nothing. A second try changes no record but by its result: what becomes of the task is up to the attempt that
+has its message.
 """
 
 import asyncio
@@ -11,13 +13,14 @@ import functools
 import math
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Set
+from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 
 import structlog
 
 from gateway.fleet.speeds import ValueRange
 from gateway.jobs.executor import TaskExecutor
+from gateway.jobs.piece_choice import ExpectedTimes
 from gateway.jobs.queue import Attempt, TaskRef
 from gateway.jobs.store import JobStore
 from gateway.workers.base import InputFailed, ResumableEncoder
@@ -30,6 +33,11 @@ log = structlog.get_logger("gateway.jobs")
 
 Running = Mapping["asyncio.Task[bool]", Attempt]
 
+# By so much longer than a second one would take an attempt must have left, as neither is known well.
+WORTH = 1.25
+# So long an attempt must have run: before that nothing is to be told of it.
+TOLD_SECONDS = 2.0
+
 
 @dataclass(eq=False)
 class SecondTries:
@@ -39,14 +47,15 @@ class SecondTries:
     store: JobStore
     pool: Pool
     executor: TaskExecutor
+    times: ExpectedTimes
     on_first: Callable[[Attempt], Awaitable[None]]
     running: dict[TaskRef, "asyncio.Task[None]"] = field(default_factory=dict, init=False)
     _tried: set[TaskRef] = field(default_factory=set, init=False)
     _first: set[TaskRef] = field(default_factory=set, init=False)
 
     async def look(self, running: Running) -> None:
-        """End those that are not needed any more, and begin one where a task lags. Looks are frequent: what is asked of
-        running tasks is known here."""
+        """End those that are not needed any more, and begin them where tasks lag, first for those that would end last.
+        Looks are frequent: what is asked of running tasks is known here."""
         in_hand = {attempt.ref for attempt in running.values() if not attempt.is_over}
         await self._end_needless(in_hand)
         self._tried &= in_hand | self.running.keys()
@@ -55,10 +64,14 @@ class SecondTries:
         if index.tasks_waiting > index.tasks_held_back or not any(map(_is_idle, self.pool.members)):
             return
         is_held_back = functools.cache(self._is_held_back)
-        for attempt in self._lagging(running):
-            if not is_held_back(index.accounts(attempt.ref.job_id)) and (member := self._lease(attempt)):
-                self._begin(attempt, member)
-                return
+        for attempt in self._candidates(running):
+            if is_held_back(index.accounts(attempt.ref.job_id)):
+                continue
+            if (member := self._best(attempt)) is None or not self._lags(attempt, member):
+                continue
+            if (leased := self._lease(attempt, member)) is not None:
+                self._begin(attempt, leased)
+                is_held_back.cache_clear()  # it counts
 
     def cancel(self, job_id: str) -> None:
         """End those of a job, but for one whose result is being recorded."""
@@ -88,27 +101,42 @@ class SecondTries:
             return not (await self.store.get(ref.job_id)).tasks[ref.index].status.is_terminal
         return True
 
-    def _lagging(self, running: Running) -> Iterator[Attempt]:
-        """Yield the attempts whose tasks would be done sooner if they were begun anew elsewhere, and were not yet."""
-        speeds, now = self.executor.estimates.estimates.speeds, time.time()
-        for attempt in running.values():
-            expected = speeds.seconds(attempt.piece) if attempt.piece and attempt.ref not in self._tried else None
-            is_ending = attempt.is_over or self._is_ending(attempt.ref)
-            if expected is not None and not is_ending and lags(attempt, expected, now):
-                yield attempt
+    def _candidates(self, running: Running) -> Sequence[Attempt]:
+        """Return the attempts at pieces that were not tried twice, those that will end last first."""
+        now = time.time()
+        found = [
+            attempt
+            for attempt in running.values()
+            if attempt.piece is not None and attempt.started_at is not None and attempt.ref not in self._tried
+            if not (attempt.is_over or self._is_ending(attempt.ref))
+        ]
+        return sorted(found, key=lambda attempt: self.times.left(attempt, now), reverse=True)
+
+    def _lags(self, attempt: Attempt, member: PoolMember) -> bool:
+        """Return True for an attempt whose piece would be done sooner if it were begun anew on an encoder."""
+        assert attempt.piece is not None
+        now, elsewhere = time.time(), self.times.on(member.encoder.name, attempt.piece)
+        if self.pool.speeds.pace(attempt.piece.film) is not None and elsewhere is not None and attempt.share > 0:
+            return now - attempt.begun_at > TOLD_SECONDS and self.times.left(attempt, now) > WORTH * elsewhere
+        expected = self.executor.estimates.estimates.speeds.seconds(attempt.piece)
+        return expected is not None and lags(attempt, expected, now)
 
     def _is_held_back(self, accounts: tuple[str, ...]) -> bool:
         """Return True for a tenant or a key that may run no more tasks; for none, where it is not known whose a task
         is."""
         return not accounts or self.store.index.order.at_limit(accounts) is not None
 
-    def _lease(self, attempt: Attempt) -> PoolMember | None:
-        """Return a slot of another encoder, which costs nothing."""
+    def _best(self, attempt: Attempt) -> PoolMember | None:
+        """Return the fastest of the other encoders that are free and cost nothing, if there is one."""
         codec = self.store.index.codec(attempt.ref.job_id, attempt.ref.index)
         idle = (one for one in self.pool.members if _is_idle(one) and one.makes(codec))
-        fit = {one.encoder.name for one in idle} - {attempt.encoder}
-        unfit = [one.encoder.name for one in self.pool.members if one.encoder.name not in fit]
-        return self.pool.try_lease(unfit, codec) if fit else None
+        fit = [one for one in idle if one.encoder.name != attempt.encoder]
+        return min(fit, key=lambda one: self.pool.speeds.slowness(one.encoder.name), default=None)
+
+    def _lease(self, attempt: Attempt, member: PoolMember) -> PoolMember | None:
+        """Lease a slot of an encoder."""
+        codec = self.store.index.codec(attempt.ref.job_id, attempt.ref.index)
+        return self.pool.try_lease([one.encoder.name for one in self.pool.members if one is not member], codec)
 
     def _begin(self, attempt: Attempt, member: PoolMember) -> None:
         name = member.encoder.name
@@ -141,6 +169,7 @@ class SecondTries:
         except (ServiceError, InputFailed) as error:
             log.info("a second try of a task failed", error=str(error))
         else:
+            self.times.learn(second)
             self._first.add(second.ref)
             await self.on_first(first)
         finally:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import time
 from collections.abc import Collection, Coroutine
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ import structlog
 
 from gateway.metrics import forget_encoder
 from gateway.workers.base import Encoder, EncoderBusy, ResumableEncoder
+from gateway.workers.encoder_speeds import EncoderSpeeds
 from servicekit.tasks import cancel_and_wait, log_and_continue
 
 log = structlog.get_logger("gateway.workers")
@@ -23,8 +25,8 @@ REST_SECONDS = 0.5
 class PoolMember:
     """One encoder of the pool: whether it answers, and how many of its slots this gateway uses.
 
-    Of two with free slots that of the lower `rank` is leased. `busy` is the encoder's own count of the tasks of all
-    gateways. One that `is_rented` is billed by the second.
+    Of two with free slots that of the lower `rank` is leased, then the faster one. `busy` is the encoder's own count of
+    the tasks of all gateways. One that `is_rented` is billed by the second.
     """
 
     encoder: Encoder
@@ -73,6 +75,8 @@ class Pool:
     def __init__(self, poll_seconds: float = POLL_SECONDS) -> None:
         self._poll_seconds = poll_seconds
         self._members: dict[str, PoolMember] = {}
+        # How fast they are beside each other.
+        self.speeds = EncoderSpeeds()
         self._changed = asyncio.Event()
         # Callers of `lease` that wait.
         self._waiting = 0
@@ -97,6 +101,7 @@ class Pool:
             return
         member.removed = True
         forget_encoder(name)
+        self.speeds.forget(name)
         if member.polling is not None:
             member.polling.cancel()
         self._close_unused(member)
@@ -137,6 +142,11 @@ class Pool:
             if member.ready
         )
 
+    def learn(self, name: str, film: str, frames: float, seconds: float) -> None:
+        """Learn how fast an encoder is from frames of a film that it made in that time."""
+        if name in self._members:
+            self.speeds.note(name, film, frames, seconds)
+
     def doubt(self, name: str) -> None:
         """Ask an encoder whether it is still there, as a connection to it broke; lease none of its slots before."""
         if (member := self._members.get(name)) is not None:
@@ -162,9 +172,9 @@ class Pool:
             await self._change()
 
     async def lease(self, unfit: Collection[str] = (), codec: str = "") -> PoolMember:
-        """Wait for a free slot, and return its member; the lowest rank first, then the encoder with the most free ones.
-        One of the encoders `unfit` for the task only where there are no others, and none without the codec. The slot is
-        to be released."""
+        """Wait for a free slot, and return its member; the lowest rank first, then an encoder that is not much slower
+        than others, then the one with the most free ones. One of the encoders `unfit` for the task only where there are
+        no others, and none without the codec. The slot is to be released."""
         self._waiting += 1
         try:
             while (member := self.try_lease(unfit, codec)) is None:
@@ -210,7 +220,11 @@ class Pool:
     def _best_free(self, unfit: Collection[str] = (), codec: str = "") -> PoolMember | None:
         free = (item for item in self._members.items() if item[1].free > 0)
         fit = (member for name, member in free if name not in unfit and member.makes(codec))
-        return min(fit, key=lambda member: (member.rank, -member.free), default=None)
+        return min(fit, key=lambda member: (member.rank, self._slowness_step(member), -member.free), default=None)
+
+    def _slowness_step(self, member: PoolMember) -> int:
+        """Return how slow an encoder is, in steps: that of all which are about as fast as most is 0."""
+        return round(math.log2(self.speeds.slowness(member.encoder.name)))
 
     async def _end_rest(self, member: PoolMember) -> None:
         await asyncio.sleep(REST_SECONDS)

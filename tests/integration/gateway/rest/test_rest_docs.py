@@ -82,6 +82,11 @@ async def test_what_is_no_page_is_not_found(http, path):
     assert (await http.get(f"/docs/{path}")).status_code == 404
 
 
+async def test_where_the_pages_are_is_told_to_who_looks_for_one(http):
+    message = (await http.get("/docs/nothing.html")).json()["message"]
+    assert message == "There is no page nothing.html; open /docs/contents.html in a browser."
+
+
 async def test_the_index_for_language_models_names_operations_and_pages(http, gateway):
     text = (await http.get("/llms.txt", headers={"x-api-key": ""})).text
     assert text.startswith("# api-gpu\n\n> ")
