@@ -10,8 +10,6 @@ from bench.pair import Measured
 from bench.timing import Row, timed
 
 SECONDS = 600
-# As fast as x264 is: what each piece takes beside its pictures counts for most then, and the bench takes minutes.
-PRESET = "ultrafast"
 PLAIN_SECONDS = 60
 AIMS = {16: "≥ 90 %", 64: "≥ 80 %"}
 # Simulated encoders of mixed speeds.
@@ -46,7 +44,7 @@ def _pinned(film: Path, srt: Path, folder: Path) -> Iterator[Row]:
 
 def _seconds(cores: Sequence[int], film: Path, srt: Path, folder: Path) -> float:
     """Seconds of the captions with an encoder on each of these cores."""
-    with pinned.serving(cores, folder, X264_PRESET=PRESET) as client:
+    with pinned.serving(cores, folder) as client:
         named, captions = client.upload(film).name, client.upload(srt).name
         return timed(lambda: _made(client, named, captions))
 
@@ -56,5 +54,5 @@ def _made(client: Client, film: str, captions: str) -> None:
 
 
 def _plain(film: Path, srt: Path, out: Path) -> Sequence[str | Path]:
-    options = ["-vf", f"subtitles={srt}", "-t", str(PLAIN_SECONDS), *plain.ENCODE, "-preset", PRESET, "-threads", "1"]
+    options = ["-vf", f"subtitles={srt}", "-t", str(PLAIN_SECONDS), *plain.ENCODE, "-threads", "1"]
     return [plain.FFMPEG, "-nostdin", "-v", "error", "-y", "-i", film, *options, "-c:a", "copy", out]
