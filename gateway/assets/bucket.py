@@ -21,7 +21,7 @@ from obstore.exceptions import BaseError
 from obstore.store import LocalStore, ObjectStore, from_url
 
 from gateway.assets.cloud_files import PART_BYTES, CloudReader, CloudWriter, WriterRoom
-from gateway.assets.local_files import FileRange, LocalReader, LocalWriter, on_thread
+from gateway.assets.local_files import LocalReader, LocalWriter
 from gateway.assets.read_budget import ReadBudget
 from servicekit.chunks import CHUNK_BYTES, Data
 from servicekit.config import ConfigError
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("gateway.assets")
 
-# What a writer takes.
-Content = Data | FileRange
 CLOUDS = ("s3://", "gs://", "az://")
 # obstore raises ValueError for paths and ranges, and built-in OSErrors beside its own classes.
 OBSTORE_ERRORS = (BaseError, OSError, ValueError)
@@ -90,9 +88,9 @@ class ObjectWriter(Protocol):
     """Writes one object, which exists once `close` returned; one that failed, or was abandoned, leaves nothing. One of
     `close` and `abandon` ends it."""
 
-    async def write(self, data: Content, beside: Callable[[Data], None] | None = None) -> None:
+    async def write(self, data: Data, beside: Callable[[Data], None] | None = None) -> None:
         """Begin to append bytes, once those before are written; `beside` is called with them on a thread. What goes
-        wrong is raised by the next call. A range is one of the same bucket."""
+        wrong is raised by the next call."""
 
     async def flush(self) -> None:
         """Wait until all bytes are written."""
@@ -213,17 +211,6 @@ class Bucket:
                     del window, chunk  # while the next one is awaited
         finally:
             await reader.close()
-
-    async def local_range(self, path: str, start: int, end: int) -> FileRange | None:
-        """Return a range of an object, for copying within the bucket; None for a cloud. Raises DataLoss when the object
-        ends before `end`."""
-        if self._folder is None:
-            return None
-        with object_store_errors(path, may_be_missing=True):
-            size_bytes = (await on_thread((self._folder / path).stat)).st_size
-        if size_bytes < end:
-            raise DataLoss(f"{path} ends before its recorded size; upload the file again.", reason="ASSET_DAMAGED")
-        return FileRange(self._folder / path, start, end)
 
     def _reader(self, path: str, chunk_bytes: int) -> ObjectReader:
         if self._folder is not None:

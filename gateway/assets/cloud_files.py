@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 import obstore
 from obstore.store import ObjectStore
 
-from gateway.assets.local_files import FileRange, on_thread
+from gateway.assets.local_files import on_thread
 from servicekit.chunks import CHUNK_BYTES, Data
 from servicekit.tasks import cancel_and_wait, run_to_completion
 
@@ -100,11 +100,9 @@ class CloudWriter:
         self._last: asyncio.Future[None] | None = None
         self._is_over = False
 
-    async def write(self, data: Data | FileRange, beside: Callable[[Data], None] | None = None) -> None:
+    async def write(self, data: Data, beside: Callable[[Data], None] | None = None) -> None:
         """Begin to append bytes, which go to `beside` meanwhile, once those before are with obstore or wait."""
         await self.flush()
-        if isinstance(data, FileRange):
-            data = await on_thread(data.read)
         self._last = asyncio.ensure_future(self._append(data, beside))
 
     async def flush(self) -> None:

@@ -6,11 +6,9 @@ What is written is staged in a file "<path>#1" beside the object, as obstore doe
 
 import asyncio
 import contextlib
-import errno
 import os
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 from typing import TypeVar
@@ -23,10 +21,6 @@ T = TypeVar("T")
 # What comes in larger pieces than this is digested beside its writing: of smaller ones a second thread costs more than
 # it gains.
 WRITTEN_ALONE_BYTES = CHUNK_BYTES
-# Of a range of another object: digested at a time, and of a copy that the system does not make.
-READ_BYTES = 2 * CHUNK_BYTES
-# Between files of which the system copies nothing by itself.
-NOT_COPIED = (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM)
 # A disk that stalls must not hold up what else runs on threads.
 _THREADS = ThreadPoolExecutor(8, "files")
 
@@ -34,70 +28,6 @@ _THREADS = ThreadPoolExecutor(8, "files")
 def on_thread(step: Callable[[], T]) -> "asyncio.Future[T]":
     """Begin a step that blocks. Shield what is returned: the step goes on in any case."""
     return asyncio.get_running_loop().run_in_executor(_THREADS, step)
-
-
-@dataclass(frozen=True)
-class FileRange:
-    """A range of an object, which is there: its bytes are copied into another by the system, and read only to be
-    digested. That takes half the processor time of reading and writing them."""
-
-    path: Path
-    start: int
-    end: int
-
-    def __len__(self) -> int:
-        return self.end - self.start
-
-    def read(self) -> bytes:
-        """Return the bytes."""
-        found = bytearray()
-        self.pass_to(found.extend)
-        return bytes(found)
-
-    def pass_to(self, digest: Callable[[Data], None]) -> None:
-        """Read the bytes, for a digest."""
-        with self._opened() as file, memoryview(bytearray(min(len(self), READ_BYTES))) as buffer:
-            offset = self.start
-            while offset < self.end:
-                read = os.preadv(file.fileno(), [buffer[: self.end - offset]], offset)
-                self._check(read)
-                digest(buffer[:read])
-                offset += read
-
-    def append_to(self, target: FileIO) -> None:
-        """Append the bytes to a file."""
-        with self._opened() as file:
-            offset = self.start
-            while offset < self.end:
-                copied = _copied(file, target, offset, self.end - offset)
-                self._check(copied)
-                offset += copied
-
-    def _opened(self) -> FileIO:
-        return FileIO(self.path, "rb")
-
-    def _check(self, count: int) -> None:
-        if not count:
-            raise OSError(f"{self.path.name} ends before {self.end}")
-
-
-def _copied(source: FileIO, target: FileIO, offset: int, count: int) -> int:
-    """Append bytes of one file to another, as many as can be at once; return how many."""
-    if hasattr(os, "copy_file_range"):
-        try:
-            return os.copy_file_range(source.fileno(), target.fileno(), count, offset)
-        except OSError as error:
-            if error.errno not in NOT_COPIED:
-                raise
-    data = os.pread(source.fileno(), min(count, READ_BYTES), offset)
-    _write_all(target, data)
-    return len(data)
-
-
-def _write_all(file: FileIO, data: Data) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[file.write(view) :]
 
 
 class LocalWriter:
@@ -110,13 +40,9 @@ class LocalWriter:
         self._beside: Future[None] | None = None
         self._is_over = False
 
-    async def write(self, data: Data | FileRange, beside: Callable[[Data], None] | None = None) -> None:
+    async def write(self, data: Data, beside: Callable[[Data], None] | None = None) -> None:
         """Begin to append bytes on a thread, once those before are written."""
         await self.flush()
-        if isinstance(data, FileRange):
-            self._beside = _THREADS.submit(data.pass_to, beside) if beside is not None else None
-            self._last = _THREADS.submit(lambda: data.append_to(self._opened()))
-            return
         if beside is not None and len(data) > WRITTEN_ALONE_BYTES:
             self._beside, beside = _THREADS.submit(beside, data), None
         self._last = _THREADS.submit(self._write, data, beside)
@@ -162,7 +88,9 @@ class LocalWriter:
         return discarded
 
     def _write(self, data: Data, beside: Callable[[Data], None] | None) -> None:
-        _write_all(self._opened(), data)
+        view, file = memoryview(data), self._opened()
+        while view:
+            view = view[file.write(view) :]
         if beside is not None:
             beside(data)
 

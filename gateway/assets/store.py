@@ -13,13 +13,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from gateway.assets.account import StorageAccount
-from gateway.assets.bucket import Bucket, Content, ObjectWriter, object_store_errors
+from gateway.assets.bucket import Bucket, ObjectWriter, object_store_errors
 from gateway.assets.known import KnownAssets, checked
 from gateway.assets.parts import part_owner, part_path, read_parts
 from gateway.assets.record import ID, PREFIX, AssetPart, StoredAsset, clean_filename, new_id
 from gateway.assets.record import content_type as media_type
 from gateway.callers import DEFAULT_TENANT
-from servicekit.chunks import CHUNK_BYTES, Checksum
+from servicekit.chunks import CHUNK_BYTES, Checksum, Data
 from servicekit.codec import to_json
 from servicekit.errors import DataLoss, InvalidArgument, NotFound, ResourceExhausted, ServiceError
 
@@ -326,7 +326,7 @@ class AssetWriter:
         self.store.account.add(self.tenant, change_bytes)
         self._accounted_bytes += change_bytes
 
-    async def write(self, data: Content) -> None:
+    async def write(self, data: Data) -> None:
         """Begin to append bytes, once those before are written. Raises Unavailable, for these or those before, and
         ResourceExhausted over the limit."""
         self.check_size(self.size_bytes + len(data))

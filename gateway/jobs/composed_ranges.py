@@ -5,14 +5,12 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
-from contextlib import aclosing
 from dataclasses import dataclass, field
 from itertools import islice
 
 from apigpu.encoder.v1 import encoder_pb2
-from gateway.assets.local_files import FileRange
-from gateway.assets.record import PREFIX, parse_name
-from gateway.assets.store import AssetStore, AssetWriter, StoredAsset
+from gateway.assets.record import parse_name
+from gateway.assets.store import AssetStore, StoredAsset
 from gateway.workers.base import Input, InputFailed, about
 from servicekit.chunks import CHUNK_BYTES
 from servicekit.errors import DataLoss, ServiceError
@@ -40,26 +38,6 @@ class ComposedRanges:
     inputs: Sequence[Input]
     _known: dict[int, StoredAsset] = field(default_factory=dict, init=False)
 
-    async def append_to(self, writer: AssetWriter, ranges: Iterable[encoder_pb2.ComposedRange]) -> None:
-        """Append their bytes to a file, in their order. Raises what `read` raises."""
-        if self.assets.bucket.is_cloud:
-            async with aclosing(self.read(ranges)) as chunks:
-                async for data in chunks:
-                    await writer.write(data)
-            return
-        for found in _stretches(ranges):
-            for part in await self._local(found):
-                await writer.write(part)
-
-    async def _local(self, found: _Stretch) -> Sequence[FileRange | bytes]:
-        """Return a stretch that lies in a folder, as a range of one file where it is one."""
-        asset = await self._asset(found)
-        if asset.parts:
-            return await self._read(found)
-        with _input_errors(self.inputs[found.range.input]):
-            part = await self.assets.bucket.local_range(PREFIX + asset.id, found.start, found.end)
-        return [part] if part is not None else await self._read(found)
-
     async def read(self, ranges: Iterable[encoder_pb2.ComposedRange]) -> AsyncGenerator[bytes, None]:
         """Yield their bytes, in their order. Raises DataLoss for a range that there is not, InputFailed for an input
         that cannot be read any more."""
@@ -80,12 +58,6 @@ class ComposedRanges:
         return asyncio.create_task(self._read(found))
 
     async def _read(self, found: _Stretch) -> list[bytes]:
-        asset = await self._asset(found)
-        with _input_errors(self.inputs[found.range.input]):
-            return [data async for data in self.assets.windows(asset, found.start, found.end)]
-
-    async def _asset(self, found: _Stretch) -> StoredAsset:
-        """Return the file that a stretch is of."""
         number = found.range.input
         entry = self.inputs[number]
         with _input_errors(entry):
@@ -94,7 +66,8 @@ class ComposedRanges:
         asset = self._known[number]
         if found.range.end > asset.size_bytes:
             raise not_composed(f"{entry.field} has {asset.size_bytes} bytes")
-        return asset
+        with _input_errors(entry):
+            return [data async for data in self.assets.windows(asset, found.start, found.end)]
 
 
 def _stretches(ranges: Iterable[encoder_pb2.ComposedRange]) -> Iterator[_Stretch]:

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Self
 
@@ -68,8 +69,9 @@ class TaskResults:
         _check_ranges(summary, inputs)
         writer.check_size(summary.size_bytes + sum(found.end - found.start for found in summary.composed))
         ranges = ComposedRanges(self.assets, self.tenant, inputs)
-        async with self.assets.composing:
-            await ranges.append_to(writer, summary.composed)
+        async with self.assets.composing, aclosing(ranges.read(summary.composed)) as chunks:
+            async for data in chunks:
+                await writer.write(data)
         whole = encoder_pb2.Summary()
         whole.CopyFrom(summary)
         whole.ClearField("composed")

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from gateway.assets.local_files import READ_BYTES, WRITTEN_ALONE_BYTES, FileRange, LocalReader, LocalWriter
+from gateway.assets.local_files import WRITTEN_ALONE_BYTES, LocalReader, LocalWriter
 
 
 def names(folder):
@@ -37,35 +37,6 @@ async def test_what_comes_in_large_pieces_is_digested_whole_and_in_its_order(tmp
     assert digest.digest() == hashlib.sha256(b"".join(pieces)).digest()
     await writer.close()
     assert (tmp_path / "a").read_bytes() == b"".join(pieces)
-
-
-@pytest.mark.parametrize("copies", [True, False])
-async def test_ranges_of_other_objects_are_appended_and_digested(tmp_path, monkeypatch, copies):
-    def refused(*_):
-        raise OSError(errno.EXDEV, "on another disk")
-
-    if not copies:
-        monkeypatch.setattr(os, "copy_file_range", refused)
-    (tmp_path / "other").write_bytes(data := os.urandom(2 * READ_BYTES + 7))
-    ranges = [FileRange(tmp_path / "other", start, end) for start, end in ((5, len(data)), (0, 5), (9, 9))]
-    writer, digest = LocalWriter(tmp_path / "a"), hashlib.sha256()
-    for piece in (b"head", *ranges, b"tail"):
-        await writer.write(piece, digest.update)
-    await writer.close()
-    made = b"head" + data[5:] + data[:5] + b"tail"
-    assert (tmp_path / "a").read_bytes() == made
-    assert digest.digest() == hashlib.sha256(made).digest()
-    assert [one.read() for one in ranges] == [data[5:], data[:5], b""]
-
-
-async def test_a_range_that_ends_too_early_leaves_nothing(tmp_path):
-    (tmp_path / "other").write_bytes(b"short")
-    writer = LocalWriter(tmp_path / "a")
-    await writer.write(FileRange(tmp_path / "other", 0, 9), bytearray().extend)
-    with pytest.raises(OSError, match="ends before 9"):
-        await writer.flush()
-    await writer.abandon()
-    assert names(tmp_path) == ["other"]
 
 
 async def test_a_digest_that_goes_on_beside_the_writing_is_waited_for(tmp_path):

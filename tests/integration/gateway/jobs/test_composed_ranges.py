@@ -1,12 +1,10 @@
 """Ranges of stored files, read for a result that is composed of them: several at once from a cloud, in their order."""
 
 import contextlib
-import hashlib
 import os
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
-from pathlib import Path
 
 import pytest
 
@@ -122,23 +120,3 @@ async def test_what_cannot_be_read_is_told_when_its_turn_comes(
         assert [await anext(chunks), await anext(chunks)] == [files[0][:5], files[0][5:9]]
         with pytest.raises((DataLoss, InputFailed), match=r"pieces\[1\]"):
             await anext(chunks)
-
-
-async def test_in_a_folder_they_are_appended_without_being_handed_about(tmp_path: Path) -> None:
-    assets = AssetStore(str(tmp_path), retention_seconds=3600, max_bytes=1 << 30)
-    files = [os.urandom(SIZE_BYTES) for _ in range(2)]
-    inputs = [Input(f"pieces[{number}]", await stored(assets, data), unread) for number, data in enumerate(files)]
-    composed = ComposedRanges(assets, DEFAULT_TENANT, inputs)
-    made = b"".join(files[number][start:end] for number, start, end in RANGES)
-    async with assets.create("film.mp4") as writer:
-        await composed.append_to(writer, ranges(*RANGES))
-        asset = await writer.commit(size_bytes=len(made), sha256=hashlib.sha256(made).hexdigest())
-    assert b"".join([data async for data in assets.read(asset)]) == made
-    (tmp_path / inputs[1].source).unlink()
-    async with assets.create("film.mp4") as writer:
-        with pytest.raises(InputFailed, match=r"pieces\[1\]"):
-            await composed.append_to(writer, ranges((0, 0, 5), (1, 5, 9)))
-    (tmp_path / inputs[0].source).write_bytes(b"short")
-    async with assets.create("film.mp4") as writer:
-        with pytest.raises((DataLoss, InputFailed), match=r"pieces\[0\]"):
-            await composed.append_to(writer, ranges((0, 0, 6)))
