@@ -59,7 +59,7 @@ def test_chips_count_the_jobs_that_are_listed(
     """Previews are jobs too: each look at a frame would else be told as a job of the caller's."""
     caption = {"url_video": names["film"], "url_srt": names["srt"]}
     previews = [submit(http, "frame", caption=caption, at_seconds=at, width=160) for at in (0.5, 1)]
-    for job_id in previews:
+    for job_id in (*previews, submit(http, "thumbnail", url_video=names["film"])):
         assert ended(http, job_id)["status"] == "COMPLETED"
     with opened(browser, pair.key) as watched:
         page = watched.page

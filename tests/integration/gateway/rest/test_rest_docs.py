@@ -115,3 +115,10 @@ def test_titles_summaries_and_anchors_are_those_of_the_page():
     assert '<a href="b.html#c">a</a>' in page.html
     assert "<a>d</a>" in page.html
     assert '<a href="https://g">f</a>' in page.html
+
+
+async def test_a_newcomer_is_shown_the_quickstart_first(http):
+    text = (await http.get("/docs/contents.html")).text
+    pages = LINK.findall(text[text.index("<h2") :])
+    assert [page.rpartition("/")[2] for page in pages[:2]] == ["quickstart.html", "troubleshooting.html"]
+    assert text.index("quickstart.html") < text.index("operations/caption.html") < text.index("decisions.html")
