@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from api_gpu.assets import Asset
     from api_gpu.attempts import JobAttempt, JobLog
     from api_gpu.client import Client, Health
-    from api_gpu.fleet import DayCosts, Fleet, Machine
+    from api_gpu.fleet import DayCosts, Fleet, Machine, PooledEncoder
     from api_gpu.jobs import Event, Job
     from api_gpu.outcomes import (
         Clip,
@@ -51,6 +51,7 @@ __all__ = [
     "Machine",
     "MediaFacts",
     "Motion",
+    "PooledEncoder",
     "Preview",
     "Progress",
     "Queued",
@@ -73,7 +74,7 @@ MODULES = {
     "api_gpu.assets": ("Asset",),
     "api_gpu.attempts": ("JobAttempt", "JobLog"),
     "api_gpu.client": ("Client", "Health"),
-    "api_gpu.fleet": ("DayCosts", "Fleet", "Machine"),
+    "api_gpu.fleet": ("DayCosts", "Fleet", "Machine", "PooledEncoder"),
     "api_gpu.aio": ("AsyncClient", "AsyncJob"),
     "api_gpu.jobs": ("Event", "Job"),
     "api_gpu.outcomes": (

@@ -33,9 +33,22 @@ class Machine:
 
 
 @dataclass(frozen=True)
+class PooledEncoder:
+    """An encoder that a gateway uses, as in PooledEncoder of fleet.proto."""
+
+    name: str
+    ready: bool
+    slots: int
+    busy: int
+    codecs: tuple[str, ...]
+    rented: bool
+    known_as: str
+
+
+@dataclass(frozen=True)
 class Fleet:
-    """The fleet as it is: machines, the newest first; providers and what is wrong with each ("": nothing); `notices`
-    say why tasks may wait at a provider that answers."""
+    """The fleet as it is: encoders, also those that are not rented; rented machines, the newest first; providers and
+    what is wrong with each ("": nothing); `notices` say why tasks may wait at a provider that answers."""
 
     machines: tuple[Machine, ...]
     providers: dict[str, str]
@@ -44,6 +57,7 @@ class Fleet:
     usd_per_hour: float
     usd_today: float
     notices: dict[str, str] = field(default_factory=dict)
+    encoders: tuple[PooledEncoder, ...] = ()
 
     @classmethod
     def from_message(cls, message: fleet_pb2.GetFleetResponse) -> Fleet:
@@ -51,7 +65,8 @@ class Fleet:
         machines = tuple(Machine.from_message(machine) for machine in message.machines)
         providers = {provider.name: provider.fault for provider in message.providers}
         notices = {provider.name: provider.notice for provider in message.providers if provider.notice}
-        return from_message(cls, message, machines=machines, providers=providers, notices=notices)
+        encoders = tuple(from_message(PooledEncoder, one, codecs=tuple(one.codecs)) for one in message.encoders)
+        return from_message(cls, message, machines=machines, providers=providers, notices=notices, encoders=encoders)
 
 
 @dataclass(frozen=True)

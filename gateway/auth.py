@@ -81,7 +81,8 @@ class ApiKeys:
         found = [known for valid, known in self._known.items() if hmac.compare_digest(digest, valid)]
         made = self._ring.find(key, names) if self._ring is not None else None
         if not found and made is None:
-            raise Unauthenticated("The API key is not known here.", reason=WRONG_KEY)
+            text = "The API key is not known here; check it, or have the operator of this gateway make another."
+            raise Unauthenticated(text, reason=WRONG_KEY)
         return found[0] if found else made or NOBODY
 
     def admit(self, method: str, metadata: Mapping[str, str], network: str, names: Names = frozenset) -> Caller:

@@ -24,6 +24,8 @@ ASKS_RANGES = "x-asks-ranges"
 MAX_ASKS = 2
 # So many bytes of inputs come with their task at the most.
 MAX_SMALL_BYTES = 256 * 1024
+# To have so few bytes written or digested by another thread takes longer than to do it.
+LEAST_BESIDE_BYTES = 64 * 1024
 # Media type of a result that a worker puts for the further tasks in its summary: without that it is of no use.
 BESIDE_FURTHER = "application/vnd.api-gpu.beside-further"
 # Header of a response to a worker: the body leaves these stretches of the file out.
@@ -88,11 +90,16 @@ class ChecksumBeside:
         self._checksum = Checksum()
         self._thread = ThreadPoolExecutor(1, "digest")
         self._last: Future[None] | None = None
+        self._is_closed = False
 
     def add(self, data: Data) -> None:
-        """Count the next bytes and begin to digest them, once those before are: no more than these are held."""
+        """Count the next bytes and begin to digest them, once those before are: no more than these are held. A few are
+        digested at once."""
         self.size_bytes += len(data)
         self._wait()
+        if len(data) <= LEAST_BESIDE_BYTES and not self._is_closed:
+            self._checksum.add(data)
+            return
         with contextlib.suppress(RuntimeError):  # it was closed meanwhile: nobody will ask
             self._last = self._thread.submit(self._checksum.add, data)
 
@@ -103,6 +110,7 @@ class ChecksumBeside:
 
     def close(self) -> None:
         """Digest no more."""
+        self._is_closed = True
         self._thread.shutdown(wait=False)
 
     def _wait(self) -> None:

@@ -17,7 +17,8 @@ from prometheus_client import (
 )
 from prometheus_client.registry import Collector
 from starlette.applications import Starlette
-from starlette.routing import Mount
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from servicekit.config import ConfigError
 from servicekit.http import InnerServer, listen
@@ -74,7 +75,7 @@ async def exported(host: str, given: int | None, default: int, *state: Collector
         return
     server = InnerServer(
         uvicorn.Config(
-            Starlette(routes=[Mount(PATH, make_asgi_app(_registry(state)))]),
+            Starlette(routes=[Route(PATH, MetricsPage(_registry(state)))]),
             ws="none",
             lifespan="off",
             log_config=None,
@@ -91,6 +92,17 @@ async def exported(host: str, given: int | None, default: int, *state: Collector
     finally:
         server.should_exit = True
         await serving
+
+
+class MetricsPage:
+    """The page itself, as an application: mounted, it would be one below its path, and the path a redirect to it, which
+    curl does not follow."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._app: ASGIApp = make_asgi_app(registry)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app(scope, receive, send)
 
 
 def _registry(state: Sequence[Collector]) -> CollectorRegistry:

@@ -124,7 +124,7 @@ def fleet(
     days: Annotated[int, typer.Option(min=1, max=31, help="Days to show, with --costs.")] = 7,
     ended: Annotated[bool, typer.Option("--ended", help="Show machines too that have ended.")] = False,
 ) -> None:
-    """Show rented encoders, and what they cost."""
+    """Show encoders, those that are rented, and what they cost."""
     from functools import partial
 
     from api_gpu.cli.tables import print_costs, print_fleet

@@ -5,28 +5,51 @@ import sys
 from collections.abc import Iterable, Sequence
 from itertools import compress
 
+from rich.cells import cell_len
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from api_gpu.assets import Asset
 from api_gpu.attempts import JobAttempt, JobLog
 from api_gpu.cli.amounts import bytes_cell, minutes_cell, seconds_cell, time_cell
-from api_gpu.fleet import DayCosts, Fleet, Machine
+from api_gpu.fleet import DayCosts, Fleet, Machine, PooledEncoder
 from api_gpu.jobs import Job
 from api_gpu.keys import Key
 
+GAP_COLUMNS = 2
+# What a cell that may be folded needs at least.
+FOLDED_COLUMNS = 12
 
-def print_rows(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print rows: a table on a terminal, lines with tabs elsewhere."""
+
+def print_rows(headings: Sequence[str], rows: Iterable[Sequence[str]], drops: Sequence[str] = ()) -> None:
+    """Print rows: a table on a terminal, lines with tabs elsewhere. Where a terminal is narrow, columns with the
+    headings `drops` are left out, in their order: the first cell of a row, by which other commands know it, has to be
+    whole. Without any, cells are folded."""
     if not sys.stdout.isatty():
         for row in rows:
             print(*row, sep="\t")
         return
-    table = Table(*headings, box=None, pad_edge=False)
-    for row in rows:
-        table.add_row(*(Text(cell, style=COLORS.get(cell, "")) for cell in row))
-    Console().print(table)
+    console, cells = Console(), list(rows)
+    shown = [heading not in dropped(headings, cells, drops, console.width) for heading in headings]
+    *whole, last = compress(headings, shown)
+    table = Table(*(Column(heading, no_wrap=bool(drops)) for heading in whole), last, box=None, pad_edge=False)
+    for row in cells:
+        table.add_row(*(Text(cell, style=COLORS.get(cell, "")) for cell in compress(row, shown)))
+    console.print(table)
+
+
+def dropped(headings: Sequence[str], rows: Sequence[Sequence[str]], drops: Sequence[str], width: int) -> set[str]:
+    """Return the headings of the columns to leave out on a terminal of a width, where the last column is folded."""
+    needed = {heading: max(map(cell_len, (heading, *cells))) for heading, *cells in zip(headings, *rows, strict=True)}
+    needed[headings[-1]] = min(needed[headings[-1]], FOLDED_COLUMNS)
+    left_out: set[str] = set()
+    for heading in drops:
+        kept = [columns for name, columns in needed.items() if name not in left_out]
+        if sum(kept) + GAP_COLUMNS * (len(kept) - 1) <= width:
+            break
+        left_out.add(heading)
+    return left_out
 
 
 def print_csv(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -51,7 +74,7 @@ SHOWN_NAMES, NAME_LETTERS = 2, 30
 
 def print_jobs(jobs: Iterable[Job]) -> None:
     """Print a row for each job."""
-    print_rows(HEADINGS, (job_cells(job) for job in jobs))
+    print_rows(HEADINGS, (job_cells(job) for job in jobs), ("queued", "encoding", "tasks", "operation", "accepted"))
 
 
 def job_cells(job: Job) -> tuple[str, ...]:
@@ -119,7 +142,7 @@ ASSETS = ("asset", "name", "type", "size", "stored", "until")
 
 def print_assets(assets: Iterable[Asset]) -> None:
     """Print a row for each asset."""
-    print_rows(ASSETS, (_asset(asset) for asset in assets))
+    print_rows(ASSETS, (_asset(asset) for asset in assets), ("until", "type", "size", "stored"))
 
 
 def _asset(asset: Asset) -> tuple[str, ...]:
@@ -148,15 +171,21 @@ def _key(key: Key) -> tuple[str, ...]:
     return (key.id, key.tenant, key.name, ",".join(key.scopes), time_cell(key.created), until, limits)
 
 
+ENCODERS = ("encoder", "state", "busy", "codecs", "whose", "tenants see")
 MACHINES = ("machine", "provider", "state", "what", "busy", "$/hour", "$", "since", "why")
 DAYS = ("day", "provider", "$", "machines", "tasks", "worked", "paid for")
 ENDED = "ENDED"
 
 
 def print_fleet(fleet: Fleet, *, with_ended: bool) -> None:
-    """Print the machines; a summary goes to stderr, so that a program can read the rows."""
+    """Print the machines, for people the encoders before them; a summary goes to stderr, so that a program can read the
+    rows."""
     wanted = [machine for machine in fleet.machines if with_ended or machine.state != ENDED]
-    print_rows(MACHINES, (_machine(machine) for machine in wanted))
+    if sys.stdout.isatty():
+        print_rows(ENCODERS, (_encoder(encoder) for encoder in fleet.encoders))
+        print()
+    if wanted:
+        print_rows(MACHINES, (_machine(machine) for machine in wanted))
     print(_summary(fleet), file=sys.stderr)
     for name, fault in [*fleet.providers.items(), *fleet.notices.items()]:
         if fault:
@@ -169,9 +198,18 @@ def print_costs(days: Iterable[DayCosts]) -> None:
 
 
 def _summary(fleet: Fleet) -> str:
-    providers = ", ".join(fleet.providers) or "no provider is set up"
-    money = f"{fleet.usd_per_hour:.2f} $ an hour, {fleet.usd_today:.2f} $ today"
-    return f"{fleet.waiting} tasks wait, {fleet.running} run; {money}; {providers}"
+    providers = ", ".join(fleet.providers) or "no provider is set up, so nothing is rented"
+    money = f"${fleet.usd_per_hour:.2f} an hour, ${fleet.usd_today:.2f} today"
+    ready = [encoder for encoder in fleet.encoders if encoder.ready]
+    busy, slots = sum(encoder.busy for encoder in ready), sum(encoder.slots for encoder in ready)
+    answering = f"{len(ready)} of {len(fleet.encoders)} encoders answer, {busy} of {slots} slots are busy"
+    return f"{answering}; {fleet.waiting} tasks wait, {fleet.running} run; {money}; {providers}"
+
+
+def _encoder(encoder: PooledEncoder) -> tuple[str, ...]:
+    state = "answers" if encoder.ready else "does not answer"
+    whose = "rented" if encoder.rented else "own"
+    return (encoder.name, state, f"{encoder.busy}/{encoder.slots}", ", ".join(encoder.codecs), whose, encoder.known_as)
 
 
 def _machine(machine: Machine) -> tuple[str, ...]:

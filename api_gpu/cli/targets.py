@@ -33,8 +33,10 @@ def file_target(path: Path) -> Path:
         pass
     except OSError as error:  # a name that no file can have
         raise typer.BadParameter(f"{path} cannot be written: {error.strerror}", param_hint="--out") from error
-    if path.is_dir() or not path.parent.is_dir():
-        raise typer.BadParameter(f"{path} is a folder, or in a folder that does not exist", param_hint="--out")
+    if path.is_dir():
+        raise typer.BadParameter(f"{path} is a folder; name a file in it", param_hint="--out")
+    if not path.parent.is_dir():
+        raise typer.BadParameter(f"there is no folder {path.parent}; make it first", param_hint="--out")
     if not os.access(path.parent, os.W_OK | os.X_OK):
         raise typer.BadParameter(f"nothing can be written to the folder {path.parent}", param_hint="--out")
     return path

@@ -54,13 +54,16 @@ class FfmpegRun:
     """One FFmpeg run. `arguments` is all that follows the binary; `fields` are the inputs in FFmpeg's order, "" for one
     that is no field of the request; `cut_off_signs` is a pattern in the messages of a run that ends well although an
     input ends early; "" where such an input is taken as it is. `stdin` makes what writes to its standard input. With
-    `devices`, be they none, it may load the driver of a graphics card, and use these device files."""
+    `devices`, be they none, it may load the driver of a graphics card, and use these device files. The files that it
+    `keeps`, by their names in the task's folder, follow from its inputs and its arguments, and may be kept for another
+    task."""
 
     arguments: tuple[str, ...]
     fields: tuple[str, ...]
     cut_off_signs: str = CUT_OFF
     stdin: MakeWriter | None = None
     devices: tuple[Path, ...] | None = None
+    keeps: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

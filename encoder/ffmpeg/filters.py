@@ -135,6 +135,11 @@ def color_matrix(video: VideoStream) -> str:
     return "bt709" if is_untold or video.transfer or video.rgb or _is_wide(video) else "auto"
 
 
+def is_hd(video: VideoStream) -> bool:
+    """Return True for a picture that came of `hd_picture` whose samples mean what those of HD video do (BT.709)."""
+    return color_matrix(video) == "bt709" or video.color_tags.matrix == HD.matrix
+
+
 def matrix_of(tags: ColorTags, size: Size) -> str:
     """Return what samples are to mean that are told to be of such colors, as the filter `scale` has it."""
     return MATRICES.get(tags.matrix, "bt709" if min(size.width, size.height) >= MIN_HD_SIDE else "smpte170m")

@@ -1,5 +1,4 @@
-"""What the inputs of a task are, as whoever read them for its plan found: told beside its result. A process plans one
-task."""
+"""What the inputs of a task are, as whoever read them for its plan found: told beside its result."""
 
 from apigpu.v1 import probe_pb2
 from encoder.media.info import AudioStream, MediaInfo, Source, VideoStream
@@ -8,18 +7,6 @@ from encoder.media.info import AudioStream, MediaInfo, Source, VideoStream
 MAX_FACTS = 24
 # What FFmpeg, and Pillow, call a JPEG.
 STILL_CODECS = {"mjpeg": "jpeg", "mpo": "jpeg"}
-
-_found: dict[str, probe_pb2.MediaFacts] = {}
-
-
-def forget_facts() -> None:
-    """Forget what was noted: another plan begins."""
-    _found.clear()
-
-
-def noted_facts() -> list[probe_pb2.MediaFacts]:
-    """Return what was noted, in the order in which it was read."""
-    return list(_found.values())
 
 
 def note_film(source: Source, info: MediaInfo, stream: VideoStream | AudioStream | None) -> None:
@@ -36,9 +23,10 @@ def note_still(source: Source, codec: str, size: tuple[int, int]) -> None:
 
 
 def _note(source: Source, codec: str, size: tuple[int, int], seconds: float = 0.0) -> None:
-    if source.field not in _found and len(_found) >= MAX_FACTS:
+    noted = source.noted
+    if noted is None or (source.field not in noted and len(noted) >= MAX_FACTS):
         return
-    _found[source.field] = probe_pb2.MediaFacts(
+    noted[source.field] = probe_pb2.MediaFacts(
         field=source.field,
         codec=codec,
         width=size[0],

@@ -1,10 +1,12 @@
 """What of a large MP4 one picture of it needs, told by its index."""
 
+import contextlib
 from collections.abc import Iterable
+from itertools import islice
 
 import numpy as np
 
-from encoder.media import mp4_boxes, packet_index
+from encoder.media import mp4_boxes, packet_index, wholeness
 from encoder.media.containers import MP4_DEMUXER, PACKETS_AS_STORED, open_container
 from encoder.media.info import MediaInfo, Range, Source, VideoStream
 from encoder.media.outlines import outline_too_small
@@ -21,23 +23,25 @@ MAX_INDEX_BYTES = 32 * 1024 * 1024
 SEEK_SECONDS = 0.2
 # Of HEVC it takes a keyframe that is shown before that, too: one that is decoded so long before a picture is.
 OPEN_KEY_SECONDS = 1.0
+# Before the index of a plain file.
+MAX_BOXES = 100
 # The box of a hole.
 NOTHING = bytes(4)
 
 
 def index_range(source: Source) -> list[Range]:
     """Return the range of an MP4 in which its index is, as far as that has not come with its beginning; none where it
-    has, or the file has none that can be found. Raises FailedPrecondition for one that is too large."""
-    with mp4_boxes.mapped(source.path) as data:
-        try:
-            for box in mp4_boxes.iter_boxes(data, 0, len(data)):
-                if box.kind == b"moov":
-                    return _small_enough(source, HEAD_BYTES, box.end) if box.end > HEAD_BYTES else []
-                if box.kind == NOTHING:
-                    return _small_enough(source, box.start - mp4_boxes.SIZE_AND_KIND.size, box.end)
-        except ValueError:  # which the probe tells
-            pass
-    return []
+    has. Raises FailedPrecondition for one that is too large, and for a file that has none that can be found: of other
+    kinds the beginning does not tell what is wrong with them."""
+    with mp4_boxes.mapped(source.path) as data, contextlib.suppress(ValueError):
+        if data[4:8] not in wholeness.KINDS:
+            raise outline_too_small(source)
+        for box in islice(mp4_boxes.iter_boxes(data, 0, len(data)), MAX_BOXES):
+            if box.kind == b"moov":
+                return _small_enough(source, HEAD_BYTES, box.end) if box.end > HEAD_BYTES else []
+            if box.kind == NOTHING:
+                return _small_enough(source, box.start - mp4_boxes.SIZE_AND_KIND.size, box.end)
+    raise outline_too_small(source)
 
 
 def _small_enough(source: Source, start: int, end: int) -> list[Range]:

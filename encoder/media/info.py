@@ -1,9 +1,11 @@
 """What is known of a media file: plain values that tests can build by hand."""
 
+import dataclasses
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+from apigpu.v1 import probe_pb2
 from servicekit.errors import InvalidArgument
 
 UNSPECIFIED = 2
@@ -147,13 +149,17 @@ class MediaInfo:
 class Source:
     """An input that has arrived. `field` is the field of the request that it belongs to; `charset` is what the server
     that it came from, or who uploaded it, calls its encoding; `allow_partial` has what is there of it taken, where it
-    is cut off. Of one that `is_outline` only the head and the tail have come, with zeros between them."""
+    is cut off. Of one that `is_outline` only the head and the tail have come, with zeros between them. `sha256` is that
+    of one that has come whole, where it was held against it. What it is found to be is `noted` with that of others, by
+    their fields, where anybody wants to know."""
 
     field: str
     path: Path
     charset: str = ""
     allow_partial: bool = False
     is_outline: bool = False
+    sha256: str = ""
+    noted: dict[str, probe_pb2.MediaFacts] | None = dataclasses.field(default=None, compare=False, repr=False)
 
 
 def bad_input(source: Source, text: str) -> InvalidArgument:

@@ -16,7 +16,7 @@ from encoder.ffmpeg.command import COPY, FfmpegRun, FilteredFrames, OutputSpec, 
 from encoder.media.containers import MP4_DEMUXER
 from encoder.media.info import MediaInfo, Size, Source, VideoStream, bad_input
 from encoder.media.pieces import CLOCK_SECONDS
-from encoder.operations import splice_codec
+from encoder.operations import splice_codec, spliced_piece
 from encoder.operations.plan import Extent, PlanContext, copy_video
 from encoder.splice import muxing, scan, segments
 from encoder.splice.muxing import PartMismatch
@@ -247,41 +247,25 @@ class _SplicedPiece(_Splice):
         before = segments.frames_before(copied, [segment.count for segment in made])
         runs = [self._part_run(*numbered) for numbered in enumerate(made)]
         extent = lambda: Extent(0, self.mismatch) if self.mismatch else Extent(copied, self.why_whole)  # noqa: E731
-        return SplicedRuns((*runs, self._mend, self._write), self.context.codec.name, (*before, -1, -1), extent)
+        ends = partial(spliced_piece.mend, self, len(self.track.shown)), partial(spliced_piece.finish, self)
+        return SplicedRuns((*runs, *ends), self.context.codec.name, (*before, -1, -1), extent)
 
     @property
     def _made(self) -> list[Segment]:
         """The segments that are encoded; where there are none one frame is, for its parameter sets."""
         return self._encoded or [Segment(0, 1, is_encoded=True)]
 
-    def _mend(self) -> FfmpegRun | None:
-        """Put the piece together; or return the run that encodes all of it, where runs are not what was planned. Raises
-        InvalidArgument where all of it was encoded already."""
-        try:
-            self._mux()
-        except PartMismatch as error:
-            whole = (Segment(0, len(self.track.shown), is_encoded=True),)
-            if tuple(self.segments) == whole:
-                raise self._no_piece(error) from error
-            self.mismatch, self.segments = str(error), whole
-            return self._part_run(0, *whole)
-        return None
+    def encode_whole(self, whole: Segment) -> FfmpegRun:
+        return self._part_run(0, whole)
 
-    def _write(self) -> FfmpegRun:
-        """Return the run that adds the sound. Raises InvalidArgument where the piece cannot be put together."""
-        if self.mismatch:
-            try:
-                self._mux()
-            except PartMismatch as error:
-                raise self._no_piece(error) from error
+    def write(self) -> FfmpegRun:
         spliced = ffmpeg.input(FILM, f=MP4_DEMUXER, protocol_whitelist="file,pipe", itsoffset=-CLOCK_SECONDS)
         return self._copy_run(spliced["v:0"])
 
-    def _no_piece(self, error: PartMismatch) -> InvalidArgument:
+    def refusal(self, error: PartMismatch) -> InvalidArgument:
         return bad_input(self.film.source, NO_PIECE.format(why=error))
 
-    def _mux(self) -> None:
-        """Put the piece together. Raises PartMismatch."""
+    def assemble(self) -> None:
         film, path = self.film, self.context.folder / FILM
         parts = [self._part(number) for number in range(len(self._made))]
         try:

@@ -101,8 +101,14 @@ def _plan_caption(request: video_pb2.FrameRequest, context: PlanContext) -> Plan
     wanted = _ranges(film, moment) if is_outline else ()
     shown = filters.normalize_picture(pictures.open_at(moment, source, info), info, video)
     drawn = film.draw(_at_time(pictures.begin_at(moment, shown, info), _drawn_seconds(film, moment.seconds, at)))
-    size = _fitted(caption.square_pixel_size(video), request.width)
-    image = pictures.as_image(filters.narrow_colors(drawn, video), video, *size)
+    own_size = caption.square_pixel_size(video)
+    size = _fitted(own_size, request.width)
+    narrow = filters.narrow_colors(drawn, video)
+    is_unchanged = size == own_size and video.pixel_aspect == 1 and not video.sizes
+    if is_unchanged and pictures.is_jpeg(request.format) and filters.is_hd(video):
+        image = pictures.hd_as_jpeg(narrow)
+    else:
+        image = pictures.as_image(narrow, video, *size)
     run = pictures.write(image, request.format, context)
     return Plan(
         runs=(partial(_once_there, run, film, moment) if wanted else run,),
@@ -192,9 +198,14 @@ def _plan_img2vid(request: video_pb2.FrameRequest, context: PlanContext) -> Plan
     prepared = still_levels.prepare(source, context.folder, replace(view, clip=clip), shown=shown)
     frames = StillFrames(prepared.levels, clip, view.motion, 1, source.field, number, count)
     raw = ffmpeg.input("pipe:0", f="rawvideo", pix_fmt="yuv420p", s=f"{clip.width}x{clip.height}", r="1")
-    image = pictures.hd_as_image(filters.tag_hd(raw), *size)
+    tagged = filters.tag_hd(raw)
+    is_plain = size == (clip.width, clip.height) and pictures.is_jpeg(request.format)
+    image = pictures.hd_as_jpeg(tagged) if is_plain else pictures.hd_as_image(tagged, *size)
     return Plan(
-        runs=(prepared.run, pictures.write(image, request.format, context, PipedFrames(frames))),
+        runs=(
+            replace(prepared.run, keeps=tuple(level.path.name for level in prepared.levels)),
+            pictures.write(image, request.format, context, PipedFrames(frames)),
+        ),
         field=source.field,
         codec="",
         duration_seconds=0.0,

@@ -13,14 +13,15 @@ from encoder.media.streams import MAX_PIXELS, MAX_SIDE
 from encoder.operations.plan import PlanContext
 from servicekit.errors import InvalidArgument
 
-# Of each image format: its MIME type, and the options that make it. Source of qscale 3: as good as JPEG looks at 90 %.
+# Source of qscale 3: as good as JPEG looks at 90 %.
+JPEG: Mapping[str, str] = {"c:v": "mjpeg", "q:v": "3"}
+# Of each image format: its MIME type, and the options that make it.
 FORMATS: Mapping[int, tuple[str, Mapping[str, str]]] = {
-    video_pb2.IMAGE_FORMAT_UNSPECIFIED: ("image/jpeg", {"c:v": "mjpeg", "q:v": "3"}),
-    video_pb2.IMAGE_FORMAT_JPEG: ("image/jpeg", {"c:v": "mjpeg", "q:v": "3"}),
+    video_pb2.IMAGE_FORMAT_UNSPECIFIED: ("image/jpeg", JPEG),
+    video_pb2.IMAGE_FORMAT_JPEG: ("image/jpeg", JPEG),
     video_pb2.IMAGE_FORMAT_PNG: ("image/png", {"c:v": "png"}),
     video_pb2.IMAGE_FORMAT_WEBP: ("image/webp", {"c:v": "libwebp", "quality": "88"}),
 }
-JPEG = FORMATS[video_pb2.IMAGE_FORMAT_JPEG][1]
 # FFmpeg reads these from their beginning alone.
 UNSEEKABLE = ("webp_anim",)
 MILLISECONDS = 1000
@@ -35,6 +36,11 @@ class Moment:
     seconds: float
     options: Mapping[str, Any] = field(default_factory=dict)
     is_far: bool = False
+
+
+def is_jpeg(form: int) -> bool:
+    """Return True for the format of images that is JPEG."""
+    return FORMATS[form][1] is JPEG
 
 
 def moment_at(at: float, source: Source, info: MediaInfo, video: VideoStream) -> Moment:
@@ -86,6 +92,14 @@ def hd_as_image(shown: Any, across: int, down: int) -> Any:
     return _converted(shown, "bt709", across, down)
 
 
+def hd_as_jpeg(shown: Any) -> Any:
+    """Return a picture in the colors of HD video, yuv420p of limited range, as JPEG has it, in its own size: by a
+    matrix alone, in a sixth of the time that it takes by way of RGB."""
+    same = {"primaries": "bt709", "trc": "bt709", "iprimaries": "bt709", "itrc": "bt709"}
+    jpeg = shown.filter("colorspace", ispace="bt709", irange="tv", space="smpte170m", range="pc", **same)
+    return _as_labeled(jpeg)
+
+
 def _converted(shown: Any, matrix: str, across: int, down: int) -> Any:
     scaled = shown.filter(
         "scale",
@@ -96,7 +110,11 @@ def _converted(shown: Any, matrix: str, across: int, down: int) -> Any:
         out_range="pc",
         flags="lanczos+accurate_rnd+full_chroma_int",
     )
-    return scaled.filter("setsar", 1).filter("setparams", range="pc", colorspace="smpte170m")
+    return _as_labeled(scaled)
+
+
+def _as_labeled(image: Any) -> Any:
+    return image.filter("setsar", 1).filter("setparams", range="pc", colorspace="smpte170m")
 
 
 def write(image: Any, form: int, context: PlanContext, stdin: MakeWriter | None = None) -> FfmpegRun:

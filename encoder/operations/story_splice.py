@@ -5,6 +5,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 
 import ffmpeg
 import numpy as np
@@ -15,7 +16,7 @@ from encoder.ffmpeg.command import FfmpegRun, TrackFit
 from encoder.media import probe
 from encoder.media.containers import MP4_DEMUXER
 from encoder.media.info import MediaInfo, Size, Source, VideoStream
-from encoder.operations import story_captions, story_codec, story_fit, story_scene
+from encoder.operations import spliced_piece, story_captions, story_codec, story_fit, story_scene
 from encoder.operations.joining import unfit
 from encoder.operations.plan import Extent, Plan, PlanContext, copy_video
 from encoder.operations.story_scene import EncodedFrames, film_rate, timescale
@@ -168,7 +169,8 @@ class _SplicedScene:
         warnings = tuple({warning.SerializeToString(): warning for one in made for warning in one.warnings}.values())
         extent = lambda: Extent(0, self.mismatch) if self.mismatch else Extent(copied, self.why_whole)  # noqa: E731
         planned = story_scene.plan_of(self.part, self.context, warnings)
-        return replace(planned, runs=(*runs, self._mend, self._write), progress=(*progress, -1, -1), extent=extent)
+        ends = partial(spliced_piece.mend, self, self.part.frames), partial(spliced_piece.finish, self)
+        return replace(planned, runs=(*runs, *ends), progress=(*progress, -1, -1), extent=extent)
 
     @property
     def _made(self) -> list[Segment]:
@@ -193,36 +195,19 @@ class _SplicedScene:
             part.ClearField("transition_frames")
         return part
 
-    def _mend(self) -> FfmpegRun | None:
-        """Put the piece together; or return the run that encodes all of it, where runs are not what was planned. Raises
-        FailedPrecondition where all of it was encoded already."""
-        try:
-            self._assemble()
-        except PartMismatch as error:
-            whole = (Segment(0, self.part.frames, is_encoded=True),)
-            if tuple(self.segments) == whole:
-                raise self._unfit(error) from error
-            self.mismatch, self.segments, self.video = str(error), whole, None
-            return self._encode(0, *whole).run
-        return None
+    def encode_whole(self, whole: Segment) -> FfmpegRun:
+        self.video = None
+        return self._encode(0, whole).run
 
-    def _write(self) -> FfmpegRun:
-        """Return the run that writes the piece by the clock of the film. Raises FailedPrecondition where it cannot be
-        put together."""
-        if self.mismatch:
-            try:
-                self._assemble()
-            except PartMismatch as error:
-                raise self._unfit(error) from error
+    def write(self) -> FfmpegRun:
         pictures = ffmpeg.input(FILM, f=MP4_DEMUXER, protocol_whitelist="file,pipe")
         output = self.context.output((), story_scene.piece_options(self.part))
         return output.run(pictures["v:0"], copy_video(FORMAT))
 
-    def _unfit(self, error: PartMismatch) -> ServiceError:
+    def refusal(self, error: PartMismatch) -> ServiceError:
         return unfit(self._run_file(0), str(error))
 
-    def _assemble(self) -> None:
-        """Put the piece together. Raises PartMismatch."""
+    def assemble(self) -> None:
         rate = film_rate(self.part.film)
         clock = Fraction(1, int(timescale(rate)))
         step = int(1 / rate / clock)

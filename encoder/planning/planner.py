@@ -231,14 +231,11 @@ class Planner:
             raise BadReply("a result is composed of more ranges than one can be")
         return reply.composed
 
-    def end(self) -> None:
-        """Begin to end the process: there is nothing more to ask."""
+    async def close(self) -> bool:
+        """Kill the process; True once it is gone, False when it does not go. That takes some milliseconds of a core,
+        which whoever waits for the results should not wait for."""
         self.process.channel.close()
         self.process.kill()
-
-    async def close(self) -> bool:
-        """Kill the process; True once it is gone, False when it does not go."""
-        self.end()
         await asyncio.wait([self.process.ended], timeout=KILL_SECONDS)
         return self.process.ended.done()
 

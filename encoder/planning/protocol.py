@@ -108,7 +108,8 @@ class SourceRun:
 @dataclass(frozen=True)
 class RunData:
     """An FfmpegRun; where it `allows_partial`, inputs that are cut off are taken as they are. Its standard input is
-    nothing, or `frames`; or what a session makes for `request`, of `frames` or of what `source` decodes."""
+    nothing, or `frames`; or what a session makes for `request`, of `frames` or of what `source` decodes. The files that
+    it `keeps` are in the task's folder."""
 
     arguments: tuple[str, ...]
     fields: tuple[str, ...]
@@ -117,6 +118,7 @@ class RunData:
     request: EncodeRequest | None = None
     source: SourceRun | None = None
     allows_partial: bool = False
+    keeps: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

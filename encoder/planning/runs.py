@@ -62,13 +62,15 @@ def to_data(run: FfmpegRun) -> RunData:
     elif run.stdin is not None:
         raise TypeError(f"{run.stdin} has no form as data")
     is_image, allows_partial = run.cut_off_signs == IMAGE_DAMAGE, not run.cut_off_signs
-    return RunData(run.arguments, run.fields, is_image, frames, request, source, allows_partial)
+    return RunData(run.arguments, run.fields, is_image, frames, request, source, allows_partial, run.keeps)
 
 
 def from_data(data: RunData, codec: Codec, folder: Path) -> FfmpegRun:
     """Return the run of a task in `folder`. Whether a session waits for another is the codec's affair, and so is the
     card that decodes, whatever the data says. Raises BadReply."""
     run = FfmpegRun(_checked(data.arguments), data.fields, "" if data.allows_partial else SIGNS[data.is_image])
+    if data.keeps:
+        run = replace(run, keeps=tuple(map(check_name, data.keeps)))
     frames = _frames_from_data(data.frames, folder) if data.frames is not None else None
     if data.request is None:
         return replace(run, stdin=PipedFrames(frames)) if frames is not None else run

@@ -15,13 +15,12 @@ from typing import Any, Protocol
 from google.protobuf.message import Message
 
 from apigpu.encoder.v1 import story_pb2
-from apigpu.v1 import video_pb2
+from apigpu.v1 import probe_pb2, video_pb2
 from encoder.captions.fonts import FontLibrary
 from encoder.codecs.base import X264, Codec
 from encoder.codecs.nvenc.codec import Nvenc
 from encoder.codecs.nvenc.worker_client import WorkerClient
 from encoder.ffmpeg.command import FfmpegRun
-from encoder.media.facts import forget_facts, noted_facts
 from encoder.media.info import Source
 from encoder.media.reading import on_reading
 from encoder.media.web_pages import check_no_page
@@ -75,15 +74,17 @@ class PlanningSession:
         make, message = _story_part(request.part) if request.part else _operation(request.operation)
         folder = Path(request.folder)
         partial = bool(getattr(message, "allow_partial", False))
+        noted: dict[str, probe_pb2.MediaFacts] = {}
         sources = {
-            key: Source(key, folder / file, request.charsets.get(key, ""), partial, key in request.outlines)
+            key: Source(
+                key, folder / file, request.charsets.get(key, ""), partial, key in request.outlines, noted=noted
+            )
             for key, file in request.inputs.items()
         }
         for source in sources.values():
             check_no_page(source, _source_text(message, source.field))
         codec = self._codec(request.codec)
         check_options(message)
-        forget_facts()
         given = (sources, folder, request.result, codec, request.threads, self.fonts)
         context = PlanContext(
             *given,
@@ -114,7 +115,7 @@ class PlanningSession:
             progress=plan.progress,
             finishes=plan.changes_result,
             # Of a part the inputs are those that its planner knew, or pieces of them.
-            inputs=() if request.part else tuple(fact.SerializeToString() for fact in noted_facts()),
+            inputs=() if request.part else tuple(fact.SerializeToString() for fact in noted.values()),
             wanted=tuple((name, tuple(ranges)) for name, ranges in plan.wanted),
         )
 

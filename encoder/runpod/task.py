@@ -226,7 +226,7 @@ class RemoteTasks:
             most = self.executor.settings.max_input_bytes
             found.append(await self.links.fetch(url, paths[-1], item.field, most))
         charsets, holes = [one.charset for one in found], [one.has_hole for one in found]
-        return by_field(remote.task.inputs, paths, charsets, holes)
+        return by_field(remote.task.inputs, paths, charsets, holes, [""] * len(paths))
 
     async def _run_while_wanted(
         self, url: str, work: Coroutine[Any, Any, encoder_pb2.RemoteResult]

@@ -22,6 +22,7 @@ from encoder.sandbox.sandboxes import Sandbox, SandboxAccess
 from encoder.tasks import capabilities, inputs
 from encoder.tasks.capabilities import Capabilities
 from encoder.tasks.finishing import finish_checked
+from encoder.tasks.kept import KeptFiles
 from encoder.tasks.metrics import count_result, counted
 from encoder.tasks.play_order import PlayQueue, PlayTurn
 from encoder.tasks.results import ResultStream
@@ -139,6 +140,7 @@ class TaskExecutor:
     slots: Slots
     processes: ProcessSource
     planning: PlanningLimits
+    kept: KeptFiles = field(default_factory=KeptFiles)
 
     @property
     def codecs(self) -> tuple[CodecChoice, ...]:
@@ -226,13 +228,12 @@ class TaskExecutor:
         if any(plan.size) and (error := choice.codec.size_error(*plan.size)):
             raise SizeFault(f"{choice.codec.name}: {error}.", reason="SIZE_UNSUPPORTED")
         if task.plan_only:
-            planner.end()
             return _planned(plan)
         access = SandboxAccess((work.reservation.folder.path, result.parent), ())
         checked: encoder_pb2.Summary | None = None
         for number, planned in enumerate(plan.runs):
             run = planned or await planner.run(number, choice.codec)
-            if run is None:
+            if run is None or await self.kept.restore(run, work.sources, access.writable[0]):
                 continue
             await work.reservation.place.turn(to_prepare=plan.prepares(number))
             with tracing.span("ffmpeg", run=number + 1, runs=len(plan.runs), codec=plan.codec):
@@ -243,11 +244,11 @@ class TaskExecutor:
                         checked = await finish_checked(running, self._checked(planner) if is_checked else None)
                     finally:
                         work.reservation.facts.note_messages(running.messages)
+            await self.kept.keep(run, work.sources, access.writable[0])
         work.reservation.place.encoded()
         summary = await self._check_and_send(plan, work, checked)
         if plan.further:  # of what is to come
             summary.duration_seconds, summary.frames = plan.duration_seconds, plan.frames_total
-        planner.end()
         reason = COPIED if plan.codec == COPY else choice.reason
         summary.MergeFrom(
             encoder_pb2.Summary(

@@ -82,13 +82,14 @@ async def receive(
     """Spool every input into `folder`, named input0, input1, …; by field. The end of the stream alone proves nothing:
     raises DataLoss for an input without its end, a wrong size or digest; ResourceExhausted over `max_bytes`."""
     paths = [folder / f"input{index}" for index in range(len(inputs))]
-    charsets, holes = [], []
+    charsets, holes, digests = [], [], []
     try:
         for index, item in enumerate(inputs):
             spool = InputSpool(paths[index], item.field, max_bytes, check_room)
             end = await _spool_input(requests, index, spool, may_have_holes=item.is_outline)
             charsets.append(end.charset)
             holes.append(spool.has_hole)
+            digests.append("" if spool.has_hole else end.sha256)
     except (ServiceError, OSError):
         # A client of grpc.aio whose write meets an ended call reports an internal error in place of the status that it
         # was sent: what it still sends is read for a while.
@@ -97,7 +98,7 @@ async def receive(
                 async for _ in requests:
                     pass
         raise
-    return by_field(inputs, paths, charsets, holes)
+    return by_field(inputs, paths, charsets, holes, digests)
 
 
 async def take_small(
@@ -117,8 +118,9 @@ async def take_small(
 
     await run_to_completion(asyncio.to_thread(write))  # of a task that is cancelled the folder is to be empty
     charsets = [small.end.charset for small in task.small_inputs]
+    digests = [small.end.sha256 for small in task.small_inputs]
     task.ClearField("small_inputs")
-    return by_field(task.inputs, paths, charsets, [False] * len(paths))
+    return by_field(task.inputs, paths, charsets, [False] * len(paths), digests)
 
 
 async def receive_more(
@@ -134,12 +136,16 @@ async def receive_more(
 
 
 def by_field(
-    inputs: Sequence[encoder_pb2.Input], paths: Sequence[Path], charsets: Sequence[str], holes: Sequence[bool]
+    inputs: Sequence[encoder_pb2.Input],
+    paths: Sequence[Path],
+    charsets: Sequence[str],
+    holes: Sequence[bool],
+    digests: Sequence[str],
 ) -> dict[str, Source]:
     """Return the sources by the paths of their fields, for inputs that lie in files; several fields may share one."""
     return {
-        field: Source(field, path, media_types.known_name(charset), is_outline=has_hole)
-        for item, path, charset, has_hole in zip(inputs, paths, charsets, holes, strict=True)
+        field: Source(field, path, media_types.known_name(charset), is_outline=has_hole, sha256=digest)
+        for item, path, charset, has_hole, digest in zip(inputs, paths, charsets, holes, digests, strict=True)
         for field in (item.field, *item.also)
     }
 

@@ -13,7 +13,7 @@ from io import FileIO
 from pathlib import Path
 from typing import TypeVar
 
-from servicekit.chunks import CHUNK_BYTES, Data
+from servicekit.chunks import CHUNK_BYTES, LEAST_BESIDE_BYTES, Data
 from servicekit.tasks import run_to_completion
 
 T = TypeVar("T")
@@ -31,24 +31,33 @@ def on_thread(step: Callable[[], T]) -> "asyncio.Future[T]":
 
 
 class LocalWriter:
-    """Implements ObjectWriter."""
+    """Implements ObjectWriter. The first few bytes are held until there are more, or it is closed: a small file takes
+    one turn of a thread."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, held_bytes: int = LEAST_BESIDE_BYTES) -> None:
+        """Write a new object; up to `held_bytes` are held."""
         self._path = path
+        self._held_bytes = held_bytes
         self._file: FileIO | None = None
         self._last: Future[None] | None = None
         self._beside: Future[None] | None = None
         self._is_over = False
+        self._held = bytearray()
 
     async def write(self, data: Data, beside: Callable[[Data], None] | None = None) -> None:
         """Begin to append bytes on a thread, once those before are written."""
         await self.flush()
+        if self._last is None and len(self._held) + len(data) <= self._held_bytes:
+            self._held += data
+            if beside is not None:
+                beside(data)
+            return
         if beside is not None and len(data) > WRITTEN_ALONE_BYTES:
             self._beside, beside = _THREADS.submit(beside, data), None
         self._last = _THREADS.submit(self._write, data, beside)
 
     async def flush(self) -> None:
-        """Wait until all bytes are written."""
+        """Wait until all bytes are written, or held."""
         if self._is_over:
             raise OSError(f"{self._path.name} is written no more")
         if self._beside is not None:
@@ -88,16 +97,18 @@ class LocalWriter:
         return discarded
 
     def _write(self, data: Data, beside: Callable[[Data], None] | None) -> None:
-        view, file = memoryview(data), self._opened()
-        while view:
-            view = view[file.write(view) :]
+        file = self._opened()
+        _write_all(file, data)
         if beside is not None:
             beside(data)
 
     def _opened(self) -> FileIO:
+        """Return the file, with what was held in it."""
         if self._file is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._file = _staged(self._path)
+            held, self._held = self._held, bytearray()
+            _write_all(self._file, held)
         return self._file
 
     def _close(self) -> None:
@@ -112,6 +123,12 @@ class LocalWriter:
                 self._file.close()
             with contextlib.suppress(OSError):
                 os.unlink(self._file.name)
+
+
+def _write_all(file: FileIO, data: Data | bytearray) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[file.write(view) :]
 
 
 def _staged(path: Path) -> FileIO:

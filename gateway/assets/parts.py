@@ -9,13 +9,18 @@ from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing
 
 from gateway.assets.bucket import Bucket, object_store_errors
-from gateway.assets.record import PREFIX, AssetPart
+from gateway.assets.record import PREFIX, AssetPart, StoredAsset
 from servicekit.chunks import Data
 
 
 def part_path(asset_id: str, name: str) -> str:
     """Return the path of a part; part_owner is its inverse."""
     return f"{PREFIX}{asset_id}.{name}"
+
+
+def object_paths(asset: StoredAsset) -> list[str]:
+    """Return the paths of the objects that have a file's bytes."""
+    return [part_path(asset.id, part.name) for part in asset.parts] or [PREFIX + asset.id]
 
 
 def part_owner(object_name: str) -> str:

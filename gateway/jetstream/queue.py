@@ -26,7 +26,9 @@ MAIN = ""
 POLLS = Backoff(first_seconds=0.005, max_seconds=0.5)
 # Looks that are left out where nothing is expected.
 CALM_ROUNDS = 4
-# A message that was announced is looked for so much later, unless it is put here meanwhile.
+# A message that was announced is waited for at the server, where it can only come from one lane: so long at the most.
+# Where it may be of several, these are looked at so much later, unless it is put here meanwhile.
+AWAIT_SECONDS = 0.02
 EXPECT_SECONDS = 0.004
 RETRY_SECONDS = 0.5
 TAKE_SECONDS = 5.0
@@ -35,6 +37,7 @@ ANSWER_SECONDS = 0.25
 # What is looked for behind a message may be on its way into the queue; at most, for the next one of those.
 EXCHANGE_SECONDS = 0.5
 NO_WAIT = b'{"batch":1,"no_wait":true}'
+AWAIT = f'{{"batch":1,"expires":{round(AWAIT_SECONDS * 1e9)}}}'.encode()
 # The server forgets the consumer of a lane that nobody has asked for so long; its messages stay.
 LANE_IDLE_SECONDS = 86_400.0
 # JetStream has one error code for whatever keeps a message from being stored; its text tells a full subject from a
@@ -161,6 +164,7 @@ class WorkQueue:
             raise
         self._expect_no_more()
         self.filled.set()
+        await asyncio.sleep(0)  # who waits for it asks for it now, and not once its caller has been answered
         return True
 
     async def put_all(self, keys: Sequence[str], lane: str = MAIN) -> int:
@@ -176,12 +180,15 @@ class WorkQueue:
         return put
 
     def expect(self) -> None:
-        """Look for a message soon: one is about to be put, here or by another gateway."""
-        if self._expecting is None:
+        """Look for a message: one is about to be put, here or by another gateway."""
+        if len(self._wanted) == 1:
+            self._look()
+        elif self._expecting is None:
             self._expecting = asyncio.get_running_loop().call_later(EXPECT_SECONDS, self._look)
 
     def _look(self) -> None:
-        self._expecting, self._is_expected = None, True
+        self._expect_no_more()
+        self._is_expected = True
         self.filled.set()
 
     def _expect_no_more(self) -> None:
@@ -206,14 +213,15 @@ class WorkQueue:
             while True:
                 self.filled.clear()
                 self._want(lanes())
+                awaits, self._is_expected = self._is_expected and len(self._wanted) == 1, False
                 for lane in self._wanted:
-                    if (delivery := self.held.first(lane) or await self._take_soon(lane)) is not None:
+                    if (delivery := self.held.first(lane) or await self._take_soon(lane, awaits=awaits)) is not None:
                         return delivery
                 rounds += 1
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(POLLS.pause_seconds(rounds)):
                         await self.filled.wait()
-                        rounds, self._is_expected = 0 if self._is_expected else CALM_ROUNDS, False
+                        rounds = 0 if self._is_expected else CALM_ROUNDS
         finally:
             self._want(())
 
@@ -240,13 +248,13 @@ class WorkQueue:
         taken = (self.held.take(lane, key) for key in keys)
         return found or next((one for one in taken if one is not None), delivery)
 
-    async def _take_soon(self, lane: str) -> Delivery | None:
-        """Return the next message of a lane, if it comes at once. What comes later is returned the next time: a lane
-        whose part of the server does not answer holds up no other."""
+    async def _take_soon(self, lane: str, *, awaits: bool = False) -> Delivery | None:
+        """Return the next message of a lane, if it comes at once, or where it is awaited, in a moment. What comes later
+        is returned the next time: a lane whose part of the server does not answer holds up no other."""
         asked = self._asked.setdefault(lane, [])
         is_late = bool(asked)
         if not is_late:
-            asked.append(asyncio.create_task(self._take(lane)))
+            asked.append(asyncio.create_task(self._take(lane, AWAIT if awaits else NO_WAIT)))
         asking = asked[-1]
         try:
             await asyncio.wait([asking], timeout=0 if is_late else ANSWER_SECONDS)
@@ -279,8 +287,8 @@ class WorkQueue:
                 self._returning.add(returning)
                 returning.add_done_callback(self._returning.discard)
 
-    async def _take(self, lane: str) -> Delivery | None:
-        """Return the next message of a lane, if there is one to have now."""
+    async def _take(self, lane: str, how: bytes) -> Delivery | None:
+        """Return the next message of a lane, if there is one to have now, or in a moment."""
         try:
             with nats_errors():
                 workers = workers_of(self._name(lane), self.ack_wait_seconds, lane)
@@ -290,7 +298,7 @@ class WorkQueue:
                     self._opened.add(lane)
                 asked = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{workers.durable_name}"
                 # With an inbox of its own: the client knows other answers by their subject, which is here the key.
-                message = await self.client.request(asked, NO_WAIT, timeout=TAKE_SECONDS, old_style=True)
+                message = await self.client.request(asked, how, timeout=TAKE_SECONDS, old_style=True)
         except Unavailable as error:
             cause = error.__cause__
             self._opened &= {MAIN}  # the server may have ended a consumer that nobody asked for long
@@ -307,6 +315,8 @@ class WorkQueue:
         self._expect_no_more()
         asked = [task for tasks in self._asked.values() for task in tasks]
         self._asked.clear()
+        if asked:  # what is awaited at the server would come to nobody, and again only much later
+            await asyncio.wait(asked, timeout=2 * AWAIT_SECONDS)
         await cancel_and_wait(*asked)
         await asyncio.gather(*map(_return, asked), *self._returning)
         await self.held.stop()

@@ -16,7 +16,7 @@ from gateway.jobs import checks, graph, model, names, operation, options
 from gateway.jobs.claims import IdempotencyKey
 from gateway.jobs.filenames import read_filenames
 from gateway.jobs.hooks import Webhook
-from gateway.jobs.inline_inputs import naming, stored_inline
+from gateway.jobs.inline_inputs import find_inline, naming, stored_inline
 from gateway.jobs.job_log import of_request
 from gateway.jobs.listing import JobFilter
 from gateway.jobs.model import Failure, Job, Status
@@ -37,7 +37,7 @@ from servicekit.errors import (
     Unavailable,
 )
 from servicekit.faults import Faults
-from servicekit.tasks import cancel_and_wait
+from servicekit.tasks import cancel_and_wait, running
 
 log = structlog.get_logger("gateway.jobs")
 
@@ -112,11 +112,14 @@ class JobManager:
         wanted = operation.inline_texts(wanted)
         self._check_sources(wanted)
         checked = await self.checked_options(said, base_url)
-        if (made := await self.made_before(key)) is not None:
-            return made
-        async with stored_inline(self.sources, wanted, caller.get().tenant, key) as stored:
+        tenant = caller.get().tenant
+        async with running(find_inline(self.sources, wanted, tenant, key)) as finding:
+            if (made := await self.made_before(key)) is not None:
+                return made
+            found = await finding
+        async with stored_inline(self.sources, wanted, tenant, key, found) as stored:
             sources = (source for _, source in operation.inputs(operation.kind(stored)[1]))
-            filenames = await read_filenames(self.sources.assets, sources, caller.get().tenant)
+            filenames = await read_filenames(self.sources.assets, sources, tenant)
             job = self.new_job(stored, checked, filenames)
             if self.place_output is not None:
                 job = await self.place_output(job, said.output)

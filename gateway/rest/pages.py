@@ -37,6 +37,8 @@ class Pages:
 
     files: Mapping[str, JsonBody]
     policy: str = POLICY
+    # Where a browser finds all of them.
+    home: str = "/"
 
     @classmethod
     def load(cls, folder: Path, policy: str = POLICY) -> "Pages":
@@ -50,7 +52,7 @@ class Pages:
     async def send(self, path: str, scope: Scope, send: Send) -> None:
         """Respond with one file. Raises NotFound, MethodNotAllowed."""
         if path not in self.files:
-            raise NotFound(f"There is no page {brief(path)}; open / in a browser.", reason="NO_SUCH_PATH")
+            raise NotFound(f"There is no page {brief(path)}; open {self.home} in a browser.", reason="NO_SUCH_PATH")
         if scope["method"] not in ("GET", "HEAD"):
             raise MethodNotAllowed(scope["method"], scope["path"], ["GET"])
         headers = [

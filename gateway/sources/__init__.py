@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from gateway.assets.links import LinkSigner
 from gateway.assets.record import PREFIX, parse_name
@@ -42,11 +43,8 @@ class Sources:
             urls.parse(source)
 
     async def store(self, source: str, tenant: str, asset_id: str = "") -> StoredAsset:
-        """Store what a data: URI holds, as an upload of a tenant is stored, under an id if one is given: what is there
-        under it is the same, and left as it is. Raises InvalidArgument, and what AssetStore raises."""
-        if asset_id:
-            with contextlib.suppress(NotFound):
-                return await self.assets.describe(asset_id, tenant)
+        """Store what a data: URI holds, as an upload of a tenant is stored, under an id if one is given. Raises
+        InvalidArgument, and what AssetStore raises."""
         is_small = len(source) <= SMALL_CHARACTERS
         file = inline.parse(source) if is_small else await asyncio.to_thread(inline.parse, source)
         async with self.assets.create(file.filename, file.content_type, asset_id, tenant=tenant) as writer:
@@ -55,6 +53,12 @@ class Sources:
             for start in range(0, len(file.data), CHUNK_BYTES):
                 await writer.write(file.data[start : start + CHUNK_BYTES])
             return await writer.commit()
+
+    async def stored(self, asset_id: str, tenant: str) -> StoredAsset | None:
+        """Return what a data: URI was stored as under an id, if it was. Raises what AssetStore raises."""
+        with contextlib.suppress(NotFound):
+            return await self.assets.describe(asset_id, tenant)
+        return None
 
     def open(self, source: str, tenant: str) -> AbstractAsyncContextManager[Source]:
         """Open the source for a tenant: an asset must be its own, a link opens for whoever has it. Raises what
@@ -120,4 +124,10 @@ class Sources:
         async def part(start: int, end: int) -> AsyncIterator[Chunks]:
             yield lambda: self.assets.read(asset, start, end - start)
 
-        return Source(asset.filename, asset.size_bytes, lambda: self.assets.read(asset), asset.charset, part=part)
+        content = self.assets.known.content(asset.id)
+        whole = partial(self.assets.read, asset) if content is None else partial(_held, content)
+        return Source(asset.filename, asset.size_bytes, whole, asset.charset, part=part)
+
+
+async def _held(content: bytes) -> AsyncIterator[bytes]:
+    yield content

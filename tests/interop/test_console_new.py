@@ -90,7 +90,9 @@ def is_frame(width: int) -> Callable[[Response], bool]:
     )
 
 
-def test_a_caption_is_to_be_seen_on_the_first_frame(browser: Browser, pair: Pair, folder: Path, tmp_path: Path) -> None:
+def test_a_caption_is_to_be_seen_on_the_first_frame(
+    browser: Browser, pair: Pair, http: httpx.Client, folder: Path, tmp_path: Path
+) -> None:
     """The middle of a video, where the slider began, may have none, and all presets look alike there."""
     srt = media.srt(tmp_path / "early.srt", [(0.1, 0.4, "Hello there")])
     with opened(browser, pair.key) as watched:
@@ -108,6 +110,16 @@ def test_a_caption_is_to_be_seen_on_the_first_frame(browser: Browser, pair: Pair
             page.locator("#stage-at").press("End")
         assert asked(moved.value)["at_seconds"] > 1.9
         expect(page.locator("output[for=stage-at]")).to_have_text("0:01.9")
+        # What the page asked for itself is none of the caller's jobs.
+        made = {
+            job["operation"]
+            for job in http.get("/jobs").json()["jobs"]
+            if job.get("metadata") == {"console": "preview"}
+        }
+        assert made == {"frame", "probe", "thumbnail"}
+        page.goto(f"{pair.http_url}/#/jobs?operation=")
+        page.get_by_role("searchbox").fill("console: preview")
+        expect(page.get_by_text("Nothing matches")).to_be_visible()
 
 
 def test_a_story_is_a_timeline_with_a_focus_point(browser: Browser, pair: Pair, folder: Path, rules: Path) -> None:

@@ -10,6 +10,8 @@ export const STATES = {
   CANCELLED: { word: "Cancelled", kind: "mute", sign: "stop" },
   TIMED_OUT: { word: "Timed out", kind: "bad", sign: "clock" },
 };
+// On jobs that the console asks for to show something: pictures of videos, their lengths.
+export const PREVIEW_NOTE = { console: "preview" };
 const WAITS = {
   WAITING_FOR_WORKER: "waits for a free encoder",
   COLD_START: "an encoder is starting",
@@ -20,6 +22,11 @@ const SHOWN_NAMES = 2;
 
 export function isActive(job) {
   return job.status === "IN_QUEUE" || job.status === "IN_PROGRESS";
+}
+
+/** Whether a job was the console's own. */
+export function isPreview(job) {
+  return job.metadata?.console === PREVIEW_NOTE.console;
 }
 
 export function state(job) {

@@ -1,7 +1,7 @@
 // The jobs that are known to this tab, the newest first: pages of the list as they are wanted, and what changes in them.
 
 import { ApiError, get } from "../api.js";
-import { isActive, matches } from "./describe.js";
+import { isActive, isPreview, matches } from "./describe.js";
 
 const PAGE = 200;
 // So many of the newest are asked for each time, and so many of the others that have not ended.
@@ -51,13 +51,13 @@ export class JobList extends EventTarget {
     return left;
   }
 
-  /** Return how many jobs are known that are of the operation that is not shown. */
+  /** Return how many jobs are known that are not shown: of an operation, or the console's own. */
   get hiddenCount() {
     return this.all.filter((job) => this.#isHidden(job)).length;
   }
 
   #isHidden(job) {
-    return job.operation === this.filter.hidden;
+    return Boolean(this.filter.hidden) && (job.operation === this.filter.hidden || isPreview(job));
   }
 
   /** Begin anew with {status, operation, created_after, metadata, text, hidden}; `hidden` is an operation. */

@@ -12,11 +12,15 @@ from markdown_it.token import Token
 
 # A wheel has the pages beside this file, a clone where they are written.
 FOLDERS = (Path(__file__).parent / "pages", Path(__file__).resolve().parents[3] / "docs")
+START = "Start"
+# What a newcomer reads first.
+START_PAGES = ("quickstart", "troubleshooting")
 SECTIONS = {
-    "": "Start",
+    START: START,
     "operations": "Operations",
     "guides": "Guides",
     "reference": "Reference",
+    "": "Inside",
     "pt-BR": "Em português",
 }
 _PARSER = MarkdownIt("commonmark").enable("table")
@@ -33,7 +37,8 @@ class Guide:
     @property
     def section(self) -> str:
         """Return the heading that lists of pages have it under."""
-        return SECTIONS[self.place.parent.as_posix().removeprefix(".")]
+        is_start = self.place.with_suffix("").as_posix() in START_PAGES
+        return START if is_start else SECTIONS[self.place.parent.as_posix().removeprefix(".")]
 
     @property
     def title(self) -> str:

@@ -101,7 +101,7 @@ class Docs:
 
     def __init__(self, known: dict[str, Guide]) -> None:
         self._site = Site(known)
-        self._pages = Pages(self._site, POLICY)
+        self._pages = Pages(self._site, POLICY, home="/docs/contents.html")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the request. Raises NotFound, MethodNotAllowed."""

@@ -138,8 +138,8 @@ class FieldRules(_message.Message):
     """
     partial: _builtins.bool
     """The field holds the request of another operation, of whose result a part is made: with one element in its batch at
-    the most. What it says of the cost and of the name of the result holds for that part; its `divisible` inputs come as
-    head and tail where they are very large, as ranges of them may do.
+    the most. What it says of the cost and of the name of the result holds for that part; of its `divisible` inputs that
+    are large the beginning comes, and what encoders ask for.
     """
     def __init__(
         self,

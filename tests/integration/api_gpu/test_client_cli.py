@@ -90,7 +90,7 @@ def test_a_failed_job_is_told_plainly(run: Run, media: Samples, tmp_path: Path) 
     [
         (("img2vid", "a.png", "b.png", "-o", "out.mp4"), "need a folder"),
         (("img2vid", "a.png", "--seconds", "0"), "--seconds"),
-        (("caption", "a.mp4", "a.srt", "-o", "absent/out.mp4"), "does not exist"),
+        (("caption", "a.mp4", "a.srt", "-o", "absent/out.mp4"), "there is no folder absent; make it first"),
         (("caption", "a.mp4"), "SUBTITLES"),
         (("jobs", "--status", "LOST"), "--status"),
         (("jobs", "--server"), "--server"),

@@ -78,7 +78,12 @@ def test_programs_get_json(run: Run, client: Client, media: Samples, tmp_path: P
     assert json.loads(run("watch", job.id, "--json", "-q").stdout)["status"] == "COMPLETED"
     quote = json.loads(run("img2vid", media.images[0], "--dry-run", "--json").stdout)
     assert quote["ok"] is True
-    assert "machines" in json.loads(run("fleet", "--json").stdout)
+    fleet = json.loads(run("fleet", "--json").stdout)
+    assert "machines" in fleet
+    assert [(one["ready"], one["codecs"], one["rented"]) for one in fleet["encoders"]] == [(True, ["x264"], False)]
+    told = run("fleet")
+    assert told.stdout == ""  # rows are of rented machines
+    assert "1 of 1 encoders answer, " in told.stderr
 
 
 def test_a_job_that_failed_in_part_is_told_as_json_all_the_same(run: Run, media: Samples, tmp_path: Path) -> None:

@@ -66,3 +66,13 @@ def test_an_index_at_the_end_is_asked_for(film: Path, tmp_path: Path) -> None:
     cut.write_bytes(data[: index - 100] + bytes(len(data) - index + 100))
     assert frame_ranges.index_range(Source("url_video", cut, is_outline=True)) == [(index, len(data))]
     assert frame_ranges.index_range(Source("url_video", film)) == []
+
+
+@pytest.mark.parametrize("ending", ["flv", "mkv", "avi"])
+def test_of_other_kinds_the_whole_is_asked_for(film: Path, tmp_path: Path, ending: str) -> None:
+    """FLV was taken for one that is cut off, as its end tells whether it is."""
+    other = tmp_path / f"film.{ending}"
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=size=128x72:rate=10:duration=2", *X264, str(other))
+    with pytest.raises(FailedPrecondition) as caught:
+        frame_ranges.index_range(Source("url_video", other, is_outline=True))
+    assert caught.value.reason == "OUTLINE_TOO_SMALL"

@@ -22,7 +22,7 @@ NAME = re.compile(r"\b(?:api_gpu|grpc_server|process)_\w+")
 
 def scraped(port: int) -> dict[str, dict[frozenset[tuple[str, str]], float]]:
     """The samples that are told at a port, by name and labels."""
-    text = httpx.get(f"http://localhost:{port}/metrics", follow_redirects=True).raise_for_status().text
+    text = httpx.get(f"http://localhost:{port}/metrics").raise_for_status().text
     found: dict[str, dict[frozenset[tuple[str, str]], float]] = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
@@ -105,7 +105,7 @@ async def test_a_port_that_is_taken_is_told() -> None:
             async with exported("127.0.0.1", port, 1):
                 pass
         # A second service of this machine has the same default.
-        async with exported("127.0.0.1", None, port), httpx.AsyncClient(follow_redirects=True) as client:
+        async with exported("127.0.0.1", None, port), httpx.AsyncClient() as client:
             assert (await client.get(f"http://127.0.0.1:{port}/metrics")).is_success
 
 
@@ -113,8 +113,7 @@ async def test_a_port_that_is_taken_is_told() -> None:
 def test_alerts_and_board_ask_for_metrics_that_there_are(pair: Pair, name: str) -> None:
     known = set(scraped(pair.metrics_port)) | set(scraped(pair.encoder_metrics_port))
     families = "".join(
-        httpx.get(f"http://localhost:{port}/metrics", follow_redirects=True).text
-        for port in (pair.metrics_port, pair.encoder_metrics_port)
+        httpx.get(f"http://localhost:{port}/metrics").text for port in (pair.metrics_port, pair.encoder_metrics_port)
     )
     asked = set(NAME.findall((MONITORING / name).read_text()))
     assert asked
@@ -126,6 +125,6 @@ def test_alerts_and_board_ask_for_metrics_that_there_are(pair: Pair, name: str) 
 def test_the_guide_tells_of_every_metric(pair: Pair) -> None:
     guide = (ROOT / "docs" / "guides" / "monitoring.md").read_text()
     for port in (pair.metrics_port, pair.encoder_metrics_port):
-        text = httpx.get(f"http://localhost:{port}/metrics", follow_redirects=True).text
+        text = httpx.get(f"http://localhost:{port}/metrics").text
         for name in re.findall(r"^# TYPE ((?:api_gpu|grpc_server)_\w+) ", text, re.MULTILINE):
             assert f"`{name}`" in guide, name

@@ -116,8 +116,10 @@ def test_folders_are_made_only_when_all_is_checked(tmp_path: Path) -> None:
         make_folder(tmp_path / "notes.txt" / "clips")
     with pytest.raises(typer.BadParameter, match="cannot be written: File name too long"):
         file_target(tmp_path / f"{'x' * 300}.mp4")
-    with pytest.raises(typer.BadParameter, match="folder that does not exist"):
+    with pytest.raises(typer.BadParameter, match=r"there is no folder .*absent; make it first"):
         file_target(tmp_path / "absent" / "out.mp4")
+    with pytest.raises(typer.BadParameter, match="is a folder; name a file in it"):
+        file_target(tmp_path)
 
 
 def test_names_of_any_kind_serve() -> None:

@@ -141,3 +141,27 @@ async def test_a_picture_that_would_be_too_large_is_refused(client: Client, cues
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await client.encode(thumbnail, {"url_video": tall})
     assert list(from_rpc(caught.value).fields) == ["width"]
+
+
+async def test_jpeg_has_the_colors_of_png(client: Client, cues: Path, tmp_path: Path) -> None:
+    """Of HD video, told to be that or not, and of stills; JPEG means other colors by the same numbers."""
+    bars, untold, told = (tmp_path / name for name in ("bars.png", "untold.mp4", "told.mp4"))
+    media.run("-f", "lavfi", "-i", "smptehdbars=size=1280x720", "-frames:v", "1", bars)
+    encode = ("-vf", "scale=out_color_matrix=bt709:out_range=tv", "-pix_fmt", "yuv420p", "-c:v", "libx264", "-t", "2")
+    tags = ("-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709")
+    media.run("-loop", "1", "-i", bars, *encode, untold)
+    media.run("-loop", "1", "-i", bars, *encode, *tags, told)
+    image = video_pb2.Img2VidImage(id="1", image_url="i", duracao=1)
+    clip = video_pb2.Img2VidRequest(images=[image], width=1280, height=720, motion=motion_pb2.Motion(end_zoom=1))
+    plain = decoded(bars.read_bytes())
+    for inputs, wanted in (
+        ({"caption.url_video": untold, "caption.url_srt": cues}, {"caption": CAPTION, "at_seconds": 0.0}),
+        ({"caption.url_video": told, "caption.url_srt": cues}, {"caption": CAPTION, "at_seconds": 0.0}),
+        ({"img2vid.images.image_url": bars}, {"img2vid": clip, "at_seconds": 0.0}),
+    ):
+        jpeg, png = [
+            decoded((await rendered(client, inputs, format=form, **wanted)).data)
+            for form in (video_pb2.IMAGE_FORMAT_JPEG, PNG)
+        ]
+        assert differs(jpeg, png) < 1.5
+        assert differs(jpeg, plain) < 2.5

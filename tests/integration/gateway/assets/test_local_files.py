@@ -17,7 +17,7 @@ def names(folder):
 
 async def test_an_object_is_there_once_it_is_closed(tmp_path):
     folder = tmp_path / "assets"
-    writer, digested = LocalWriter(folder / "a"), []
+    writer, digested = LocalWriter(folder / "a", 0), []
     for data in (b"ab", memoryview(b"-cd-")[1:3], b""):
         await writer.write(data, lambda data: digested.append(bytes(data)))
     await writer.flush()
@@ -28,9 +28,25 @@ async def test_an_object_is_there_once_it_is_closed(tmp_path):
     assert names(folder) == ["a"]
 
 
+async def test_a_few_bytes_are_held_until_there_are_more_or_that_is_all(tmp_path):
+    for further, staged in ((), []), ((b"ef",), []), ((bytes(7), b"ef"), ["a#1"]):
+        writer, digested = LocalWriter(tmp_path / "a", 8), []
+        for data in (b"ab", memoryview(b"-cd-")[1:3], *further):
+            await writer.write(data, digested.append)
+        await writer.flush()
+        assert (names(tmp_path), len(digested)) == (staged, 2 + len(further))
+        await writer.close()
+        assert (tmp_path / "a").read_bytes() == b"".join((b"abcd", *further))
+        (tmp_path / "a").unlink()
+    writer = LocalWriter(tmp_path / "a", 8)
+    await writer.write(b"ab")
+    await writer.abandon()
+    assert names(tmp_path) == []
+
+
 async def test_what_comes_in_large_pieces_is_digested_whole_and_in_its_order(tmp_path):
     pieces = [bytes([number]) * (WRITTEN_ALONE_BYTES + number) for number in range(8)]
-    writer, digest = LocalWriter(tmp_path / "a"), hashlib.sha256()
+    writer, digest = LocalWriter(tmp_path / "a", 0), hashlib.sha256()
     for piece in pieces:
         await writer.write(piece, digest.update)
     await writer.flush()
@@ -40,7 +56,7 @@ async def test_what_comes_in_large_pieces_is_digested_whole_and_in_its_order(tmp
 
 
 async def test_a_digest_that_goes_on_beside_the_writing_is_waited_for(tmp_path):
-    writer, goes_on, digested = LocalWriter(tmp_path / "a"), threading.Event(), []
+    writer, goes_on, digested = LocalWriter(tmp_path / "a", 0), threading.Event(), []
 
     def digest(data):
         goes_on.wait(10)
@@ -58,12 +74,12 @@ async def test_a_digest_that_goes_on_beside_the_writing_is_waited_for(tmp_path):
 
 async def test_an_empty_object_and_one_that_exists_are_written(tmp_path):
     (tmp_path / "a").write_bytes(b"before")
-    await LocalWriter(tmp_path / "a").close()
+    await LocalWriter(tmp_path / "a", 0).close()
     assert (tmp_path / "a").read_bytes() == b""
 
 
 async def test_two_writers_of_one_object_do_not_mix(tmp_path):
-    one, other = LocalWriter(tmp_path / "a"), LocalWriter(tmp_path / "a")
+    one, other = LocalWriter(tmp_path / "a", 0), LocalWriter(tmp_path / "a", 0)
     for writer, data in ((one, b"1"), (other, b"2"), (one, b"1"), (other, b"2")):
         await writer.write(data)
     await one.close()
@@ -73,7 +89,7 @@ async def test_two_writers_of_one_object_do_not_mix(tmp_path):
 
 
 async def test_an_abandoned_object_leaves_nothing_though_it_is_written_just_then(tmp_path):
-    writer, goes_on = LocalWriter(tmp_path / "a"), threading.Event()
+    writer, goes_on = LocalWriter(tmp_path / "a", 0), threading.Event()
     await writer.write(b"ab", lambda _: goes_on.wait(10))
     abandoning = asyncio.ensure_future(writer.abandon())
     await asyncio.sleep(0.05)
@@ -93,7 +109,7 @@ def test_an_abandoned_object_leaves_nothing_though_the_event_loop_ends_meanwhile
     goes_on, abandoning = threading.Event(), []
 
     async def write_and_leave():
-        writer = LocalWriter(tmp_path / "a")
+        writer = LocalWriter(tmp_path / "a", 0)
         await writer.write(b"ab", lambda _: goes_on.wait(10))
         abandoning.append(asyncio.ensure_future(writer.abandon()))
         await asyncio.sleep(0.05)
@@ -104,7 +120,7 @@ def test_an_abandoned_object_leaves_nothing_though_the_event_loop_ends_meanwhile
 
 
 async def test_a_write_that_is_cancelled_while_it_waits_writes_nothing_twice(tmp_path):
-    writer, goes_on = LocalWriter(tmp_path / "a"), threading.Event()
+    writer, goes_on = LocalWriter(tmp_path / "a", 0), threading.Event()
     await writer.write(b"ab", lambda _: goes_on.wait(10))
     waiting = asyncio.ensure_future(writer.write(b"cd"))
     await asyncio.sleep(0.05)
@@ -123,7 +139,7 @@ async def test_what_goes_wrong_is_raised_by_the_next_call_and_leaves_nothing(tmp
         raise OSError(errno.ENOSPC, "No space left on device")
 
     for step in ("flush", "close", "write"):
-        writer = LocalWriter(tmp_path / "a")
+        writer = LocalWriter(tmp_path / "a", 0)
         await writer.write(b"ab", refuse)
         with pytest.raises(OSError, match="No space"):
             await (writer.write(b"cd") if step == "write" else getattr(writer, step)())
@@ -131,7 +147,7 @@ async def test_what_goes_wrong_is_raised_by_the_next_call_and_leaves_nothing(tmp
 
 
 async def test_what_cannot_be_deleted_is_left_to_the_sweep_and_hides_no_error(tmp_path):
-    writer = LocalWriter(tmp_path / "a")
+    writer = LocalWriter(tmp_path / "a", 0)
     await writer.write(b"ab")
     await writer.flush()
     (tmp_path / "a#1").unlink()
@@ -143,7 +159,7 @@ async def test_what_cannot_be_deleted_is_left_to_the_sweep_and_hides_no_error(tm
 
 @pytest.mark.parametrize("number", range(5))
 async def test_a_writer_that_is_abandoned_while_it_closes_leaves_the_file_of_the_next_one_alone(tmp_path, number):
-    one, other = LocalWriter(tmp_path / "a"), LocalWriter(tmp_path / "a")
+    one, other = LocalWriter(tmp_path / "a", 0), LocalWriter(tmp_path / "a", 0)
     await one.write(b"1")
     closing = asyncio.ensure_future(one.close())
     while not (tmp_path / "a").exists():  # cancelled as soon as that is so, it is mostly not done yet

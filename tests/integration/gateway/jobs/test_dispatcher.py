@@ -12,6 +12,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from apigpu.v1.video_pb2 import CaptionRequest, Img2VidImage, Img2VidRequest, Operation
+from gateway.assets.known import MAX_HELD_BYTES
 from gateway.assets.links import LinkSigner
 from gateway.fleet.providers.runpod.client import RunpodClient
 from gateway.fleet.providers.runpod.encoder import RunpodEncoder
@@ -82,11 +83,12 @@ async def test_small_inputs_come_with_their_task(works, is_known, size, came, ch
 
 
 async def test_small_inputs_that_are_gone_fail_the_task_by_their_field(works):
-    wanted = await works.caption()
-    await works.assets.bucket.delete(wanted.caption.url_srt)
+    gone = await works.asset(b"v" * (MAX_HELD_BYTES + 1))
+    wanted = Operation(caption=CaptionRequest(url_video=gone, url_srt=await works.asset(b"subtitles")))
+    await works.assets.bucket.delete(gone)
     job = await works.result((await works.manager.submit(wanted)).id)
     assert (job.status, works.encoder.given) == (Status.FAILED, [])
-    assert [name for name, _ in job.tasks[0].failure.fields] == ["url_srt"]
+    assert [name for name, _ in job.tasks[0].failure.fields] == ["url_video"]
 
 
 async def test_a_result_is_told_before_its_encoder_has_cleaned_up_and_keeps_the_slot_until_then(works):

@@ -82,6 +82,11 @@ async def test_what_is_no_page_is_not_found(http, path):
     assert (await http.get(f"/docs/{path}")).status_code == 404
 
 
+async def test_where_the_pages_are_is_told_to_who_looks_for_one(http):
+    message = (await http.get("/docs/nothing.html")).json()["message"]
+    assert message == "There is no page nothing.html; open /docs/contents.html in a browser."
+
+
 async def test_the_index_for_language_models_names_operations_and_pages(http, gateway):
     text = (await http.get("/llms.txt", headers={"x-api-key": ""})).text
     assert text.startswith("# api-gpu\n\n> ")
@@ -110,3 +115,10 @@ def test_titles_summaries_and_anchors_are_those_of_the_page():
     assert '<a href="b.html#c">a</a>' in page.html
     assert "<a>d</a>" in page.html
     assert '<a href="https://g">f</a>' in page.html
+
+
+async def test_a_newcomer_is_shown_the_quickstart_first(http):
+    text = (await http.get("/docs/contents.html")).text
+    pages = LINK.findall(text[text.index("<h2") :])
+    assert [page.rpartition("/")[2] for page in pages[:2]] == ["quickstart.html", "troubleshooting.html"]
+    assert text.index("quickstart.html") < text.index("operations/caption.html") < text.index("decisions.html")

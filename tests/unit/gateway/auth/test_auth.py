@@ -59,3 +59,8 @@ def test_zero_is_no_limit():
     limit = KeyRateLimit(0)
     for _ in range(1000):
         limit.take("a")
+
+
+def test_a_wrong_key_is_told_what_to_do():
+    with pytest.raises(Unauthenticated, match="check it, or have the operator of this gateway make another"):
+        ApiKeys(["one"]).authenticate(METHOD, {"x-api-key": "other"})
