@@ -36,8 +36,6 @@ TAKE_SECONDS = 5.0
 ANSWER_SECONDS = 0.25
 # What is looked for behind a message may be on its way into the queue; at most, for the next one of those.
 EXCHANGE_SECONDS = 0.5
-# Messages that are put without waiting for each other.
-PUT_AT_ONCE = 64
 NO_WAIT = b'{"batch":1,"no_wait":true}'
 AWAIT = f'{{"batch":1,"expires":{round(AWAIT_SECONDS * 1e9)}}}'.encode()
 # The server forgets the consumer of a lane that nobody has asked for so long; its messages stay.
@@ -174,9 +172,9 @@ class WorkQueue:
         put = 0
         self._putting += 1
         try:
-            for begin in range(0, len(keys), PUT_AT_ONCE):
-                # Each goes out before the next one.
-                put += sum(await asyncio.gather(*(self.put(key, lane) for key in keys[begin : begin + PUT_AT_ONCE])))
+            # Not many at once: the server writes each to disk, and workers ask for the first meanwhile.
+            for key in keys:
+                put += await self.put(key, lane)
         finally:
             self._putting -= 1
         return put

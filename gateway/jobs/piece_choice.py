@@ -115,36 +115,47 @@ class PieceChoice:
         """Return the attempt that an encoder whose slot was leased for one is to get: that one, or at another piece of
         its film."""
         job = self.store.seen(attempt.ref.job_id)
-        if job is None or attempt.ref.index >= len(job.tasks) or further.piece(job, attempt.ref.index) is None:
+        if job is None or attempt.ref.index >= len(job.tasks):
             return attempt
-        wanted = self._wanted(job, attempt.ref, member)
-        if wanted and wanted[0] != attempt.ref:
-            attempt = await self.queue.exchange(attempt, wanted)
-        if attempt.ref.job_id == job.id:
-            attempt.piece, attempt.leased = further.piece(job, attempt.ref.index), member.encoder.name
+        piece = further.piece(job, attempt.ref.index)
+        if piece is not None and self._is_slower(member):
+            wanted = self._wanted(job, attempt.ref, piece, member)
+            if wanted and wanted[0] != attempt.ref:
+                attempt = await self.queue.exchange(attempt, wanted)
+                piece = further.piece(job, attempt.ref.index)
+        attempt.piece, attempt.leased = piece, member.encoder.name
         return attempt
 
-    def _wanted(self, job: Job, ref: TaskRef, member: PoolMember) -> list[TaskRef]:
-        """Return the pieces that an encoder may get, the best first; none where nothing is known of such pieces."""
-        waiting = [(one, piece) for one, piece in self._waiting(job, member) if piece.film == _film(job, ref)]
-        seconds = [self.times.usual(piece) for _, piece in waiting]
-        known = [one for one in seconds if one is not None]
-        if len(known) < len(seconds) or ref not in dict(waiting):
-            return []
-        slowness = self.pool.speeds.slowness(member.encoder.name)
-        number = soonest_done(known, Slot(0.0, slowness), self._other_slots(job, ref))
-        return [one for one, _ in waiting[number::-1]]
+    def _is_slower(self, member: PoolMember) -> bool:
+        """Return True for an encoder that is much slower than another: the next piece may not be for it."""
+        slowness = self.pool.speeds.slowness
+        own = Slot(0.0, slowness(member.encoder.name)).step
+        fastest = min((slowness(one.encoder.name) for one in self.pool.members if one.ready), default=1.0)
+        return own >= Slot(0.0, fastest).step + SLOWER_STEPS
 
-    def _waiting(self, job: Job, member: PoolMember) -> Iterator[tuple[TaskRef, WorkItem]]:
-        """Yield the pieces of a job that wait and that an encoder may get, in their order."""
-        in_hand = {attempt.ref for attempt in self.running()}
-        for index, task in enumerate(job.tasks):
-            ref = TaskRef(job.id, index)
-            if ref in in_hand or not job.is_ready(index) or not member.makes(task.needs_codec):
-                continue
-            piece = further.piece(job, index)
-            if piece is not None and member.encoder.name not in self.unfit(ref):
-                yield ref, piece
+    def _wanted(self, job: Job, ref: TaskRef, piece: WorkItem, member: PoolMember) -> list[TaskRef]:
+        """Return the pieces that an encoder may get, the best first; none where nothing is known of such pieces."""
+        usual = self.times.usual(piece)
+        waiting = self._waiting(job, job.tasks[ref.index].planner)
+        if usual is None or ref.index not in waiting:
+            return []
+        seconds = [usual / piece.frames * job.tasks[index].frames_planned for index in waiting]
+        own = Slot(0.0, self.pool.speeds.slowness(member.encoder.name))
+        number = soonest_done(seconds, own, self._other_slots(job, ref))
+        found = [TaskRef(job.id, index) for index in waiting[number::-1]]
+        return [one for one in found if self._may_have(member, job, one)]
+
+    def _may_have(self, member: PoolMember, job: Job, ref: TaskRef) -> bool:
+        return member.makes(job.tasks[ref.index].needs_codec) and member.encoder.name not in self.unfit(ref)
+
+    def _waiting(self, job: Job, planner: int | None) -> list[int]:
+        """Return the pieces of a film that wait, in their order."""
+        in_hand = {attempt.ref.index for attempt in self.running() if attempt.ref.job_id == job.id}
+        return [
+            index
+            for index, task in enumerate(job.tasks)
+            if task.planner == planner and task.frames_planned and index not in in_hand and job.is_ready(index)
+        ]
 
     def _other_slots(self, job: Job, ref: TaskRef) -> Iterator[Slot]:
         """Yield the slots that others may have for pieces: those that are free, or about to be, and those with pieces
@@ -163,8 +174,3 @@ class PieceChoice:
             is_done = attempt.is_over or (own.job_id == job.id and job.tasks[own.index].status.is_terminal)
             if (left := 0.0 if is_done else self.times.left(attempt, now)) < inf:
                 yield Slot(left, slowness[name])
-
-
-def _film(job: Job, ref: TaskRef) -> str:
-    piece = further.piece(job, ref.index)
-    return piece.film if piece is not None else ""

@@ -1,6 +1,6 @@
 """The checks, in their order: the cheap ones that explain the others come first."""
 
-from tools.gpu_check import decoding, limits, machine, pictures
+from tools.gpu_check import decoding, limits, machine, pictures, splicing
 from tools.gpu_check.finding import Check
 
 CHECKS: dict[str, Check] = {
@@ -8,6 +8,7 @@ CHECKS: dict[str, Check] = {
     "doctor": Check("Does the encoder find its card?", machine.doctor, 90),
     "clip": Check("Is a clip of 30 frames a second what it should be?", pictures.clip, 120),
     "times": Check("Are uneven frames and odd sizes kept?", pictures.times, 120),
+    "splice": Check("Do its frames stand among those of another encoder?", splicing.splice, 120),
     "formats": Check("What do the headers say, and does a level hold the bits back?", pictures.formats, 240),
     "sessions": Check("How many sessions are there at once, and do tasks wait for one?", limits.sessions, 120),
     "sandboxes": Check("In which sandbox does the card decode?", decoding.sandboxes, 120),

@@ -15,7 +15,7 @@ from encoder.tasks.results import ResultStream
 from tools.gpu_check.media import CUES
 from tools.samples import ffmpeg
 
-CAPTION = video_pb2.Operation(caption=video_pb2.CaptionRequest(url_video="video", url_srt="cues"))
+CAPTION = video_pb2.Operation(caption=video_pb2.CaptionRequest(url_video="video", url_srt="cues", encode_all=True))
 
 
 def still(seconds: float, width: int, height: int) -> video_pb2.Operation:
