@@ -14,7 +14,7 @@ from typing import Protocol
 
 from gateway.assets.account import StorageAccount
 from gateway.assets.bucket import Bucket, ObjectWriter, object_store_errors
-from gateway.assets.known import MAX_HELD_BYTES, KnownAssets, checked
+from gateway.assets.known import KnownAssets, checked
 from gateway.assets.parts import object_paths, part_owner, part_path, read_parts
 from gateway.assets.record import ID, PREFIX, AssetPart, StoredAsset, clean_filename, new_id
 from gateway.assets.record import content_type as media_type
@@ -170,11 +170,10 @@ class AssetStore:
         paths = object_paths(await self.describe(asset_id, tenant))
         return await self.bucket.signed_url(paths[0], seconds) if len(paths) == 1 else None
 
-    async def add(self, asset: StoredAsset, content: bytes | None = None) -> None:
-        """Make a file whose parts are there an asset; again where it is one already. `content` is what is in it, where
-        that is small, and known."""
+    async def add(self, asset: StoredAsset) -> None:
+        """Make a file whose parts are there an asset; again where it is one already."""
         await self.bucket.put(record_path(asset.id), to_json(asset))
-        self.known.add(asset, content)
+        self.known.add(asset)
         self.tell(asset.id, is_stored=True)
 
     def tell(self, asset_id: str, *, is_stored: bool) -> None:
@@ -299,8 +298,6 @@ class AssetWriter:
     size_bytes: int = 0
     # Of what is written, which lags behind what came.
     _checksum: Checksum = field(default_factory=Checksum)
-    # All that was written, while that is little.
-    _content: bytes | None = b""
     # Bytes that are on the tenant's account.
     _accounted_bytes: int = 0
     _committing: asyncio.Task[StoredAsset] | None = None
@@ -331,8 +328,6 @@ class AssetWriter:
         with object_store_errors(PREFIX + self.id, may_be_missing=False):
             await self._opened().write(data, self._checksum.add)
         self.size_bytes += len(data)
-        is_small = self._content is not None and self.size_bytes <= MAX_HELD_BYTES
-        self._content = b"".join((self._content or b"", data)) if is_small else None
 
     async def checksum(self) -> Checksum:
         """Return the size and digest of all bytes so far, once they are written. Raises Unavailable,
@@ -379,7 +374,7 @@ class AssetWriter:
             bucket_type=self._bucket_type,
             index_bytes=self.index_bytes,
         )
-        await self.store.add(asset, self._content)
+        await self.store.add(asset)
         return asset
 
     async def discard(self) -> None:

@@ -5,7 +5,6 @@ import contextlib
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 
 from gateway.assets.links import LinkSigner
 from gateway.assets.record import PREFIX, parse_name
@@ -124,10 +123,4 @@ class Sources:
         async def part(start: int, end: int) -> AsyncIterator[Chunks]:
             yield lambda: self.assets.read(asset, start, end - start)
 
-        content = self.assets.known.content(asset.id)
-        whole = partial(self.assets.read, asset) if content is None else partial(_held, content)
-        return Source(asset.filename, asset.size_bytes, whole, asset.charset, part=part)
-
-
-async def _held(content: bytes) -> AsyncIterator[bytes]:
-    yield content
+        return Source(asset.filename, asset.size_bytes, lambda: self.assets.read(asset), asset.charset, part=part)
