@@ -36,6 +36,8 @@ TAKE_SECONDS = 5.0
 ANSWER_SECONDS = 0.25
 # What is looked for behind a message may be on its way into the queue; at most, for the next one of those.
 EXCHANGE_SECONDS = 0.5
+# At the end, for what was asked for: what comes once nobody takes it any more comes to others only much later.
+LAST_ANSWER_SECONDS = 1.0
 NO_WAIT = b'{"batch":1,"no_wait":true}'
 AWAIT = f'{{"batch":1,"expires":{round(AWAIT_SECONDS * 1e9)}}}'.encode()
 # The server forgets the consumer of a lane that nobody has asked for so long; its messages stay.
@@ -315,8 +317,8 @@ class WorkQueue:
         self._expect_no_more()
         asked = [task for tasks in self._asked.values() for task in tasks]
         self._asked.clear()
-        if asked:  # what is awaited at the server would come to nobody, and again only much later
-            await asyncio.wait(asked, timeout=2 * AWAIT_SECONDS)
+        if asked:
+            await asyncio.wait(asked, timeout=LAST_ANSWER_SECONDS)
         await cancel_and_wait(*asked)
         await asyncio.gather(*map(_return, asked), *self._returning)
         await self.held.stop()

@@ -16,12 +16,14 @@ class Asking:
 
     def __init__(self, client):
         self._client = client
-        self.asked, self.answered = [], 0
+        self.asked, self.answered, self.late_seconds = [], 0, 0.0
 
     async def request(self, subject, payload, **options):
         self.asked.append(payload)
         try:
-            return await self._client.request(subject, payload, **options)
+            message = await self._client.request(subject, payload, **options)
+            await asyncio.sleep(self.late_seconds)
+            return message
         finally:
             self.answered += 1
 
@@ -66,4 +68,15 @@ async def test_a_message_that_comes_just_as_nobody_takes_any_more_is_there_for_o
     waiting = await announced(queue, [""])
     waiting.cancel()
     await asyncio.gather(queue.stop(), other.put("job.0"))
+    assert (await within(other.next())).key == "job.0"
+
+
+async def test_a_message_whose_answer_is_late_is_there_for_others_after_a_stop(queues):
+    queue, other = queues
+    queue.client.late_seconds = 0.1
+    await other.put("job.0")
+    waiting = asyncio.create_task(queue.next())
+    await until(lambda: queue.client.asked)
+    waiting.cancel()
+    await queue.stop()
     assert (await within(other.next())).key == "job.0"
