@@ -4,6 +4,8 @@ takes to decode a large PNG takes longest.
 
 A file is known by the digests of the inputs that it was made of, and by all that FFmpeg was told to make of them. So
 whoever gets one has sent the same bytes, and would have made the same of them: nothing of one tenant comes to another.
+Nothing is kept of a task that has other inputs, too: one of those may have taken over a process that reads it, and what
+that puts in the place of a file is not to come to others.
 """
 
 import asyncio
@@ -82,6 +84,8 @@ def _key(run: FfmpegRun, sources: Mapping[str, Source]) -> Key | None:
     """Return by what the files of a run are known; None for a run of which nothing is kept."""
     digests = tuple(sources[name].sha256 if name in sources else "" for name in run.fields)
     if not run.keeps or run.stdin is not None or not digests or not all(digests):
+        return None
+    if any(source.sha256 not in digests for source in sources.values()):
         return None
     return digests, run.arguments, run.cut_off_signs
 

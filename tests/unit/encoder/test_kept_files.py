@@ -54,6 +54,15 @@ async def test_nothing_is_taken_from_another_run_or_another_input(folder: Path, 
     assert not await kept.restore(run, sources, other)
 
 
+async def test_nothing_is_kept_of_a_task_that_reads_something_else_too(folder: Path) -> None:
+    kept, sources = KeptFiles(), {**SOURCES, "other": Source("other", Path("input1"), sha256="b")}
+    await kept.keep(RUN, sources, folder)
+    assert not await kept.restore(RUN, SOURCES, anew(folder, "other"))
+    twice = {**SOURCES, "again": Source("again", Path("input0"), sha256="a")}
+    await kept.keep(RUN, twice, folder)
+    assert await kept.restore(RUN, SOURCES, anew(folder, "another"))
+
+
 async def test_what_was_used_last_stays_as_far_as_there_is_room(folder: Path) -> None:
     kept = KeptFiles(max_bytes=12)
     others = [{"image": replace(SOURCES["image"], sha256=name)} for name in ("b", "c")]
