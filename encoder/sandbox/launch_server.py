@@ -212,7 +212,7 @@ def _execute(command: list[str]) -> None:
         launcher.become(command[own:])
     if os.path.basename(command[0]) == LIMITER:
         command = _limited(command)
-    os.execv(command[0], command)
+    os.execvp(command[0], command)
 
 
 def _limited(command: list[str]) -> list[str]:
