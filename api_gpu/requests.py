@@ -169,7 +169,7 @@ def _set(message: Message, field: FieldDescriptor, value: Any, path: str, inputs
             getattr(message, field.name).extend(elements(value, path))
         else:
             setattr(message, field.name, value)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise _wrong(path, value, KINDS[field.cpp_type]) from error
 
 

@@ -3,6 +3,7 @@ faster-whisper, whisper.cpp, Transformers, OpenAI's API), Vosk, Deepgram, Assemb
 Rev."""
 
 import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -123,19 +124,19 @@ def _text(word: Mapping[str, Any]) -> str:
 
 
 def _plain(words: Sequence[Any]) -> list[Any]:
-    """Return words of a recognizer as requests have them. One without times stands where the one before it ends."""
+    """Return words of a recognizer as requests have them. One without times stands where the one before it ends. Raises
+    ValueError where none has any."""
     per_second = _per_second(words)
     made: list[Any] = []
     ended: Any = 0.0
+    timed = untimed = 0
     for word in words:
         if not isinstance(word, Mapping):
             made.append(word)
             continue
         text = _text(word)
         if word.get("type") in PUNCTUATION:
-            before = made[-1] if made else None
-            if isinstance(before, dict) and len(before.get("text", "")) < MOST_LETTERS:
-                before["text"] += text[:MOST_LETTERS].rstrip()
+            _put_behind(made[-1] if made else None, text)
             continue
         if word.get("type") in UNSAID or text.startswith(SPECIAL) or (text and not text.strip()):
             continue
@@ -143,10 +144,20 @@ def _plain(words: Sequence[Any]) -> list[Any]:
             made.append({name: each for name, each in word.items() if name not in EXTRAS})
             continue
         start, end = (_seconds(each, per_second) for each in _times(word))
+        timed, untimed = (timed, untimed + 1) if start is None and end is None else (timed + 1, untimed)
         start = ended if start is None else start
         ended = start if end is None else end
         made.append({"text": text, "start": start, "end": ended})
+    if untimed and not timed:  # all of them would stand at the beginning
+        raise ValueError(NO_TIMES)
     return made
+
+
+def _put_behind(before: Any, signs: str) -> None:
+    """Put signs behind the word before them, if there is one."""
+    shown = before.get("text") if isinstance(before, dict) else None
+    if isinstance(shown, str) and len(shown) < MOST_LETTERS:
+        before["text"] = shown + signs[:MOST_LETTERS].rstrip()
 
 
 def _times(word: Mapping[str, Any]) -> tuple[Any, Any]:
@@ -162,7 +173,8 @@ def _times(word: Mapping[str, Any]) -> tuple[Any, Any]:
 
 
 def _divided(value: Any, by: int) -> Any:
-    return value / by if isinstance(value, int | float) and not isinstance(value, bool) else value
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return value / by if is_number and abs(value) <= sys.float_info.max else value  # of JSON, integers have any size
 
 
 def _seconds(value: Any, per_second: int) -> Any:

@@ -208,7 +208,7 @@ def read_list(flag: Flag, path: Path) -> list[Any]:
     try:
         entries = plain_words(json.loads(path.read_bytes()))
         return [kind(**{each.name: hints[each.name](entry[each.name]) for each in fields(kind)}) for entry in entries]
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         text = (
             f'{path} must hold a list of {{"text": "Hello", "start": 0.0, "end": 0.4}}, in JSON, or what a speech '
             f"recognizer writes: {error}"

@@ -13,7 +13,7 @@ from nats.js.api import AckPolicy, ConsumerConfig
 from nats.js.errors import APIError
 
 from gateway.jetstream.errors import nats_errors
-from gateway.jetstream.held import HeldDeliveries
+from gateway.jetstream.held import HELD_SECONDS, HeldDeliveries
 from servicekit.backoff import Backoff
 from servicekit.errors import ServiceError, Unavailable
 from servicekit.tasks import cancel_and_wait
@@ -34,8 +34,12 @@ RETRY_SECONDS = 0.5
 TAKE_SECONDS = 5.0
 # A lane that has not answered within that is asked beside the others.
 ANSWER_SECONDS = 0.25
-# What is looked for behind a message may be on its way into the queue; at most, for the next one of those.
-EXCHANGE_SECONDS = 0.5
+# What is looked for behind a message may be on its way into the queue: at most, for the next one of those, and for all.
+# Nothing else is taken meanwhile, and what is held goes back in the end.
+EXCHANGE_SECONDS, ALL_EXCHANGE_SECONDS = 0.5, HELD_SECONDS / 4
+# Beside what is looked for there may be as many others in a lane, and some more: where another worker has what is
+# wanted, all of the lane would else be held here.
+LOOKED_BESIDE = 16
 # At the end, for what was asked for: what comes once nobody takes it any more comes to others only much later.
 LAST_ANSWER_SECONDS = 1.0
 NO_WAIT = b'{"batch":1,"no_wait":true}'
@@ -229,18 +233,22 @@ class WorkQueue:
 
     async def exchange(self, delivery: Delivery, keys: Sequence[str]) -> Delivery:
         """Hold a message, and those behind it up to the first of `keys`, and return that; where it is not there, and
-        not being put here, the first of `keys` that is held. The message's own is among them."""
+        not being put here, the first of `keys` that is held. The message's own is among them, and so is what may stand
+        between the two: not many more are looked at."""
         lane, self._wanted = delivery.lane, (delivery.lane,)
         self.held.put(delivery)
         found: Delivery | None = None
+        most, time = 2 * len(keys) + LOOKED_BESIDE, asyncio.get_running_loop().time
+        ends_at = time() + ALL_EXCHANGE_SECONDS
         try:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(EXCHANGE_SECONDS) as limit:
-                    while (found := self.held.take(lane, keys[0])) is None and self.held.has_room:
+                    while (found := self.held.take(lane, keys[0])) is None and most and self.held.has_room:
                         self.filled.clear()
                         if (behind := await self._take_soon(lane)) is not None:
                             self.held.put(behind)
-                            limit.reschedule(asyncio.get_running_loop().time() + EXCHANGE_SECONDS)
+                            most -= 1
+                            limit.reschedule(min(time() + EXCHANGE_SECONDS, ends_at))
                         elif self._putting:
                             await self.filled.wait()
                         else:

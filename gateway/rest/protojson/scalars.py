@@ -116,7 +116,8 @@ def _bool(_: Any, value: Any) -> bool:
 
 
 def _string(_: Any, value: Any) -> str:
-    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if is_number and abs(value) < math.inf:  # which takes integers of any size
         return _digits(value)
     if not isinstance(value, str):
         raise ValueError("must be a string")  # noqa: TRY004

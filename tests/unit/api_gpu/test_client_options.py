@@ -240,3 +240,8 @@ def test_a_value_of_another_shape_is_refused_in_words(request_, values, text):
     with pytest.raises(InvalidArgument) as caught:
         fill(getattr(video_pb2, request_)(), **values)
     assert caught.value.message == text
+
+
+def test_a_number_larger_than_any_is_refused_with_its_place():
+    with pytest.raises(InvalidArgument, match=r"words\[0\]\.start is 10+… and must be a number"):
+        fill(video_pb2.CaptionRequest(), words=[{"text": "a", "start": 10**400}])

@@ -138,12 +138,29 @@ def test_what_is_no_word_is_left_to_be_told_of(value: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    "before", [{"start": 0, "end": 1, "type": "word"}, {"text": 5, "start": 0, "type": "word"}, 5, None], ids=repr
+)
+def test_signs_behind_what_is_no_word_are_left_out(before: Any) -> None:
+    words = [TIMED[0], before, {"type": "punctuation", "value": "."}]
+    assert plain_words(words)[0] == HI
+
+
+@pytest.mark.parametrize("number", [10**400, -(10**400)], ids=["high", "low"])
+def test_numbers_of_any_size_are_left_to_be_told_of(number: int) -> None:
+    units = {"word": "a", "offsets": {"from": number, "to": number}}
+    many = {"word": "a", "start": number, "end": number + 10**300, "confidence": 1}
+    assert [word["start"] for each in (units, many) for word in plain_words([each])] == [number, number]
+
+
+@pytest.mark.parametrize(
     "value",
     [
         {"segments": [{"id": 0, "start": 0.0, "end": 2.0, "text": " Hello brave new world.", "tokens": [1, 2]}]},
         {"chunks": [{"text": " Hello brave new world.", "timestamp": [0.0, 2.0]}]},
         [{"id": 0, "start": 0.0, "end": 2.0, "text": " Hello brave new world."}],
         {"segments": []},
+        # As of those that tell times under names of their own.
+        [{"word": "Hello", "Offset": 0, "Duration": 5_000_000}, {"word": "world.", "Offset": 5_000_000}],
     ],
     ids=repr,
 )
@@ -163,7 +180,8 @@ def test_passages_without_times_of_words_are_refused(value: Any) -> None:
     ids=repr,
 )
 def test_words_take_time_in_step_with_their_number(unit: Any) -> None:
-    assert_grows_gently(lambda size: {"segments": [{"word": "a", "type": "text"}, *[unit] * size]}, plain_words, 1_000)
+    first = {"word": "a", "start": 0, "type": "text"}
+    assert_grows_gently(lambda size: {"segments": [first, *[unit] * size]}, plain_words, 1_000)
 
 
 def test_what_is_nested_too_deep_is_refused() -> None:

@@ -34,11 +34,23 @@ async def test_the_next_best_is_had_where_the_best_is_not_there(jetstream):
     await queue.stop()
 
 
+async def test_what_another_worker_has_is_not_looked_for_in_all_of_the_lane(jetstream):
+    queue, other = await filled(jetstream), await jetstream.queue("tasks", 30)
+    await queue.put_all([f"later.{number}" for number in range(100)])
+    assert (await within(other.next())).key == "job.0"
+    found = await queue.exchange(await queue.next(), ["job.0", "job.1"])
+    assert found.key == "job.1"
+    assert (await within(other.next())).key.startswith("later.")
+    await queue.stop()
+    await other.stop()
+
+
 async def test_one_that_is_still_put_is_waited_for(jetstream):
     queue = await filled(jetstream)
     first = await queue.next()
     putting = asyncio.create_task(queue.put_all([f"job.{number}" for number in range(6, 200)]))
-    assert (await within(queue.exchange(first, ["job.199", "job.0"]))).key == "job.199"
+    wanted = [f"job.{number}" for number in range(199, -1, -1)]
+    assert (await within(queue.exchange(first, wanted))).key == "job.199"
     assert await putting == 194
     assert await taken(queue, 199) == [f"job.{number}" for number in range(199)]
     await queue.stop()

@@ -82,6 +82,7 @@ def buf_convert(message, text):
         (CaptionRequest, "null", "The body must be an object"),
         (CaptionRequest, "[" * 100_000, "nested too deep"),
         (CaptionRequest, '{"url_video":true}', "url_video must be a string"),
+        (CaptionRequest, '{"url_video":1e999}', "url_video must be a string"),
         (CaptionRequest, '{"url_video":"\\ud800"}', "url_video must be valid Unicode"),
         (CaptionRequest, '{"nope":1}', 'Unknown field "nope"; known: url_video, url_srt'),
         (Img2VidRequest, '{"images":"a"}', "images must be a list"),

@@ -42,6 +42,12 @@ def test_a_text_without_end_is_refused_as_such():
         loads(b'["' + rb"\"," * MAX_VALUES)
 
 
+def test_a_number_larger_than_any_of_floats_is_its_digits_in_a_text():
+    made = video_pb2.CaptionRequest()
+    decode.merge(made, loads(b'{"url_video":' + b"9" * 400 + b"}"))
+    assert made.url_video == "9" * 400
+
+
 @pytest.mark.parametrize(
     "unit",
     [
