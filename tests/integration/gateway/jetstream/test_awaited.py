@@ -71,7 +71,7 @@ async def test_a_message_that_comes_just_as_nobody_takes_any_more_is_there_for_o
     assert (await within(other.next())).key == "job.0"
 
 
-async def test_a_message_whose_answer_is_late_is_there_for_others_after_a_stop(queues):
+async def test_a_message_whose_answer_is_late_is_there_for_others_after_a_stop(queues, monkeypatch):
     queue, other = queues
     queue.client.late_seconds = 0.1
     await other.put("job.0")
@@ -79,4 +79,5 @@ async def test_a_message_whose_answer_is_late_is_there_for_others_after_a_stop(q
     await until(lambda: queue.client.asked)
     waiting.cancel()
     await queue.stop()
+    monkeypatch.setattr(module, "POLLS", Backoff(first_seconds=0.05, max_seconds=0.05))
     assert (await within(other.next())).key == "job.0"
