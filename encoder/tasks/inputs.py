@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 from apigpu.encoder.v1 import encoder_pb2
+from encoder.media.files import open_regular
 from encoder.media.info import Source
 from encoder.tasks.metrics import count_received
 from servicekit import media_types
@@ -22,12 +23,13 @@ Requests = AsyncIterator[Received[encoder_pb2.EncodeRequest]]
 
 
 class InputSpool:
-    """Writes one input to its file, or more of one that `is_there`. Its methods block: call them off the event loop."""
+    """Writes one input to its file, or more of one that `is_there`, in whose place a process that plans may have put
+    something else. Its methods block: call them off the event loop."""
 
     def __init__(
         self, path: Path, field: str, max_bytes: int, check_room: CheckRoom = lambda: None, *, is_there: bool = False
     ) -> None:
-        self._file = path.open("r+b" if is_there else "wb", buffering=0)
+        self._file = open_regular(path, to_write=True) if is_there else path.open("wb", buffering=0)
         self._checksum = Checksum()
         self._field = field
         self.has_hole = False

@@ -3,12 +3,15 @@
 import asyncio
 import hashlib
 import threading
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from apigpu.encoder.v1.encoder_pb2 import Input, InputEnd, SmallInput, Task
+from apigpu.encoder.v1.encoder_pb2 import EncodeRequest, Input, InputChunk, InputEnd, SmallInput, Task
+from encoder.media.info import Source
 from encoder.tasks import inputs
+from servicekit.chunk_messages import Received
 
 
 def small_task(*given: bytes) -> Task:
@@ -42,3 +45,23 @@ async def test_none_is_written_any_more_once_a_task_is_cancelled(tmp_path: Path)
     with pytest.raises(asyncio.CancelledError):
         await taking
     assert sorted(path.name for path in tmp_path.iterdir()) == ["input0", "input1"]
+
+
+async def test_more_of_an_input_is_written_into_no_other_file(tmp_path: Path) -> None:
+    secret, path = tmp_path / "secret", tmp_path / "input0"
+    secret.write_bytes(b"secret")
+    path.symlink_to(secret)  # as a process that plans could
+    chunk = EncodeRequest(chunk=InputChunk(input=0))
+    end = InputEnd(input=0, size_bytes=4, sha256=hashlib.sha256(b"evil").hexdigest())
+
+    async def requests() -> AsyncIterator[Received[EncodeRequest]]:
+        yield Received(chunk, b"evil")
+        yield Received(EncodeRequest(input_end=end), b"")
+
+    with pytest.raises(OSError, match="symbolic link"):
+        await inputs.receive_more(requests(), 0, Source("film", path), 100)
+    assert secret.read_bytes() == b"secret"
+    path.unlink()
+    path.write_bytes(b"a film")
+    await inputs.receive_more(requests(), 0, Source("film", path), 100)
+    assert path.read_bytes() == b"evillm"
