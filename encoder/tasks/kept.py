@@ -104,10 +104,14 @@ def _write(files: Mapping[str, bytes], folder: Path) -> bool:
 def _read(names: tuple[str, ...], folder: Path, max_bytes: int) -> dict[str, bytes] | None:
     """Return files; None for those that are too large, or no files."""
     files: dict[str, bytes] = {}
+    left_bytes = max_bytes // 2
     try:
         for name in names:
             with open_regular(folder / name) as file:
-                files[name] = file.read(max_bytes + 1)
+                files[name] = file.read(left_bytes + 1)
+            left_bytes -= len(files[name])
+            if left_bytes < 0:
+                return None
     except OSError:
         return None
-    return files if sum(map(len, files.values())) <= max_bytes // 2 else None
+    return files

@@ -1,6 +1,8 @@
 """Files that are kept of one task for the next: whose they are, how many, and for how long."""
 
 import asyncio
+import os
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -75,6 +77,19 @@ async def test_what_was_used_last_stays_as_far_as_there_is_room(folder: Path) ->
     (folder / "still0.yuv").write_bytes(b"large" * 2)
     await kept.keep(RUN, others[0], folder)
     assert not await kept.restore(RUN, others[0], anew(folder, "2"))
+
+
+async def test_of_many_large_files_no_more_is_read_than_may_be_kept(folder: Path) -> None:
+    names = tuple(f"still{number}.yuv" for number in range(1, 9))
+    for name in names:
+        (folder / name).touch()
+        os.truncate(folder / name, 2**20)
+    tracemalloc.start()
+    try:
+        await KeptFiles(max_bytes=2**21).keep(replace(RUN, keeps=names), SOURCES, folder)
+        assert tracemalloc.get_traced_memory()[1] < 3 * 2**20
+    finally:
+        tracemalloc.stop()
 
 
 async def test_it_is_forgotten_soon(folder: Path) -> None:
