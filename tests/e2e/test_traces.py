@@ -114,7 +114,7 @@ def test_one_trace_leads_from_the_request_to_the_webhook(traced_pair, receiver, 
             "receive inputs": encode,
             "plan": encode,
             "ffmpeg": encode,
-            "check results": encode,
+            "check results": "ffmpeg",  # while it ends
             "send results": encode,
             "webhook": "apigpu.v1.VideoService/Img2Vid",
         }.items()
