@@ -20,8 +20,8 @@ SMALL_INPUTS = "x-small-inputs"
 # Metadata of both sides: the encoder may ask for more of an input of which the beginning came, and the gateway sends
 # it. An encoder of an earlier version would take what is not there for the film.
 ASKS_RANGES = "x-asks-ranges"
-# So often a task may ask.
-MAX_ASKS = 2
+# So often a task may ask, and so much of the beginning of an input comes before it does.
+MAX_ASKS, HEAD_BYTES = 2, 1024 * 1024
 # So many bytes of inputs come with their task at the most.
 MAX_SMALL_BYTES = 256 * 1024
 # To have so few bytes written or digested by another thread takes longer than to do it.

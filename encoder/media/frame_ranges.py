@@ -14,9 +14,8 @@ from encoder.media.packet_index import StreamIndex
 from encoder.media.packets import REORDERED_SECONDS
 from encoder.media.sizes import SizeReader
 from encoder.media.timeline import LONG_SECONDS
+from servicekit.chunks import HEAD_BYTES
 
-# So much of the beginning of a file has come, by which it is told what the file holds.
-HEAD_BYTES = 1024 * 1024
 # The most of a file that is asked for to find its index.
 MAX_INDEX_BYTES = 32 * 1024 * 1024
 # FFmpeg seeks 3/23 s before a picture, by the times of decoding, as pictures may be decoded in another order.

@@ -8,11 +8,10 @@ from itertools import pairwise
 
 from gateway.sources import versions
 from gateway.sources.opened import Chunks, Source
-from servicekit.chunks import ChunkPlacement, Hole
+from servicekit.chunks import HEAD_BYTES, ChunkPlacement, Hole
 from servicekit.disk import MIB
 from servicekit.errors import FailedPrecondition, Unavailable
 
-HEAD_BYTES = MIB
 # Of MP4, the index stands at either end; it has some bytes for each frame.
 TAIL_BYTES = 4 * MIB
 # Of longer files the index is longer: such a share of it, no more than this.

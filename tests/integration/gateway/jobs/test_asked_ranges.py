@@ -6,7 +6,7 @@ import pytest
 
 from apigpu.v1.video_pb2 import CaptionRequest, FrameRequest, Operation
 from gateway.jobs.model import Status
-from gateway.sources.outline import HEAD_BYTES
+from servicekit.chunks import HEAD_BYTES
 from servicekit.disk import MIB
 from tests.integration.gateway.jobs.conftest import Works
 

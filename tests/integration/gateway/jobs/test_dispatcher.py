@@ -12,7 +12,6 @@ import pytest
 from prometheus_client import REGISTRY
 
 from apigpu.v1.video_pb2 import CaptionRequest, Img2VidImage, Img2VidRequest, Operation
-from gateway.assets.known import MAX_HELD_BYTES
 from gateway.assets.links import LinkSigner
 from gateway.fleet.providers.runpod.client import RunpodClient
 from gateway.fleet.providers.runpod.encoder import RunpodEncoder
@@ -83,7 +82,7 @@ async def test_small_inputs_come_with_their_task(works, is_known, size, came, ch
 
 
 async def test_small_inputs_that_are_gone_fail_the_task_by_their_field(works):
-    gone = await works.asset(b"v" * (MAX_HELD_BYTES + 1))
+    gone = await works.asset(b"video")
     wanted = Operation(caption=CaptionRequest(url_video=gone, url_srt=await works.asset(b"subtitles")))
     await works.assets.bucket.delete(gone)
     job = await works.result((await works.manager.submit(wanted)).id)

@@ -9,7 +9,8 @@ from apigpu.v1.story_pb2 import Scene
 from apigpu.v1.video_pb2 import CaptionRequest, Operation, StoryRequest
 from gateway.jobs import further, model
 from gateway.jobs.model import Job, Result, Status
-from gateway.sources.outline import HEAD_BYTES, TAIL_BYTES
+from gateway.sources.outline import TAIL_BYTES
+from servicekit.chunks import HEAD_BYTES
 from servicekit.disk import MIB
 from servicekit.errors import FailedPrecondition, InvalidArgument
 from tests.integration.gateway.jobs.conftest import RENTED, RESULT, Works

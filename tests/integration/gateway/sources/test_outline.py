@@ -9,9 +9,9 @@ import pytest
 from gateway.assets.store import AssetStore
 from gateway.callers import DEFAULT_TENANT
 from gateway.sources import ByteRanges, Sources
-from gateway.sources.outline import HEAD_BYTES, MIN_BYTES, TAIL_BYTES, placed
+from gateway.sources.outline import MIN_BYTES, TAIL_BYTES, placed
 from gateway.sources.prefetch import Prefetcher
-from servicekit.chunks import ChunkPlacement, Hole, parse_holes
+from servicekit.chunks import HEAD_BYTES, ChunkPlacement, Hole, parse_holes
 from servicekit.errors import DataLoss, FailedPrecondition
 from tests.support.web_server import answer
 

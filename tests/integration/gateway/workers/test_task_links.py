@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.sources.outline import HEAD_BYTES, MIN_BYTES, TAIL_BYTES
+from gateway.sources.outline import MIN_BYTES, TAIL_BYTES
 from gateway.sources.versions import version_of
 from gateway.workers.tickets import AttemptTicket
-from servicekit.chunks import HOLE, Hole
+from servicekit.chunks import HEAD_BYTES, HOLE, Hole
 from tests.integration.gateway.workers.conftest import MAX_BYTES, RESULT, digest, fetched, plain, put
 from tests.support.web_server import Web, answer
 
