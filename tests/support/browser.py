@@ -66,7 +66,7 @@ def opened(browser: Browser, key: str = "", **context: Any) -> Iterator[Watched]
     page.on("pageerror", lambda error: watched.complaints.append(f"uncaught: {error}"))
     try:
         yield watched
-        assert watched.complaints == []
+        assert watched.complaints == [], watched.complaints
     finally:
         session.close()
 
