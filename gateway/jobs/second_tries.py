@@ -20,7 +20,7 @@ import structlog
 
 from gateway.fleet.speeds import ValueRange
 from gateway.jobs.executor import TaskExecutor
-from gateway.jobs.piece_choice import ExpectedTimes
+from gateway.jobs.piece_choice import TOLD_SECONDS, ExpectedTimes
 from gateway.jobs.queue import Attempt, TaskRef
 from gateway.jobs.store import JobStore
 from gateway.workers.base import InputFailed, ResumableEncoder
@@ -35,8 +35,6 @@ Running = Mapping["asyncio.Task[bool]", Attempt]
 
 # By so much longer than a second one would take an attempt must have left, as neither is known well.
 WORTH = 1.25
-# So long an attempt must have run: before that nothing is to be told of it.
-TOLD_SECONDS = 2.0
 
 
 @dataclass(eq=False)
