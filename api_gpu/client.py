@@ -158,9 +158,7 @@ class Client(Operations[Job]):
         with half of its time left or more; else None."""
         return self._transfers.kept(Path(path))
 
-    def download(
-        self, asset: str | Asset | JobRecord, target: Path | str, on_bytes: OnBytes | None = None
-    ) -> Path:
+    def download(self, asset: str | Asset | JobRecord, target: Path | str, on_bytes: OnBytes | None = None) -> Path:
         """Write an asset, or the result of an ended job, to `target`, which appears only when size and SHA-256 are
         right; return its path.
 

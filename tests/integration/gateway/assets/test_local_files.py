@@ -56,7 +56,8 @@ async def test_a_small_object_is_put_in_the_turn_that_ends_another_once_that_is_
     await writer.write(b"ab", lambda _: threads.append(threading.current_thread()))
     await writer.close(then)
     assert (seen, names(records), (records / "a.json").read_bytes()) == ([["a"]], ["a.json"], b"record")
-    assert threads[0] is threading.current_thread() and threads[1] is not threads[0]
+    assert threads[0] is threading.current_thread()
+    assert threads[1] is not threads[0]
     await writer.abandon()
     assert names(assets) == ["a"]
 
