@@ -8,7 +8,7 @@ class BadBitstream(ValueError):
     """It is not what the standard allows, or is cut off."""
 
 
-class Bits:
+class SetBits:
     """Reads the bits of a NAL unit of H.264 or H.265 that holds parameters."""
 
     def __init__(self, unit: bytes) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from encoder.splice import pictures
-from encoder.splice.bits import BadBitstream, Bits
+from encoder.splice.bits import BadBitstream, SetBits
 
 NAME = "H.264"
 PLAIN = "progressive H.264 of 8 bits in Baseline, Main or High profile"
@@ -66,7 +66,7 @@ class SequenceParameters:
 
 def read_sps(unit: bytes) -> SequenceParameters:
     """Return what an SPS says, 7.3.2.1.1."""
-    bits = Bits(unit[1:])
+    bits = SetBits(unit[1:])
     profile, _, level = bits.take(8), bits.take(8), bits.take(8)
     number = bits.unsigned()
     plain = _read_chroma(bits) if profile in WITH_CHROMA else True
@@ -85,11 +85,11 @@ def read_sps(unit: bytes) -> SequenceParameters:
     return _with_usability(found, bits) if bits.take(1) else found
 
 
-def _read_crop(bits: Bits) -> tuple[int, int, int, int]:
+def _read_crop(bits: SetBits) -> tuple[int, int, int, int]:
     return bits.unsigned(), bits.unsigned(), bits.unsigned(), bits.unsigned()
 
 
-def _read_chroma(bits: Bits) -> bool:
+def _read_chroma(bits: SetBits) -> bool:
     """Read over what high profiles tell of the samples; return True for 8 bits in 4:2:0."""
     chroma = bits.unsigned()
     if chroma == 3:
@@ -103,7 +103,7 @@ def _read_chroma(bits: Bits) -> bool:
     return chroma == 1 and depths == (0, 0) and not lossless
 
 
-def _skip_scaling_list(bits: Bits, size: int) -> None:
+def _skip_scaling_list(bits: SetBits, size: int) -> None:
     last = following = 8
     for _ in range(size):
         if following:
@@ -111,7 +111,7 @@ def _skip_scaling_list(bits: Bits, size: int) -> None:
         last = following or last
 
 
-def _skip_order(bits: Bits) -> None:
+def _skip_order(bits: SetBits) -> None:
     """Read over how the order of pictures is told."""
     kind = bits.unsigned()
     if kind == 0:
@@ -122,7 +122,7 @@ def _skip_order(bits: Bits) -> None:
             bits.signed()
 
 
-def _with_usability(found: SequenceParameters, bits: Bits) -> SequenceParameters:
+def _with_usability(found: SequenceParameters, bits: SetBits) -> SequenceParameters:
     """Return parameters with those of annex E."""
     pixel, full_range = read_aspect(bits), False
     if bits.take(1):  # overscan
@@ -149,7 +149,7 @@ def _with_usability(found: SequenceParameters, bits: Bits) -> SequenceParameters
     return replace(found, shape=shape, reordered=reordered)
 
 
-def read_aspect(bits: Bits) -> tuple[int, int]:
+def read_aspect(bits: SetBits) -> tuple[int, int]:
     """Return width and height of a pixel, E.1.1."""
     if not bits.take(1):
         return ASPECTS[0]
@@ -159,7 +159,7 @@ def read_aspect(bits: Bits) -> tuple[int, int]:
     return ASPECTS[kind] if kind < len(ASPECTS) else ASPECTS[0]
 
 
-def _skip_buffers(bits: Bits) -> bool:
+def _skip_buffers(bits: SetBits) -> bool:
     """Read over parameters of a reference decoder, E.1.2; return whether there are any."""
     if not bits.take(1):
         return False
@@ -173,7 +173,7 @@ def _skip_buffers(bits: Bits) -> bool:
 
 def pps_number(unit: bytes) -> int:
     """Return the number of a picture parameter set, 7.3.2.2, which its first bytes tell: scaling lists make it long."""
-    return Bits(unit[1 : 1 + NUMBER_BYTES]).unsigned()
+    return SetBits(unit[1 : 1 + NUMBER_BYTES]).unsigned()
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from encoder.splice import pictures
-from encoder.splice.bits import BadBitstream, Bits
+from encoder.splice.bits import BadBitstream, SetBits
 from encoder.splice.h264 import DecoderRecord, PictureShape, SequenceParameters, read_aspect
 
 NAME = "H.265"
@@ -73,7 +73,7 @@ def broken_link(data: bytes, length_bytes: int) -> bytes:
     return bytes(made)
 
 
-def _read_profile(bits: Bits, layers: int) -> tuple[int, bool, int]:
+def _read_profile(bits: SetBits, layers: int) -> tuple[int, bool, int]:
     """Return profile, whether it is the high tier, and level, ten times that of the standard, 7.3.3."""
     space, tier, profile, compatible = bits.take(2), bits.take(1), bits.take(5), bits.take(32)
     bits.take(48)
@@ -89,7 +89,7 @@ def _read_profile(bits: Bits, layers: int) -> tuple[int, bool, int]:
 
 def read_sps(unit: bytes) -> SequenceParameters:
     """Return what an SPS says, 7.3.2.2; the shape of pictures is counted in samples of those that are shown."""
-    bits = Bits(unit[HEADER_BYTES:])
+    bits = SetBits(unit[HEADER_BYTES:])
     bits.take(4)
     layers = bits.take(3)
     bits.take(1)
@@ -120,7 +120,7 @@ def read_sps(unit: bytes) -> SequenceParameters:
     return _with_usability(found, bits) if bits.take(1) else found
 
 
-def _skip_scaling_lists(bits: Bits) -> None:
+def _skip_scaling_lists(bits: SetBits) -> None:
     """Read over 7.3.4."""
     for size in range(4):
         for _ in range(0, 6, 3 if size == 3 else 1):
@@ -131,7 +131,7 @@ def _skip_scaling_lists(bits: Bits) -> None:
                 bits.signed()
 
 
-def _skip_references(bits: Bits, order_bits: int) -> None:
+def _skip_references(bits: SetBits, order_bits: int) -> None:
     """Read over the sets of pictures that may be referred to, 7.3.7 and 7.4.8."""
     count = bits.unsigned()
     if count > MAX_REFERENCE_SETS:
@@ -146,7 +146,7 @@ def _skip_references(bits: Bits, order_bits: int) -> None:
             bits.take(order_bits + 1)
 
 
-def _read_deltas(bits: Bits) -> list[int]:
+def _read_deltas(bits: SetBits) -> list[int]:
     """Return by how much the pictures of a set are shown before this one, the nearest first, and then behind it."""
     counts, found = (bits.unsigned(), bits.unsigned()), []
     if max(counts) > MAX_DELTAS:
@@ -160,7 +160,7 @@ def _read_deltas(bits: Bits) -> list[int]:
     return found
 
 
-def _read_predicted(bits: Bits, before: list[int]) -> list[int]:
+def _read_predicted(bits: SetBits, before: list[int]) -> list[int]:
     """Return the same of a set that is told by the one before it."""
     sign = -1 if bits.take(1) else 1
     by = sign * (bits.unsigned() + 1)
@@ -168,7 +168,7 @@ def _read_predicted(bits: Bits, before: list[int]) -> list[int]:
     return sorted((one for one in kept if one < 0), reverse=True) + sorted(one for one in kept if one > 0)
 
 
-def _with_usability(found: SequenceParameters, bits: Bits) -> SequenceParameters:
+def _with_usability(found: SequenceParameters, bits: SetBits) -> SequenceParameters:
     """Return parameters with those of annex E."""
     pixel, full_range = read_aspect(bits), False
     if bits.take(1):  # overscan
@@ -187,12 +187,12 @@ def _with_usability(found: SequenceParameters, bits: Bits) -> SequenceParameters
 
 def pps_number(unit: bytes) -> int:
     """Return the number of a picture parameter set, 7.3.2.3, which its first bytes tell."""
-    return Bits(unit[HEADER_BYTES : HEADER_BYTES + 8]).unsigned()
+    return SetBits(unit[HEADER_BYTES : HEADER_BYTES + 8]).unsigned()
 
 
 def vps_number(unit: bytes) -> int:
     """Return the number of a video parameter set, 7.3.2.1."""
-    return Bits(unit[HEADER_BYTES : HEADER_BYTES + 1]).take(4)
+    return SetBits(unit[HEADER_BYTES : HEADER_BYTES + 1]).take(4)
 
 
 @dataclass(frozen=True)
