@@ -97,9 +97,9 @@ def headed(whole: Source, min_bytes: int = MIN_BYTES, head_bytes: int = HEAD_BYT
 
 
 async def ranged(whole: Source, wanted: ByteRanges, stack: contextlib.AsyncExitStack) -> Source:
-    """Return ranges of a source that is open, or that itself where it has no other way than from its beginning to its
-    end. Raises FailedPrecondition for one of another size or version than it had, Unavailable for one that does not
-    tell its size."""
+    """Return ranges of a source that is open; where it has no other way than from its beginning to its end, it is read
+    up to the last of them, and what lies between is left out. Raises FailedPrecondition for one of another size or
+    version than it had, Unavailable for one that does not tell its size."""
     if whole.size_bytes is None:
         raise Unavailable("its server does not tell its size any more; try again", reason="FETCH_FAILED")
     if whole.size_bytes != wanted.size_bytes or versions.are_different(whole.version, wanted.version):
@@ -108,14 +108,12 @@ async def ranged(whole: Source, wanted: ByteRanges, stack: contextlib.AsyncExitS
             "another ETag for it each time, upload the file"
         )
         raise FailedPrecondition(text, reason="INPUT_CHANGED")
-    if whole.part is None:
-        return whole
-    opened = None
-    if later := [found for found in wanted.ranges if found[0]]:
+    opened, has_parts = None, whole.part is not None
+    if whole.part is not None and (later := [found for found in wanted.ranges if found[0]]):
         opened = await stack.enter_async_context(whole.part(*later[0]))
-        if opened is None:
-            return whole
-    return replace(whole, chunks=lambda: _ranges(whole, wanted, opened), holes=wanted.holes, part=None)
+        has_parts = opened is not None
+    chunks = (lambda: _ranges(whole, wanted, opened)) if has_parts else (lambda: _picked(whole.chunks, wanted))
+    return replace(whole, chunks=chunks, holes=wanted.holes, part=None)
 
 
 async def _ends(head: Chunks, head_bytes: int, tail: Chunks) -> AsyncIterator[bytes]:
@@ -141,6 +139,21 @@ async def _ranges(whole: Source, wanted: ByteRanges, opened: Chunks | None) -> A
                 chunks = found()
             async for data in chunks:
                 yield data
+
+
+async def _picked(chunks: Chunks, wanted: ByteRanges) -> AsyncIterator[bytes]:
+    """Yield the bytes of ranges of a file that comes from its beginning on."""
+    place, left = 0, list(wanted.ranges)
+    async for data in chunks():
+        while left and left[0][0] < place + len(data):
+            start, end = left[0]
+            yield data[max(start - place, 0) : end - place]
+            if end > place + len(data):
+                break
+            del left[0]
+        place += len(data)
+        if not left:
+            break
 
 
 async def _first(chunks: Chunks, size_bytes: int) -> AsyncIterator[bytes]:
