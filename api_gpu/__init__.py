@@ -2,7 +2,7 @@
 
 with Client.local() as client:
     job = client.caption("talk.mp4", "talk.srt", style=CaptionStyle(preset="bold"))
-    client.download(job.wait().asset, Path("captioned.mp4"))
+    client.download(job.wait(), Path("captioned.mp4"))
 
 Every error of the client is a subclass of `errors.ServiceError`.
 """

@@ -22,12 +22,12 @@ from typing import Any, Self, TypeVar, Unpack
 
 import grpc
 
-from api_gpu.assets import PAGE_ASSETS, Asset, Transfers, is_sent_for_once
+from api_gpu.assets import PAGE_ASSETS, Asset, Transfers, asset_name, is_sent_for_once, write_result
 from api_gpu.attempts import JobLog
 from api_gpu.client import Health
 from api_gpu.connection import OPTIONS, Connection, Endpoint, Metadata, Retries
 from api_gpu.inline import inlined
-from api_gpu.jobs import PAGE_JOBS, WaitLimit, cut_off, retrial, submission
+from api_gpu.jobs import PAGE_JOBS, SMALL_RESULT_BYTES, WaitLimit, cut_off, retrial, submission
 from api_gpu.operations import Operations, filled, set_sources, wanted_assets, wanted_jobs
 from api_gpu.outcomes import Clip, Finished, JobRecord, Progress, Queued, event_of
 from api_gpu.requests import local_file
@@ -204,7 +204,7 @@ class AsyncJobs:
 
     async def _watch_once(self, job_id: str, seconds: float | None) -> AsyncGenerator[AsyncEvent, None]:
         with self._connection.errors():
-            request = jobs_pb2.WatchJobRequest(id=job_id)
+            request = jobs_pb2.WatchJobRequest(id=job_id, max_result_bytes=SMALL_RESULT_BYTES)
             call = self._stub.WatchJob(request, metadata=self._connection.metadata, timeout=seconds)
             try:
                 async for message in call:
@@ -312,10 +312,14 @@ class AsyncClient(Operations[Coroutine[Any, Any, AsyncJob]]):
         asset: Asset | None = await self._connection.transfer(lambda transfers: transfers.kept(Path(path)))
         return asset
 
-    async def download(self, asset: str | Asset, target: Path | str, on_bytes: OnBytes | None = None) -> Path:
-        """Write an asset to `target`, as Client.download does; `on_bytes` is called on another thread."""
-        name = asset.name if isinstance(asset, Asset) else asset
-        path = Path(target)
+    async def download(
+        self, asset: str | Asset | JobRecord, target: Path | str, on_bytes: OnBytes | None = None
+    ) -> Path:
+        """Write an asset, or the result of an ended job, to `target`, as Client.download does; `on_bytes` is called on
+        another thread."""
+        name, path = asset_name(asset), Path(target)
+        if isinstance(asset, JobRecord) and asset.result:
+            return await asyncio.to_thread(write_result, asset.result, name, path, on_bytes)
         await self._connection.transfer(lambda transfers: transfers.download(name, path, on_bytes))
         return path
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Self
 
 from api_gpu.connection import Connection, Retries
+from api_gpu.outcomes import JobRecord
 from api_gpu.requests import ASSETS, from_message, local_file, sendable, to_datetime
 from api_gpu.uploads import (
     ASSET_SERVICE,
@@ -30,7 +31,7 @@ from apigpu.v1 import assets_pb2
 from apigpu.v1.assets_pb2_grpc import AssetServiceStub
 from servicekit.chunk_messages import ChunkMessage, Received, chunk_method
 from servicekit.chunks import ChecksumBeside, Data
-from servicekit.errors import DataLoss, ServiceError, Unavailable, Unimplemented
+from servicekit.errors import DataLoss, NotFound, ServiceError, Unavailable, Unimplemented
 
 
 @dataclass(frozen=True)
@@ -254,6 +255,32 @@ class Download:
             view = view[self.file.write(view) :]
         if self.on_bytes:
             self.on_bytes(self.checksum.size_bytes, asset.size_bytes)
+
+
+def asset_name(asset: str | Asset | JobRecord) -> str:
+    """Return the name of an asset, or of the result of a job. Raises NotFound for a job without one of its own."""
+    if isinstance(asset, JobRecord):
+        if not asset.asset:
+            text = f"Job {asset.id} has no result of its own: it has not completed, or has `clips`, each with an asset."
+            raise NotFound(text, reason="NO_RESULT")
+        return asset.asset
+    return asset.name if isinstance(asset, Asset) else asset
+
+
+def write_result(data: bytes, name: str, target: Path, on_bytes: OnBytes | None = None) -> Path:
+    """Write the bytes of an asset that came along with its job to `target`, which appears only when it is complete;
+    return its path. Raises NotFound, FailedPrecondition (local disk)."""
+    part = target.with_name(part_name(target.name, name))
+    with local_errors(target, "write"):
+        try:
+            part.write_bytes(data)
+            part.replace(target)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+    if on_bytes:
+        on_bytes(len(data), len(data))
+    return target
 
 
 def may_be_shared(asset: Asset) -> bool:

@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Self, Unpack
 
-from api_gpu.assets import Asset, Transfers, is_sent_for_once
+from api_gpu.assets import Asset, Transfers, asset_name, is_sent_for_once, write_result
 from api_gpu.attempts import JobLog
 from api_gpu.connection import Connection
 from api_gpu.destinations import Destinations
@@ -20,6 +20,7 @@ from api_gpu.inline import inlined
 from api_gpu.jobs import Job, Jobs
 from api_gpu.keys import Keys
 from api_gpu.operations import Operations, filled, set_sources, wanted_assets, wanted_jobs
+from api_gpu.outcomes import JobRecord
 from api_gpu.requests import from_message
 from api_gpu.scenes import scenes_of
 from api_gpu.tenants import QuotaUse, Tenants, Usage, read_usage
@@ -157,12 +158,16 @@ class Client(Operations[Job]):
         with half of its time left or more; else None."""
         return self._transfers.kept(Path(path))
 
-    def download(self, asset: str | Asset, target: Path | str, on_bytes: OnBytes | None = None) -> Path:
-        """Write an asset to `target`, which appears only when size and SHA-256 are right; return its path.
+    def download(self, asset: str | Asset | JobRecord, target: Path | str, on_bytes: OnBytes | None = None) -> Path:
+        """Write an asset, or the result of an ended job, to `target`, which appears only when size and SHA-256 are
+        right; return its path.
 
-        A download that broke off is resumed, by a later call too. Raises NotFound, DataLoss, FailedPrecondition.
+        A download that broke off is resumed, by a later call too. A small result of a job that was waited for is there
+        already. Raises NotFound, DataLoss, FailedPrecondition.
         """
-        return self._transfers.download(asset.name if isinstance(asset, Asset) else asset, Path(target), on_bytes)
+        if isinstance(asset, JobRecord) and asset.result:
+            return write_result(asset.result, asset.asset, Path(target), on_bytes)
+        return self._transfers.download(asset_name(asset), Path(target), on_bytes)
 
     def asset(self, name: str) -> Asset:
         """Describe an asset. Raises NotFound."""

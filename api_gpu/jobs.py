@@ -15,6 +15,8 @@ from apigpu.v1.jobs_pb2_grpc import JobServiceStub
 from servicekit.errors import DeadlineExceeded, ServiceError, Unavailable
 
 PAGE_JOBS = 100
+# A smaller result comes along with the end of a job that is waited for: the most that a gateway sends so.
+SMALL_RESULT_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True)
@@ -168,7 +170,7 @@ class Jobs:
 
     def _watch_once(self, job_id: str, seconds: float | None) -> Iterator[Event]:
         with self._connection.errors():
-            request = jobs_pb2.WatchJobRequest(id=job_id)
+            request = jobs_pb2.WatchJobRequest(id=job_id, max_result_bytes=SMALL_RESULT_BYTES)
             call = self._stub.WatchJob(request, metadata=self._connection.metadata, timeout=seconds)
             try:
                 for message in call:

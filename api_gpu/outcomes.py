@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Generic, Self, TypeVar
 
@@ -217,6 +217,8 @@ class JobRecord:
     attempts: tuple[JobAttempt, ...]
     input_facts: tuple[MediaFacts, ...]
     result_facts: tuple[MediaFacts, ...]
+    # The bytes of the result, where they came along with the end that was waited for, as it is small; else b"".
+    result: bytes = field(repr=False, compare=False)
 
     @classmethod
     def from_message(cls, message: jobs_pb2.Job, service: object) -> Self:

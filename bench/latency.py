@@ -30,7 +30,7 @@ def rows(pair: Measured, folder: Path) -> Iterator[Row]:
         parts["submit"].append((queued := time.perf_counter()) - begun)
         done = submitted.wait()
         parts["wait"].append((ended := time.perf_counter()) - queued)
-        client.download(done.asset, out)
+        client.download(done, out)
         parts["download"].append(time.perf_counter() - ended)
 
     def command() -> None:

@@ -184,6 +184,7 @@ def _services(components: Components) -> Iterator[tuple[Callable[[Any, Any], Non
             Quoter(jobs, components.pool, fleet, components.dispatcher.preparation.prefetcher),
             components.resources.logs,
             StartTimes(index, components.pool, jobs.progress, fleet),
+            storage.assets,
         ),
     )
     assets = AssetService(storage.assets, presenter, transfers, storage.direct)

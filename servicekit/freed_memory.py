@@ -1,7 +1,8 @@
 """Memory that was freed: kept for a moment, as the next chunk of a file needs as much, then given back to the system.
 
-Of its own accord glibc does neither well. Large blocks it gives back at once, and their pages are made anew for the next
-one. What lies between blocks that are still held it keeps for good: after many transfers at once, most of what they took.
+Of its own accord glibc does neither well. Large blocks it gives back at once, and their pages are made anew for the
+next one. What lies between blocks that are still held it keeps for good: after many transfers at once, most of what
+they took.
 """
 
 import asyncio

@@ -21,7 +21,7 @@ from obstore.exceptions import BaseError
 from obstore.store import LocalStore, ObjectStore, from_url
 
 from gateway.assets.cloud_files import PART_BYTES, CloudReader, CloudWriter, WriterRoom
-from gateway.assets.local_files import LocalReader, LocalWriter
+from gateway.assets.local_files import LocalReader, LocalWriter, put_object
 from gateway.assets.read_budget import ReadBudget
 from servicekit.chunks import CHUNK_BYTES, Data
 from servicekit.config import ConfigError
@@ -135,6 +135,14 @@ class Bucket:
         """Write a small object in one request."""
         with object_store_errors(path, may_be_missing=False):
             await obstore.put_async(self._store, path, data)
+
+    async def close_and_put(self, writer: ObjectWriter, path: str, data: bytes) -> None:
+        """Make the object of what a writer has written, and then a small one: in a folder in one turn of a thread."""
+        if self._folder is not None and isinstance(writer, LocalWriter):
+            await writer.close(functools.partial(put_object, self._folder / path, data))
+        else:
+            await writer.close()
+            await self.put(path, data)
 
     async def get(self, path: str, what: str) -> bytes:
         """Read a small object; `what` names it in the text of NotFound."""

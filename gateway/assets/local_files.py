@@ -70,10 +70,10 @@ class LocalWriter:
                 await self.abandon()
                 raise
 
-    async def close(self) -> None:
-        """Make the object of what was written."""
+    async def close(self, then: Callable[[], None] = lambda: None) -> None:
+        """Make the object of what was written; do what comes `then` in the same turn of a thread."""
         await self.flush()
-        self._last = _THREADS.submit(self._close)
+        self._last = _THREADS.submit(self._close, then)
         await self.flush()
         self._is_over = True
 
@@ -111,11 +111,12 @@ class LocalWriter:
             _write_all(self._file, held)
         return self._file
 
-    def _close(self) -> None:
+    def _close(self, then: Callable[[], None]) -> None:
         file = self._opened()
         file.close()
         os.replace(file.name, self._path)
         self._file = None  # its name may be another writer's from now on
+        then()
 
     def _discard(self) -> None:
         if self._file is not None:
@@ -131,6 +132,20 @@ async def _done(step: "Future[None]") -> None:
     if not step.done():
         await asyncio.shield(asyncio.wrap_future(step))
     step.result()
+
+
+def put_object(path: Path, data: bytes) -> None:
+    """Write a small object, whatever it was. Blocks."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = _staged(path)
+    try:
+        with file:
+            _write_all(file, data)
+        os.replace(file.name, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(file.name)
+        raise
 
 
 def _write_all(file: FileIO, data: Data | bytearray) -> None:

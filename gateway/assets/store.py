@@ -173,6 +173,10 @@ class AssetStore:
     async def add(self, asset: StoredAsset) -> None:
         """Make a file whose parts are there an asset; again where it is one already."""
         await self.bucket.put(record_path(asset.id), to_json(asset))
+        self.stored(asset)
+
+    def stored(self, asset: StoredAsset) -> None:
+        """Take in that a file and its record are there."""
         self.known.add(asset)
         self.tell(asset.id, is_stored=True)
 
@@ -358,8 +362,6 @@ class AssetWriter:
         return asset
 
     async def _commit(self, file: ObjectWriter) -> StoredAsset:
-        with object_store_errors(PREFIX + self.id, may_be_missing=False):
-            await file.close()
         now = datetime.now(UTC)
         asset = StoredAsset(
             id=self.id,
@@ -374,7 +376,9 @@ class AssetWriter:
             bucket_type=self._bucket_type,
             index_bytes=self.index_bytes,
         )
-        await self.store.add(asset)
+        with object_store_errors(PREFIX + self.id, may_be_missing=False):
+            await self.store.bucket.close_and_put(file, record_path(asset.id), to_json(asset))
+        self.store.stored(asset)
         return asset
 
     async def discard(self) -> None:

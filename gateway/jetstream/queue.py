@@ -13,7 +13,7 @@ from nats.js.api import AckPolicy, ConsumerConfig
 from nats.js.errors import APIError
 
 from gateway.jetstream.errors import nats_errors
-from gateway.jetstream.held import HELD_SECONDS, HeldDeliveries
+from gateway.jetstream.held import HeldDeliveries
 from servicekit.backoff import Backoff
 from servicekit.errors import ServiceError, Unavailable
 from servicekit.tasks import cancel_and_wait
@@ -26,24 +26,19 @@ MAIN = ""
 POLLS = Backoff(first_seconds=0.005, max_seconds=0.5)
 # Looks that are left out where nothing is expected.
 CALM_ROUNDS = 4
-# A message that was announced is waited for at the server, where it can only come from one lane: so long at the most.
-# Where it may be of several, these are looked at so much later, unless it is put here meanwhile.
-AWAIT_SECONDS = 0.02
+# Where a message that was announced may be of several lanes, these are looked at so much later, unless it is put here
+# meanwhile.
 EXPECT_SECONDS = 0.004
 RETRY_SECONDS = 0.5
 TAKE_SECONDS = 5.0
 # A lane that has not answered within that is asked beside the others.
 ANSWER_SECONDS = 0.25
-# What is looked for behind a message may be on its way into the queue: at most, for the next one of those, and for all.
-# Nothing else is taken meanwhile, and what is held goes back in the end.
-EXCHANGE_SECONDS, ALL_EXCHANGE_SECONDS = 0.5, HELD_SECONDS / 4
 # Beside what is looked for there may be as many others in a lane, and some more: where another worker has what is
 # wanted, all of the lane would else be held here.
 LOOKED_BESIDE = 16
 # At the end, for what was asked for: what comes once nobody takes it any more comes to others only much later.
 LAST_ANSWER_SECONDS = 1.0
 NO_WAIT = b'{"batch":1,"no_wait":true}'
-AWAIT = f'{{"batch":1,"expires":{round(AWAIT_SECONDS * 1e9)}}}'.encode()
 # The server forgets the consumer of a lane that nobody has asked for so long; its messages stay.
 LANE_IDLE_SECONDS = 86_400.0
 # JetStream has one error code for whatever keeps a message from being stored; its text tells a full subject from a
@@ -143,6 +138,13 @@ class WorkQueue:
     write_failed: asyncio.Event = field(default_factory=asyncio.Event)
     # Set where there may be something to take.
     filled: asyncio.Event = field(default_factory=asyncio.Event)
+    polls: Backoff = POLLS
+    # A message that was announced is waited for at the server, where it can only come from one lane: so long at most.
+    await_seconds: float = 0.02
+    # What is looked for behind a message may be on its way into the queue: so long at most, for the next one of those,
+    # and for all. Nothing else is taken meanwhile, and what is held goes back in the end.
+    exchange_seconds: float = 0.5
+    all_exchange_seconds: float = 1.0
     _expecting: asyncio.TimerHandle | None = field(default=None, init=False)
     _is_expected: bool = field(default=False, init=False)
     # Lists of messages that are being put.
@@ -225,7 +227,7 @@ class WorkQueue:
                         return delivery
                 rounds += 1
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(POLLS.pause_seconds(rounds)):
+                    async with asyncio.timeout(self.polls.pause_seconds(rounds)):
                         await self.filled.wait()
                         rounds = 0 if self._is_expected else CALM_ROUNDS
         finally:
@@ -239,16 +241,16 @@ class WorkQueue:
         self.held.put(delivery)
         found: Delivery | None = None
         most, time = 2 * len(keys) + LOOKED_BESIDE, asyncio.get_running_loop().time
-        ends_at = time() + ALL_EXCHANGE_SECONDS
+        ends_at = time() + self.all_exchange_seconds
         try:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(EXCHANGE_SECONDS) as limit:
+                async with asyncio.timeout(self.exchange_seconds) as limit:
                     while (found := self.held.take(lane, keys[0])) is None and most and self.held.has_room:
                         self.filled.clear()
                         if (behind := await self._take_soon(lane)) is not None:
                             self.held.put(behind)
                             most -= 1
-                            limit.reschedule(min(time() + EXCHANGE_SECONDS, ends_at))
+                            limit.reschedule(min(time() + self.exchange_seconds, ends_at))
                         elif self._putting:
                             await self.filled.wait()
                         else:
@@ -264,7 +266,7 @@ class WorkQueue:
         asked = self._asked.setdefault(lane, [])
         is_late = bool(asked)
         if not is_late:
-            asked.append(asyncio.create_task(self._take(lane, AWAIT if awaits else NO_WAIT)))
+            asked.append(asyncio.create_task(self._take(lane, self._awaiting() if awaits else NO_WAIT)))
         asking = asked[-1]
         try:
             await asyncio.wait([asking], timeout=0 if is_late else ANSWER_SECONDS)
@@ -330,6 +332,9 @@ class WorkQueue:
         await cancel_and_wait(*asked)
         await asyncio.gather(*map(_return, asked), *self._returning)
         await self.held.stop()
+
+    def _awaiting(self) -> bytes:
+        return f'{{"batch":1,"expires":{round(self.await_seconds * 1e9)}}}'.encode()
 
     def _name(self, lane: str) -> str:
         return f"{self.name}_lanes" if lane else self.name

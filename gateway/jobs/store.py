@@ -81,6 +81,8 @@ class JobIndex:
         ):
             if was_there != is_there:
                 _set(ids, job_id, is_there)
+        if not self._waiting[lane]:  # no more lanes than there are jobs: a tenant may be seen once
+            del self._waiting[lane]
         # A host that is slow to one tenant delays no other at it.
         is_told = job is not None and job.webhook is not None and not job.webhook.is_settled
         self.webhooks.note(job_id, f"{job.tenant} {job.webhook.origin}" if is_told else "")  # type: ignore[union-attr]
@@ -122,6 +124,8 @@ class JobIndex:
             self._counts[now.tenant][now.status] += 1
         if (known := now or before) is not None and (now is None or before is None):
             _set(self._of_tenants[known.tenant], job_id, now is not None)
+            if not self._of_tenants[known.tenant]:
+                del self._of_tenants[known.tenant], self._counts[known.tenant]
 
     def counts(self, tenant: str | None = None) -> dict[Status, int]:
         """Return the number of jobs by status, of a tenant (None: of all)."""
@@ -165,6 +169,11 @@ class JobIndex:
     def with_intermediates(self) -> list[str]:
         """Return the ids of ended jobs with results that are to be deleted."""
         return list(self._with_intermediates)
+
+    def is_open(self, job_id: str) -> bool:
+        """Return True for a job that has not ended, as far as it is known here."""
+        found = self._known.get(job_id)
+        return found is not None and not found.status.is_terminal
 
     def is_graph(self, job_id: str) -> bool:
         """Return True for a job whose tasks need each other's results."""
@@ -213,7 +222,7 @@ class JobIndex:
 
     def place(self, job_id: str) -> int:
         """Return the place of a waiting job in its lane of the queue, from 1; of one that is not known, in none."""
-        return bisect_left(self._waiting[self._known.get(job_id, NOTHING).lane], job_id) + 1
+        return bisect_left(self._waiting.get(self._known.get(job_id, NOTHING).lane, []), job_id) + 1
 
     @property
     def tasks_held_back(self) -> int:

@@ -8,6 +8,7 @@ from google.protobuf.message import Message
 
 from apigpu.v1 import jobs_pb2 as pb2
 from apigpu.v1 import jobs_pb2_grpc
+from gateway.assets.store import AssetStore
 from gateway.callers import caller
 from gateway.fleet.fleet import Fleet
 from gateway.jobs.ffmpeg_log import FfmpegLogs
@@ -21,6 +22,7 @@ from gateway.jobs.start_times import StartTimes
 from gateway.services.attempts import told_log
 from gateway.services.presenters import Presenter, idempotency_key, job_options
 from gateway.services.quotes import quoted_job
+from gateway.services.small_results import check_most, small_result
 from gateway.services.standing import Standing
 from gateway.services.tokens import EventId, PageTokens
 from gateway.services.webhooks import webhook_deliveries
@@ -45,6 +47,7 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
     quoter: Quoter
     logs: FfmpegLogs
     starts: StartTimes
+    assets: AssetStore
 
     @property
     def tokens(self) -> PageTokens:
@@ -107,6 +110,7 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
         return pb2.RedeliverWebhooksResponse(deliveries=webhook_deliveries(request.id, told))
 
     async def WatchJob(self, request: pb2.WatchJobRequest, context: Context) -> AsyncIterator[pb2.WatchJobResponse]:
+        check_most(request.max_result_bytes)
         place = EventId.parse(request.last_event_id, request.id)
         watch = JobWatch(self.jobs, self.presenter.to(context), self.fleet, set(place.items), self.starts)
         if place.is_end:
@@ -115,6 +119,8 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
         async for event in watch.events(request.id):
             told = pb2.WatchJobResponse(event_id=str(watch.place(request.id, event)))
             told.MergeFrom(event)  # a copy: the watch compares events with what it yielded
+            if event.HasField("finished"):
+                told.finished.result = await small_result(self.assets, event.finished, request.max_result_bytes)
             yield told
 
 

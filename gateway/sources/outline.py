@@ -73,7 +73,7 @@ async def outlined(whole: Source, stack: contextlib.AsyncExitStack, min_bytes: i
     size_bytes = whole.size_bytes or 0
     if size_bytes < min_bytes or whole.part is None:
         return whole
-    index_bytes = min(size_bytes // INDEX_SHARE, MAX_END_BYTES)
+    index_bytes = longest_index(whole)
     hole = Hole(max(HEAD_BYTES, index_bytes), size_bytes - max(TAIL_BYTES, index_bytes))
     tail = await stack.enter_async_context(whole.part(hole.end, size_bytes))
     if tail is None:
@@ -81,20 +81,25 @@ async def outlined(whole: Source, stack: contextlib.AsyncExitStack, min_bytes: i
     return replace(whole, chunks=lambda: _ends(whole.chunks, hole.start, tail), holes=(hole,), part=None)
 
 
-def headed(whole: Source, min_bytes: int = MIN_BYTES) -> Source:
-    """Return the beginning of a source that is open, or that itself where it is small, or has no other way than from
-    its beginning to its end."""
+def longest_index(whole: Source) -> int:
+    """Return how many bytes the index of a source may have that is at one of its ends."""
+    return min((whole.size_bytes or 0) // INDEX_SHARE, MAX_END_BYTES)
+
+
+def headed(whole: Source, min_bytes: int = MIN_BYTES, head_bytes: int = HEAD_BYTES) -> Source:
+    """Return the beginning of a source that is open, HEAD_BYTES at least, or that itself where it is small, or has no
+    other way than from its beginning to its end."""
     size_bytes = whole.size_bytes or 0
     if size_bytes < min_bytes or whole.part is None:
         return whole
-    hole = Hole(HEAD_BYTES, size_bytes)
+    hole = Hole(max(HEAD_BYTES, head_bytes), size_bytes)
     return replace(whole, chunks=lambda: _first(whole.chunks, hole.start), holes=(hole,), part=None)
 
 
 async def ranged(whole: Source, wanted: ByteRanges, stack: contextlib.AsyncExitStack) -> Source:
-    """Return ranges of a source that is open, or that itself where it has no other way than from its beginning to its
-    end. Raises FailedPrecondition for one of another size or version than it had, Unavailable for one that does not
-    tell its size."""
+    """Return ranges of a source that is open; where it has no other way than from its beginning to its end, it is read
+    up to the last of them, and what lies between is left out. Raises FailedPrecondition for one of another size or
+    version than it had, Unavailable for one that does not tell its size."""
     if whole.size_bytes is None:
         raise Unavailable("its server does not tell its size any more; try again", reason="FETCH_FAILED")
     if whole.size_bytes != wanted.size_bytes or versions.are_different(whole.version, wanted.version):
@@ -103,14 +108,12 @@ async def ranged(whole: Source, wanted: ByteRanges, stack: contextlib.AsyncExitS
             "another ETag for it each time, upload the file"
         )
         raise FailedPrecondition(text, reason="INPUT_CHANGED")
-    if whole.part is None:
-        return whole
-    opened = None
-    if later := [found for found in wanted.ranges if found[0]]:
+    opened, has_parts = None, whole.part is not None
+    if whole.part is not None and (later := [found for found in wanted.ranges if found[0]]):
         opened = await stack.enter_async_context(whole.part(*later[0]))
-        if opened is None:
-            return whole
-    return replace(whole, chunks=lambda: _ranges(whole, wanted, opened), holes=wanted.holes, part=None)
+        has_parts = opened is not None
+    chunks = (lambda: _ranges(whole, wanted, opened)) if has_parts else (lambda: _picked(whole.chunks, wanted))
+    return replace(whole, chunks=chunks, holes=wanted.holes, part=None)
 
 
 async def _ends(head: Chunks, head_bytes: int, tail: Chunks) -> AsyncIterator[bytes]:
@@ -136,6 +139,21 @@ async def _ranges(whole: Source, wanted: ByteRanges, opened: Chunks | None) -> A
                 chunks = found()
             async for data in chunks:
                 yield data
+
+
+async def _picked(chunks: Chunks, wanted: ByteRanges) -> AsyncIterator[bytes]:
+    """Yield the bytes of ranges of a file that comes from its beginning on."""
+    place, left = 0, list(wanted.ranges)
+    async for data in chunks():
+        while left and left[0][0] < place + len(data):
+            start, end = left[0]
+            yield data[max(start - place, 0) : end - place]
+            if end > place + len(data):
+                break
+            del left[0]
+        place += len(data)
+        if not left:
+            break
 
 
 async def _first(chunks: Chunks, size_bytes: int) -> AsyncIterator[bytes]:

@@ -10,6 +10,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, Response, expect
 
+from tests.interop.console_jobs import row, submit, upload
 from tests.support import media
 from tests.support.browser import axe, opened
 from tests.support.until import until_sync
@@ -120,6 +121,10 @@ def test_a_caption_is_to_be_seen_on_the_first_frame(
         page.goto(f"{pair.http_url}/#/jobs?operation=")
         page.get_by_role("searchbox").fill("console: preview")
         expect(page.get_by_text("Nothing matches")).to_be_visible()
+        # A caller's is shown, whatever its notes are.
+        url = upload(http, "talk.mp4", folder / "talk.mp4")
+        callers = submit(http, "probe", url=url, metadata={"console": "preview", "ticket": "7"})
+        expect(row(page, callers)).to_be_visible()
 
 
 def test_a_story_is_a_timeline_with_a_focus_point(browser: Browser, pair: Pair, folder: Path, rules: Path) -> None:

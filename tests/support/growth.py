@@ -67,20 +67,16 @@ def _measure(
 ) -> tuple[float, ...]:
     """Return the seconds at each factor; the sizes in turn, so that a machine that slows down slows all."""
     inputs = [make(size * factor) for factor in factors]
-    # What the tests before have left is not looked through by the collector while the work runs.
+    # The collector looks through little else while the work runs: what the modules hold is frozen (left_open.py).
     gc.collect()
-    gc.freeze()
-    try:
-        repeats = [_repeats(lambda value=value: work(value), clock) for value in inputs]
-        least = [float("inf")] * len(factors)
-        for _ in range(RUNS):
-            for index, value in enumerate(inputs):
-                started = clock()
-                for _ in range(repeats[index]):
-                    work(value)
-                least[index] = min(least[index], (clock() - started) / repeats[index])
-    finally:
-        gc.unfreeze()
+    repeats = [_repeats(lambda value=value: work(value), clock) for value in inputs]
+    least = [float("inf")] * len(factors)
+    for _ in range(RUNS):
+        for index, value in enumerate(inputs):
+            started = clock()
+            for _ in range(repeats[index]):
+                work(value)
+            least[index] = min(least[index], (clock() - started) / repeats[index])
     return tuple(least)
 
 

@@ -17,10 +17,14 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None, object, object]:
     result = yield
+    if not gc.get_freeze_count():
+        pytest.fail(f"{item.nodeid} called gc.unfreeze(): every collection would go through all modules", pytrace=False)
     if left_open := _collect_garbage():
         pytest.fail(f"{item.nodeid} left open (-X tracemalloc=20 tells where):\n" + "\n".join(left_open), pytrace=False)
+    if nextitem is None or nextitem.path != item.path:
+        gc.freeze()  # modules that its tests imported, what they keep for good
     return result
 
 

@@ -12,6 +12,7 @@ export const STATES = {
 };
 // On jobs that the console asks for to show something: pictures of videos, their lengths.
 export const PREVIEW_NOTE = { console: "preview" };
+const PREVIEWS = new Set(["frame", "probe", "thumbnail"]);
 const WAITS = {
   WAITING_FOR_WORKER: "waits for a free encoder",
   COLD_START: "an encoder is starting",
@@ -24,9 +25,10 @@ export function isActive(job) {
   return job.status === "IN_QUEUE" || job.status === "IN_PROGRESS";
 }
 
-/** Whether a job was the console's own. */
+/** Whether a job was the console's own: of what it asks for, with its note and no other. */
 export function isPreview(job) {
-  return job.metadata?.console === PREVIEW_NOTE.console;
+  const notes = Object.entries(job.metadata ?? {}).join();
+  return PREVIEWS.has(job.operation) && notes === Object.entries(PREVIEW_NOTE).join();
 }
 
 export function state(job) {

@@ -149,6 +149,7 @@ class Job(_message.Message):
     ATTEMPTS_FIELD_NUMBER: _builtins.int
     INPUT_FACTS_FIELD_NUMBER: _builtins.int
     RESULT_FACTS_FIELD_NUMBER: _builtins.int
+    RESULT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Identity; ids sort by the time of submission."""
     status: Global___Job.Status.ValueType
@@ -173,6 +174,10 @@ class Job(_message.Message):
     """Its priority; left out where it is "normal"."""
     request_id: _builtins.str
     """Id of the request that made it, by which the logs of all services know it; absent for jobs of before there was one."""
+    result: _builtins.bytes
+    """The bytes of `output.asset`, in the last message of a watch alone, where `max_result_bytes` of its request allows for
+    as many: a small result needs no download.
+    """
     @_builtins.property
     def output(self) -> Global___Output:
         """The result; present when COMPLETED, and while it is put where the request wants it."""
@@ -286,10 +291,11 @@ class Job(_message.Message):
         attempts: _abc.Iterable[Global___JobAttempt] | None = ...,
         input_facts: _abc.Iterable[_probe_pb2.MediaFacts] | None = ...,
         result_facts: _abc.Iterable[_probe_pb2.MediaFacts] | None = ...,
+        result: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "create_time", b"create_time", "deadline", b"deadline", "end_time", b"end_time", "error", b"error", "output", b"output", "preview", b"preview", "progress", b"progress", "queued", b"queued", "quote", b"quote", "request", b"request", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "cost", b"cost", "create_time", b"create_time", "deadline", b"deadline", "delay_time", b"delay_time", "deliveries", b"deliveries", "end_time", b"end_time", "error", b"error", "execution_time", b"execution_time", "id", b"id", "input_facts", b"input_facts", "inputs", b"inputs", "metadata", b"metadata", "operation", b"operation", "output", b"output", "preview", b"preview", "priority", b"priority", "processed", b"processed", "progress", b"progress", "queued", b"queued", "quote", b"quote", "request", b"request", "request_id", b"request_id", "result_facts", b"result_facts", "start_time", b"start_time", "status", b"status", "tenant", b"tenant", "total", b"total"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "cost", b"cost", "create_time", b"create_time", "deadline", b"deadline", "delay_time", b"delay_time", "deliveries", b"deliveries", "end_time", b"end_time", "error", b"error", "execution_time", b"execution_time", "id", b"id", "input_facts", b"input_facts", "inputs", b"inputs", "metadata", b"metadata", "operation", b"operation", "output", b"output", "preview", b"preview", "priority", b"priority", "processed", b"processed", "progress", b"progress", "queued", b"queued", "quote", b"quote", "request", b"request", "request_id", b"request_id", "result", b"result", "result_facts", b"result_facts", "start_time", b"start_time", "status", b"status", "tenant", b"tenant", "total", b"total"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1517,6 +1523,7 @@ class WatchJobRequest(_message.Message):
 
     ID_FIELD_NUMBER: _builtins.int
     LAST_EVENT_ID_FIELD_NUMBER: _builtins.int
+    MAX_RESULT_BYTES_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """Id of the job."""
     last_event_id: _builtins.str
@@ -1524,15 +1531,18 @@ class WatchJobRequest(_message.Message):
     not told again, and after the last message of all the stream is empty. What is no such id is ignored. Over HTTP
     the header `Last-Event-ID` says the same.
     """
+    max_result_bytes: _builtins.int
+    """Has a result of at most so many bytes come along with the ended job, in `result`; 0 for none."""
     def __init__(
         self,
         *,
         id: _builtins.str = ...,
         last_event_id: _builtins.str = ...,
+        max_result_bytes: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "last_event_id", b"last_event_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "last_event_id", b"last_event_id", "max_result_bytes", b"max_result_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

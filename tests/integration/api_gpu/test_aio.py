@@ -42,6 +42,9 @@ async def test_operations_events_lists_and_files(pair: Pair, media: Samples, tmp
         assert asset.name in [each.name async for each in client.assets("video")]
         film = await client.story([asset.name, Scene(image=media.images[1], seconds=0.5)], fps=10, width=160, height=90)
         assert len((await film.wait()).scenes) == 2
+        picture = await (await client.thumbnail(asset.name, width=160)).wait()
+        await client.delete(picture.asset)  # it has come along
+        assert (await client.download(picture, tmp_path / "a.jpg")).read_bytes() == picture.result != b""
         assert (await client.quote("probe", media.video)).ok
         await client.delete(asset.name)
         with pytest.raises(NotFound):

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from api_gpu import Client, Sprites
-from servicekit.errors import InvalidArgument
+from servicekit.errors import InvalidArgument, NotFound
 from tests.integration.api_gpu.conftest import VIDEO_SECONDS, Run
 from tools.media_check import footage
 from tools.pair import Pair
@@ -43,6 +43,32 @@ def test_the_client_joins_videos(client: Client, media: Samples, tmp_path: Path)
     job = client.concat([media.video, media.video], width=160, height=160, fps=10).wait()
     made = footage(client.download(job.asset, tmp_path / "small.mp4"))
     assert (made.width, made.height, made.frames) == (160, 160, 40)
+
+
+def test_a_small_result_comes_along_with_the_end_of_its_job(client: Client, media: Samples, tmp_path: Path) -> None:
+    job = client.thumbnail(media.video, width=160).wait()
+    stored = client.download(job.asset, tmp_path / "stored.jpg").read_bytes()
+    assert job.result == stored
+    client.delete(job.asset)  # so that there is nothing to be downloaded
+    told: list[tuple[int, int | None]] = []
+    made = client.download(job, tmp_path / "made.jpg", lambda *passed: told.append(passed))
+    assert (made.read_bytes(), told) == (stored, [(len(stored), len(stored))])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["made.jpg", "stored.jpg"]
+    with pytest.raises(NotFound):  # of a job that was read it is not there
+        client.download(client.get(job.id), tmp_path / "gone.jpg")
+    with pytest.raises(NotFound) as caught:
+        client.download(job, tmp_path / "no folder" / "a.jpg")
+    assert caught.value.reason == "LOCAL_FILE"
+
+
+def test_the_client_downloads_a_larger_result_by_its_job(client: Client, media: Samples, tmp_path: Path) -> None:
+    job = client.concat([media.video, media.video]).wait()
+    made = client.download(job, tmp_path / "out.mp4")
+    assert (job.result, made.stat().st_size > 64 * 1024) == (b"", True)
+    assert footage(made).seconds == pytest.approx(2 * VIDEO_SECONDS, abs=0.04)
+    with pytest.raises(NotFound) as caught:
+        client.download(client.probe(media.video).wait(), tmp_path / "none")
+    assert caught.value.reason == "NO_RESULT"
 
 
 def test_the_client_takes_a_picture_with_sprites(client: Client, media: Samples, tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """The end of the launch server: none of what it started is left to run because another takes its time to end."""
 
-import gc
 import json
 import os
 import signal
@@ -19,7 +18,6 @@ def signals() -> Iterator[None]:
     yield
     signal.signal(signal.SIGCHLD, handler)
     signal.set_wakeup_fd(descriptor)
-    gc.unfreeze()
 
 
 @pytest.mark.usefixtures("signals")

@@ -69,7 +69,7 @@ async def test_only_what_captions_touch_is_encoded(
     ("options", "settings", "reason"),
     [
         (("-profile:v", "baseline"), {}, "profile high"),
-        (("-bf", "0", "-refs", "1"), {"NVENC_FORMAT": "hevc"}, "makes hevc"),
+        (("-bf", "0", "-refs", "1"), {"NVENC_FORMAT": "hevc"}, "not H.265"),
         # The first run tells that others would not do either.
         (("-level", "1.1", "-refs", "1", "-bf", "0"), {}, "ask more of decoders"),
     ],

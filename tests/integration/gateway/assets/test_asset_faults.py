@@ -68,6 +68,14 @@ async def test_a_folder_that_went_away_is_a_fault_of_the_service(store, folder):
         assert caught.value.reason == "STORAGE_UNAVAILABLE"
 
 
+async def test_a_file_whose_record_cannot_be_written_leaves_nothing_behind(store, folder):
+    (folder / "records").write_text("a file where the folder was")
+    for data in (b"data", bytes(5_000_000)):
+        with pytest.raises(Unavailable):
+            await put(store, data)
+        assert list((folder / "assets").iterdir()) == []
+
+
 async def test_an_object_that_cannot_be_deleted_does_not_stop_the_sweep(folder):
     short = AssetStore(str(folder), retention_seconds=0, max_bytes=1000)
     assets = [await put(short) for _ in range(3)]

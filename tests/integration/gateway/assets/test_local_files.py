@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from gateway.assets.local_files import WRITTEN_ALONE_BYTES, LocalReader, LocalWriter
+from gateway.assets.local_files import WRITTEN_ALONE_BYTES, LocalReader, LocalWriter, put_object
 
 
 def names(folder):
@@ -42,6 +42,33 @@ async def test_a_few_bytes_are_held_until_there_are_more_or_that_is_all(tmp_path
     await writer.write(b"ab")
     await writer.abandon()
     assert names(tmp_path) == []
+
+
+async def test_a_small_object_is_put_in_the_turn_that_ends_another_once_that_is_there(tmp_path):
+    assets, records = tmp_path / "assets", tmp_path / "records"
+    writer, seen, threads = LocalWriter(assets / "a"), [], []
+
+    def then():
+        seen.append(names(assets))
+        threads.append(threading.current_thread())
+        put_object(records / "a.json", b"record")
+
+    await writer.write(b"ab", lambda _: threads.append(threading.current_thread()))
+    await writer.close(then)
+    assert (seen, names(records), (records / "a.json").read_bytes()) == ([["a"]], ["a.json"], b"record")
+    assert threads[0] is threading.current_thread()
+    assert threads[1] is not threads[0]
+    await writer.abandon()
+    assert names(assets) == ["a"]
+
+
+async def test_a_small_object_that_cannot_be_put_leaves_nothing_staged(tmp_path):
+    (tmp_path / "record").mkdir()
+    writer = LocalWriter(tmp_path / "a")
+    with pytest.raises(IsADirectoryError):
+        await writer.close(lambda: put_object(tmp_path / "record", b"data"))
+    await writer.abandon()
+    assert names(tmp_path) == ["a", "record"]  # whose owner is told, and deletes the object
 
 
 async def test_what_comes_in_large_pieces_is_digested_whole_and_in_its_order(tmp_path):

@@ -1,6 +1,7 @@
 """Messages that a worker looked behind: they are its next ones, and others' soon, on a real nats-server."""
 
 import asyncio
+from dataclasses import replace
 
 from gateway.jetstream.queue import Delivery, WorkQueue
 from tests.support.until import until_async, within
@@ -46,13 +47,55 @@ async def test_what_another_worker_has_is_not_looked_for_in_all_of_the_lane(jets
 
 
 async def test_one_that_is_still_put_is_waited_for(jetstream):
-    queue = await filled(jetstream)
+    queue = replace(await filled(jetstream), exchange_seconds=60.0, all_exchange_seconds=60.0)
     first = await queue.next()
     putting = asyncio.create_task(queue.put_all([f"job.{number}" for number in range(6, 200)]))
     wanted = [f"job.{number}" for number in range(199, -1, -1)]
     assert (await within(queue.exchange(first, wanted))).key == "job.199"
     assert await putting == 194
     assert await taken(queue, 199) == [f"job.{number}" for number in range(199)]
+    await queue.stop()
+
+
+class Late:
+    """A client whose every answer takes its time."""
+
+    def __init__(self, client):
+        self._client = client
+
+    async def request(self, *arguments, **options):
+        message = await self._client.request(*arguments, **options)
+        await asyncio.sleep(0.1)
+        return message
+
+
+async def test_the_best_of_those_that_came_is_had_where_the_server_takes_long(jetstream):
+    made = await filled(jetstream)
+    await made.put_all([f"job.{number}" for number in range(6, 40)])
+    queue = replace(made, client=Late(made.client), all_exchange_seconds=0.35)
+    wanted = [f"job.{number}" for number in range(39, -1, -1)]
+    found = await within(queue.exchange(await queue.next(), wanted))
+    assert found.key != "job.39"  # for which the server would take four seconds
+    number = int(found.key.removeprefix("job."))
+    assert await taken(queue, number) == [f"job.{before}" for before in range(number)]
+    await queue.stop()
+
+
+class Stuck:
+    """A stream that takes nothing in."""
+
+    async def publish(self, *_):
+        await asyncio.Event().wait()
+
+
+async def test_one_whose_putting_does_not_end_is_not_waited_for(jetstream):
+    made = await filled(jetstream)
+    queue = replace(made, stream=Stuck(), exchange_seconds=0.5)
+    first = await queue.next()
+    putting = asyncio.create_task(queue.put_all(["job.6"]))
+    assert (await within(queue.exchange(first, ["job.6", "job.5", "job.0"]))).key == "job.5"
+    putting.cancel()
+    await asyncio.gather(putting, return_exceptions=True)
     await queue.stop()
 
 

@@ -55,4 +55,4 @@ async def test_a_long_page_lets_others_be_served_between_its_jobs():
 
 async def test_a_status_of_a_later_version_is_refused():
     with pytest.raises(InvalidArgument, match="status: is 99; give one of STATUS_UNSPECIFIED, IN_QUEUE"):
-        await JobService(None, None, None, None, None, None, None).ListJobs(jobs_pb2.ListJobsRequest(status=99), None)
+        await JobService(*8 * [None]).ListJobs(jobs_pb2.ListJobsRequest(status=99), None)

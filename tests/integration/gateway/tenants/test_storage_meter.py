@@ -103,8 +103,8 @@ async def test_a_file_that_many_delete_at_once_counts_no_more_once(jetstream, tm
 class AnswersLost(Bucket):
     """Puts objects, but nobody is told."""
 
-    async def put(self, path, data):
-        await super().put(path, data)
+    async def close_and_put(self, writer, path, data):
+        await super().close_and_put(writer, path, data)
         raise Unavailable("The answer was lost.")
 
 

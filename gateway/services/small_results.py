@@ -1,0 +1,37 @@
+"""Small results, which go along with the news that their job has ended."""
+
+import hashlib
+from contextlib import suppress
+
+from apigpu.v1 import jobs_pb2 as pb2
+from gateway.assets.record import parse_name
+from gateway.assets.store import AssetStore
+from gateway.callers import caller
+from gateway.metrics import CLIENT, OUT, transferred
+from servicekit.errors import InvalidArgument, ServiceError
+
+# As many as come at once by the flow control of HTTP/2, and as a stored file of is read in one turn.
+MAX_RESULT_BYTES = 64 * 1024
+
+_count_sent = transferred(OUT, CLIENT)
+
+
+def check_most(most_bytes: int) -> None:
+    """Raise InvalidArgument for more bytes than a result may have that goes along."""
+    if not 0 <= most_bytes <= MAX_RESULT_BYTES:
+        raise InvalidArgument.field("max_result_bytes", f"is {most_bytes}; give 0 to {MAX_RESULT_BYTES}.")
+
+
+async def small_result(assets: AssetStore, job: pb2.Job, most_bytes: int) -> bytes:
+    """Return the bytes of the result of an ended job, as they are in the store now; b"" where it has none, or more than
+    so many. What is wrong with the file is told to whoever downloads it."""
+    if not (most_bytes and job.output.HasField("asset")):
+        return b""
+    with suppress(ServiceError):
+        asset = await assets.find(parse_name(job.output.asset), caller.get().sight)
+        if asset.size_bytes <= most_bytes:
+            data = b"".join([chunk async for chunk in assets.read(asset)])
+            if hashlib.sha256(data).hexdigest() == asset.sha256:
+                _count_sent(len(data))
+                return data
+    return b""
