@@ -77,6 +77,10 @@ def test_no_level_above_the_highest_is_asked_for() -> None:
     assert lift("h264", *size, 10) == LevelChoice("3", 0)
     assert lift("h264", *size, 10, "2") == LevelChoice("2", 0)
     assert lift("h264", *size, 10, "1") is None  # which does not take them
+    large = 1920, 1080, Fraction(30)
+    assert lift("hevc", *large, 14) == lift("hevc", *large, 14, "4.1", 1) == LevelChoice("4.1", 1)
+    assert lift("hevc", *large, 14, "4.1") == LevelChoice("4.1", 0)
+    assert lift("hevc", *large, 14, "4") == LevelChoice("4", 0)
 
 
 def test_a_long_side_takes_a_higher_level() -> None:

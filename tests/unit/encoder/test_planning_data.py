@@ -119,7 +119,7 @@ def test_a_session_has_the_parameters_that_a_plan_gives_it_where_they_can_be() -
     for wrong in (Parameters("h263"), Parameters(preset="p4"), Parameters(cq=0), Parameters(b_frames=9)):
         with pytest.raises(BadReply):
             from_data(replace(data, request=replace(data.request, parameters=wrong)), nvenc(), FOLDER)
-    for told in ({"sets_number": 31}, {"sets_number": -1}, {"max_level": "7"}, {"max_level": "4\n"}):
+    for told in ({"sets_number": 31}, {"sets_number": -1}, {"max_level": "7"}, {"max_level": "4\n"}, {"max_tier": 2}):
         with pytest.raises(BadReply):
             from_data(replace(data, request=replace(data.request, **told)), nvenc(), FOLDER)
 
