@@ -6,6 +6,8 @@ import uuid
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
+from io import FileIO
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +21,14 @@ from apigpu.v1 import assets_pb2, uploads_pb2
 from apigpu.v1.assets_pb2_grpc import AssetServiceStub
 from apigpu.v1.uploads_pb2_grpc import UploadServiceStub
 from servicekit.chunk_messages import ChunkMessage, Outgoing, chunk_method
-from servicekit.chunks import ACCEPTED, Checksum, ChecksumBeside
+from servicekit.chunks import ACCEPTED, Checksum, ChecksumBeside, Data
 from servicekit.errors import Aborted, DataLoss, FailedPrecondition, NotFound, ServiceError, Unavailable
 
-# Twice what the services use among themselves: fewer turns of Python for each byte.
-CHUNK_BYTES = 1024 * 1024
+# Four times what the services use among themselves: fewer turns of Python for each byte.
+CHUNK_BYTES = 2 * 1024 * 1024
 CLOSE_SECONDS = 0.5
 # Smaller files are sent again when they are cut: to ask for an offset first would make all of them slower.
-RESUMABLE_BYTES = 8 * CHUNK_BYTES
+RESUMABLE_BYTES = 8 * 1024 * 1024
 # Errors after which a transfer may go on: others needed its place, or it was too slow.
 PASSING = ("BUSY", "EVICTED", "UPLOAD_IDLE")
 END_SECONDS = 2.0
@@ -322,7 +324,7 @@ class ResumableUpload:
             with self.path.open("rb", buffering=0) as file:
                 self.version.check()
                 file.seek(offset)
-                while data := file.read(CHUNK_BYTES):
+                for data in chunks_of(file):
                     offset, end = end, end + len(data)
                     is_last = end >= size_bytes
                     self._digest(data, offset)
@@ -335,7 +337,7 @@ class ResumableUpload:
         except (OSError, FailedPrecondition) as error:  # raised here, it would be logged by gRPC and lost
             self.error = error
 
-    def _digest(self, data: bytes, offset: int) -> None:
+    def _digest(self, data: Data, offset: int) -> None:
         """Digest the bytes at an offset, but for those that were before; two calls may be at it for a moment."""
         with self.digesting:
             known = self.checksum.size_bytes - offset
@@ -355,6 +357,16 @@ class ResumableUpload:
         with suppress(grpc.RpcError):
             request = uploads_pb2.DeleteUploadRequest(name=self.name)
             stub.DeleteUpload(request, metadata=self.connection.metadata, timeout=END_SECONDS)
+
+
+def chunks_of(file: FileIO) -> Iterator[memoryview]:
+    """Yield the rest of a file in chunks. One is there until the next but one is asked for: memory that is used again
+    is not taken from the system, and given back to it, for each chunk."""
+    buffers = cycle([memoryview(bytearray(CHUNK_BYTES)) for _ in range(2)])
+    for buffer in buffers:
+        if not (size_bytes := file.readinto(buffer)):
+            return
+        yield buffer[:size_bytes]
 
 
 @contextmanager

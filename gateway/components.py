@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import functools
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway.assets.links import LinkSigner
 from gateway.assets.store import AssetStore
@@ -37,6 +37,7 @@ from gateway.sources.fetch import Fetcher, FetchLimits
 from gateway.sources.guard import OwnEndpoints
 from gateway.sources.prefetch import Prefetcher
 from gateway.sources.send import Sender
+from gateway.sources.spools import Spools
 from gateway.storage import Storage
 from gateway.tenants.setup import Tenancy, open_tenants, start_tenancy
 from gateway.tenants.tenants import Tenants
@@ -122,6 +123,10 @@ async def _resources(
     stack.push_async_callback(store.stop)
     progress = ProgressBus(jetstream)
     store.index.on_end.append(progress.kept.forget)
+    spools = Spools(settings.data_dir / "spools", storage.guard.floor, store.index.is_open)
+    stack.push_async_callback(spools.aclose)
+    store.index.on_end.append(spools.end)
+    sources = replace(sources, spools=spools)
     await stack.enter_async_context(progress.keeping())
     return JobResources(
         store,

@@ -102,7 +102,7 @@ class Codec(Protocol):
         """Return why it cannot make pictures of a size here; "" when it can, or that is not known yet."""
 
     def fit_error(self, fit: TrackFit) -> str:
-        """Return why it cannot make H.264 that keeps to a fit; "" when it can, as far as that is known before."""
+        """Return why it cannot make video that keeps to a fit; "" when it can, as far as that is known before."""
 
     def make_run(self, frames: VideoFrames, output: OutputSpec) -> FfmpegRun:
         """Return the run that makes the result. It raises CodecFault where another codec might do."""

@@ -87,15 +87,18 @@ def frame_length(unknown_seconds: float, last: LastFrame | None) -> str:
 
 @dataclass(frozen=True)
 class TrackFit:
-    """What H.264 keeps to that is to stand in one track with packets of another encoder: the number of its parameter
+    """What video keeps to that is to stand in one track with packets of another encoder: the number of its parameter
     sets, the name of its profile, ten times its level, the most pictures that are kept to predict from, and the most
-    that are decoded before one that is shown earlier."""
+    that are decoded before one that is shown earlier; its format by FFmpeg's name, and whether it may be of the high
+    tier of H.265."""
 
     number: int
     profile: str
     level: int
     references: int
     reordered: int
+    form: str = "h264"
+    is_high_tier: bool = False
 
 
 def compile_arguments(output: Any) -> tuple[str, ...]:

@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 
 import ffmpeg
-import numpy as np
 
 from encoder.captions import changes
 from encoder.codecs.base import X264
@@ -63,13 +62,13 @@ def plan_runs(film: CaptionedFilm, context: PlanContext, why_whole: str = "") ->
     try:
         _check(film.source, film.info, film.video, context, why_whole)
         _check_share(film.script, film.video)
-        track = _scan(film)
+        track = _scan(film, context)
         splice_codec.check_fit(context.codec, track.fit())
         laid_out = _lay_out(film, track)
     except Unspliceable as error:
         extent = Extent(whole_reason=str(error))
         return SplicedRuns((film.whole,), context.codec.name, extent=lambda: extent, is_whole=True)
-    return _Splice(film, context, track, laid_out).plan()
+    return _Splice(film, context, track.arranged(laid_out), laid_out).plan()
 
 
 def plan_fit(source: Source, info: MediaInfo, video: VideoStream, script: str, context: PlanContext) -> TrackFit | None:
@@ -123,10 +122,10 @@ def _check_share(script: str, video: VideoStream) -> None:
         raise Unspliceable(f"captions take {seconds:.1f} of {end:.1f} seconds, and so most of its frames")
 
 
-def _scan(film: CaptionedFilm) -> ScannedTrack:
+def _scan(film: CaptionedFilm, context: PlanContext) -> ScannedTrack:
     if film.source.is_outline:
         raise Unspliceable("not all of the file is here yet")
-    return scan.scan(film.source, film.info, film.video)
+    return scan.scan(film.source, film.info, film.video, context.codec.format)
 
 
 def _lay_out(film: CaptionedFilm, track: ScannedTrack) -> tuple[Segment, ...]:
@@ -183,10 +182,11 @@ class _Splice:
         return Source(self.film.source.field, self.context.folder / PART.format(number))
 
     def _part_run(self, number: int, segment: Segment) -> FfmpegRun:
-        """Return the run that encodes a segment; it decodes from the IDR picture before it on."""
+        """Return the run that encodes a segment; it decodes from the picture before it on with which decoders begin."""
         film, track = self.film, self.track
-        begin = int(np.flatnonzero(track.idr[: segment.first + 1])[-1])
-        seconds = (int(track.shown[begin]) - track.start) * track.clock
+        earliest = int(track.shown[segment.first : segment.end].min())
+        begin = track.entry(segment.first, earliest)
+        seconds = (min(int(track.shown[begin]), earliest) - track.start) * track.clock
         seek = {"ss": f"{math.floor(seconds * MICROSECONDS) / MICROSECONDS:.6f}"} if begin else {}
         given = filters.open_input(film.source.path.name, film.info, **seek)
         shown = given[str(film.video.index)].filter("trim", **dict(self._bounds(segment)))
@@ -205,7 +205,7 @@ class _Splice:
         video = self.film.video
         frames = filters.filtered_frames(filters.turned_back(picture, video), given, video, ())
         size = Size(video.width // 2 * 2, video.height // 2 * 2)
-        return replace(frames, size=size, pixel_aspect=video.pixel_aspect)
+        return replace(frames, size=size, pixel_aspect=video.pixel_aspect, color_tags=video.color_tags)
 
     def _bounds(self, segment: Segment) -> Iterator[tuple[str, int]]:
         yield "start_pts", int(self.track.shown[segment.first : segment.end].min())

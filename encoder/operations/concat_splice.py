@@ -20,14 +20,15 @@ from encoder.operations.concat_parts import Frame, Part, frame_counts
 from encoder.operations.plan import Extent, PlanContext
 from encoder.splice import assembling, scan, segments
 from encoder.splice.assembling import EncodedRun, FilmShape, PacketStretch
-from encoder.splice.h264 import BadBitstream, DecoderRecord, SequenceParameters
+from encoder.splice.bits import BadBitstream
+from encoder.splice.h264 import DecoderRecord, SequenceParameters
 from encoder.splice.muxing import PartMismatch
-from encoder.splice.scan import ScannedTrack, Times, Unspliceable
+from encoder.splice.pictures import Times
+from encoder.splice.scan import ScannedTrack, Unspliceable
 from encoder.splice.segments import MIN_SAVED
 from encoder.splice.shapes import check_shape
 
 FILM, RUN = "joined.mp4", "run-{}.mp4"
-FORMAT = "h264"
 EncodeParts = Callable[[Sequence[Part], Sequence[int], ColorTags, TrackFit, str], FfmpegRun]
 
 
@@ -72,6 +73,7 @@ class FittingTracks:
             profile=min(one.profile for one in told),
             level=min(one.level for one in told),
             references=min(one.references for one in told),
+            is_high_tier=all(one.is_high_tier for one in told),
         )
 
     @property
@@ -98,7 +100,7 @@ def _find_fitting(joined: JoinedParts, context: PlanContext) -> FittingTracks:
     for number, part in enumerate(joined.parts):
         if part.source.path not in scanned:
             try:
-                scanned[part.source.path] = _scan(part, joined.frame)
+                scanned[part.source.path] = _scan(part, joined.frame, context.codec.format)
             except Unspliceable as error:
                 scanned[part.source.path] = None
                 reasons.append(f"{part.source.field}: {error}")
@@ -127,20 +129,20 @@ def _find_fitting(joined: JoinedParts, context: PlanContext) -> FittingTracks:
 
 def _with(others: FittingTracks, number: int, track: ScannedTrack, part: Part) -> FittingTracks | None:
     """Return tracks with another one; None where it cannot stand among them."""
-    record = scan.joined(others.record, track.record)
+    record = scan.joined(others.record, track.record, track.form)
     if record is None or track.clock != others.clock or part.video.color_tags != others.tags:
         return None
     return replace(others, tracks={**others.tracks, number: track}, record=record)
 
 
-def _scan(part: Part, frame: Frame) -> ScannedTrack:
+def _scan(part: Part, frame: Frame, form: str) -> ScannedTrack:
     """Return the packets of a part that has the shape of the result. Raises Unspliceable."""
     video, info = part.video, part.info
     size = Size(frame.width, frame.height)
     check_shape(info, video, size, frame.rate)
     if part.source.is_outline:
         raise Unspliceable("not all of it is there")
-    track = scan.scan(part.source, info, video)
+    track = scan.scan(part.source, info, video, form)
     late = (int(track.shown.min()) - track.start) * track.clock - Fraction(part.start)
     if abs(late) * frame.rate > Fraction(1, 2):
         raise Unspliceable("its picture begins after its sound")
@@ -214,7 +216,7 @@ class _Joining:
             self._mismatch = str(error)
             return self._joined.whole
         pictures = ffmpeg.input(FILM, f=MP4_DEMUXER, protocol_whitelist="file,pipe")
-        return self._joined.finish(pictures["v:0"], FORMAT)
+        return self._joined.finish(pictures["v:0"], fitting.fit.form)
 
     def _stretches(self) -> list[PacketStretch | EncodedRun]:
         """Return the stretches of the film, in their order."""

@@ -3,17 +3,16 @@
 from encoder.codecs.base import Codec
 from encoder.ffmpeg.command import TrackFit
 from encoder.splice.scan import Unspliceable
-
-FORMAT = "h264"
+from encoder.splice.syntax import SYNTAXES
 
 
 def check_format(codec: Codec) -> None:
-    """Raise Unspliceable for a codec that makes no H.264."""
-    if codec.format != FORMAT:
-        raise Unspliceable(f"the codec {codec.name} makes {codec.format} here, and not H.264")
+    """Raise Unspliceable for a codec that makes neither H.264 nor H.265."""
+    if codec.format not in SYNTAXES:
+        raise Unspliceable(f"the codec {codec.name} makes {codec.format} here, and neither H.264 nor H.265")
 
 
 def check_fit(codec: Codec, fit: TrackFit) -> None:
-    """Raise Unspliceable for a codec that cannot make H.264 that keeps to a fit."""
+    """Raise Unspliceable for a codec that cannot make video that keeps to a fit."""
     if why := codec.fit_error(fit):
         raise Unspliceable(why)

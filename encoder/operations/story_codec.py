@@ -9,8 +9,7 @@ from encoder.codecs.nvenc.request import MAX_B_FRAMES, MAX_CQ, MAX_LOOKAHEAD, Pa
 from encoder.codecs.nvenc.request import PRESETS as NVENC_PRESETS
 from encoder.codecs.nvenc.worker_client import WorkerClient
 from encoder.ffmpeg.command import TrackFit
-from encoder.splice.h264 import PROFILES
-from encoder.splice.scan import LEVELS
+from encoder.splice.h264 import LEVELS, PROFILES
 from servicekit.errors import InvalidArgument
 
 MAX_CRF = 51

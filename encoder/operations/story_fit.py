@@ -17,7 +17,8 @@ from encoder.operations.caption_split import longest_gop
 from encoder.operations.plan import PlanContext
 from encoder.operations.story_reading import StoryReading
 from encoder.splice import scan
-from encoder.splice.h264 import BadBitstream, DecoderRecord
+from encoder.splice.bits import BadBitstream
+from encoder.splice.h264 import DecoderRecord
 from encoder.splice.scan import ScannedHead, Unspliceable
 from encoder.splice.segments import MIN_SAVED
 from encoder.splice.shapes import check_shape

@@ -22,9 +22,11 @@ from encoder.operations.plan import Extent, Plan, PlanContext, copy_video
 from encoder.operations.story_scene import EncodedFrames, film_rate, timescale
 from encoder.splice import assembling, h264, scan, segments
 from encoder.splice.assembling import EncodedRun, FilmShape, PacketStretch
-from encoder.splice.h264 import BadBitstream, DecoderRecord
+from encoder.splice.bits import BadBitstream
+from encoder.splice.h264 import DecoderRecord
 from encoder.splice.muxing import PartMismatch
-from encoder.splice.scan import ScannedTrack, Times, Unspliceable
+from encoder.splice.pictures import Times
+from encoder.splice.scan import ScannedTrack, Unspliceable
 from encoder.splice.segments import MIN_COPIED, Segment
 from servicekit.errors import InvalidArgument, ServiceError
 

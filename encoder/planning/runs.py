@@ -32,7 +32,7 @@ MAX_FRAME_PIXELS = 3840 * 2160
 MAX_STILL_PIXELS = MAX_STORED_PIXELS * 21 // 20
 PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 SOME_SIZE = (256, 144)
-H264_LEVELS = [level.name for level in LEVELS["h264"]]
+LEVEL_NAMES = {form: [level.name for level in levels] for form, levels in LEVELS.items()}
 SIGNS = {False: CUT_OFF, True: IMAGE_DAMAGE}
 
 
@@ -92,10 +92,11 @@ def from_data(data: RunData, codec: Codec, folder: Path) -> FfmpegRun:
 def _check_session(request: EncodeRequest) -> None:
     if request.sets_number and request.sets_number not in NUMBERS:
         raise BadReply("a session has parameter sets of a number that cannot be")
-    if request.max_level and request.max_level not in H264_LEVELS:
+    levels = LEVEL_NAMES.get(request.parameters.format, ())
+    if (request.max_level and request.max_level not in levels) or request.max_tier not in (0, 1):
         raise BadReply("a session has a level that cannot be")
     try:
-        request.parameters.words(*SOME_SIZE, request.rate, gpu=0, max_level=request.max_level)
+        request.parameters.words(*SOME_SIZE, request.rate, 0, request.max_level, request.max_tier)
     except ValueError as error:
         raise BadReply("a session has parameters that cannot be") from error
 

@@ -17,9 +17,11 @@ from av.video.stream import VideoStream as AvVideo
 from encoder.ffmpeg.command import TrackFit
 from encoder.media.containers import MP4_DEMUXER, open_container
 from encoder.media.info import Source
-from encoder.splice.h264 import BadBitstream, DecoderRecord, SequenceParameters
+from encoder.splice.bits import BadBitstream
+from encoder.splice.h264 import DecoderRecord, SequenceParameters
 from encoder.splice.muxing import PartMismatch, common_record, mux_packet
-from encoder.splice.scan import Times, even_decoding, ranks
+from encoder.splice.pictures import Times
+from encoder.splice.scan import even_decoding, ranks
 from servicekit.errors import InvalidArgument
 
 

@@ -11,7 +11,7 @@ from encoder.media import outlines
 from encoder.media.containers import open_container
 from encoder.media.info import MediaInfo, Source, VideoStream
 from encoder.splice import h264
-from encoder.splice.h264 import BadBitstream
+from encoder.splice.bits import BadBitstream
 from encoder.splice.scan import MAX_UNITS
 
 UNTIMED = "not all of its packets are timed and shown, as where an edit list cuts it"

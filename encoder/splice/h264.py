@@ -6,19 +6,26 @@ Sources: ITU-T H.264, 7.3 (syntax), 7.4.1 (NAL units), annex E (usability inform
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Self
 
+from encoder.splice import pictures
+from encoder.splice.bits import BadBitstream, SetBits
+
+NAME = "H.264"
+PLAIN = "progressive H.264 of 8 bits in Baseline, Main or High profile"
 SLICE, IDR, SPS, PPS = 1, 5, 7, 8
+SETS = (SPS, PPS)
 # Slices, messages, parameter sets, delimiters, ends and filler: what a plain picture consists of.
 PLAIN_UNITS = (SLICE, IDR, 6, SPS, PPS, 9, 10, 11, 12)
 BASELINE, MAIN, HIGH = 66, 77, 100
 PROFILES = {BASELINE: "baseline", MAIN: "main", HIGH: "high"}
 # As SPS of other profiles are not spoken of here, those with a choice of chroma are these.
 WITH_CHROMA = (100, 110, 122, 244, 44, 83, 86, 118, 128)
+# Numbers of levels that x264 takes, ten times those of the standard.
+LEVELS = (9, 10, 11, 12, 13, 20, 21, 22, 30, 31, 32, 40, 41, 42, 50, 51, 52, 60, 61, 62)
 MAX_SPS_SETS, MAX_PPS_SETS = 31, 255
 # Of sets, in the order in which they are taken: NVENC can have those from 15 to 30.
 NUMBERS: tuple[int, ...] = (*range(30, 14, -1), 31, *range(14, -1, -1))
-# Parameter sets are tens of bytes; scaling lists make them a few hundred.
-MAX_SET_BYTES = 1024
 # The longest number of a set, and more.
 NUMBER_BYTES = 8
 EXTENDED_SAR = 255
@@ -27,42 +34,6 @@ ASPECTS = (
     *((0, 1), (1, 1), (12, 11), (10, 11), (16, 11), (40, 33), (24, 11), (20, 11), (32, 11), (80, 33), (18, 11)),
     *((15, 11), (64, 33), (160, 99), (4, 3), (3, 2), (2, 1)),
 )
-
-
-class BadBitstream(ValueError):
-    """It is not what the standard allows, or is cut off."""
-
-
-class _Bits:
-    """Reads the bits of a NAL unit."""
-
-    def __init__(self, unit: bytes) -> None:
-        if len(unit) > MAX_SET_BYTES:
-            raise BadBitstream("a parameter set is too long")
-        data = unit.replace(b"\0\0\3", b"\0\0")
-        self._value = int.from_bytes(data, "big")
-        self._left = 8 * len(data)
-
-    def take(self, count: int) -> int:
-        """Return an unsigned number of `count` bits."""
-        if count > self._left:
-            raise BadBitstream("a parameter set is cut off")
-        self._left -= count
-        return (self._value >> self._left) & ((1 << count) - 1)
-
-    def unsigned(self) -> int:
-        """Return an Exp-Golomb number, 9.1."""
-        zeros = 0
-        while not self.take(1):
-            zeros += 1
-            if zeros > 31:
-                raise BadBitstream("a number is too large")
-        return (1 << zeros) - 1 + self.take(zeros)
-
-    def signed(self) -> int:
-        """Return a signed Exp-Golomb number, 9.1.1."""
-        number = self.unsigned()
-        return (number + 1) // 2 if number % 2 else -number // 2
 
 
 @dataclass(frozen=True)
@@ -81,7 +52,7 @@ class PictureShape:
 class SequenceParameters:
     """A sequence parameter set (SPS). `level` is ten times that of the standard, `references` the most pictures that
     are kept to predict from, `reordered` the most that are decoded before one that is shown earlier, None where it is
-    not told. It is `plain` of progressive pictures with 8 bits in 4:2:0."""
+    not told. It is `plain` of progressive pictures with 8 bits in 4:2:0. Of H.265 it may be of the high tier."""
 
     number: int
     profile: int
@@ -90,11 +61,12 @@ class SequenceParameters:
     references: int
     shape: PictureShape
     reordered: int | None = None
+    is_high_tier: bool = False
 
 
 def read_sps(unit: bytes) -> SequenceParameters:
     """Return what an SPS says, 7.3.2.1.1."""
-    bits = _Bits(unit[1:])
+    bits = SetBits(unit[1:])
     profile, _, level = bits.take(8), bits.take(8), bits.take(8)
     number = bits.unsigned()
     plain = _read_chroma(bits) if profile in WITH_CHROMA else True
@@ -113,11 +85,11 @@ def read_sps(unit: bytes) -> SequenceParameters:
     return _with_usability(found, bits) if bits.take(1) else found
 
 
-def _read_crop(bits: _Bits) -> tuple[int, int, int, int]:
+def _read_crop(bits: SetBits) -> tuple[int, int, int, int]:
     return bits.unsigned(), bits.unsigned(), bits.unsigned(), bits.unsigned()
 
 
-def _read_chroma(bits: _Bits) -> bool:
+def _read_chroma(bits: SetBits) -> bool:
     """Read over what high profiles tell of the samples; return True for 8 bits in 4:2:0."""
     chroma = bits.unsigned()
     if chroma == 3:
@@ -131,7 +103,7 @@ def _read_chroma(bits: _Bits) -> bool:
     return chroma == 1 and depths == (0, 0) and not lossless
 
 
-def _skip_scaling_list(bits: _Bits, size: int) -> None:
+def _skip_scaling_list(bits: SetBits, size: int) -> None:
     last = following = 8
     for _ in range(size):
         if following:
@@ -139,7 +111,7 @@ def _skip_scaling_list(bits: _Bits, size: int) -> None:
         last = following or last
 
 
-def _skip_order(bits: _Bits) -> None:
+def _skip_order(bits: SetBits) -> None:
     """Read over how the order of pictures is told."""
     kind = bits.unsigned()
     if kind == 0:
@@ -150,9 +122,9 @@ def _skip_order(bits: _Bits) -> None:
             bits.signed()
 
 
-def _with_usability(found: SequenceParameters, bits: _Bits) -> SequenceParameters:
+def _with_usability(found: SequenceParameters, bits: SetBits) -> SequenceParameters:
     """Return parameters with those of annex E."""
-    pixel, full_range = _read_aspect(bits), False
+    pixel, full_range = read_aspect(bits), False
     if bits.take(1):  # overscan
         bits.take(1)
     if bits.take(1):
@@ -177,7 +149,8 @@ def _with_usability(found: SequenceParameters, bits: _Bits) -> SequenceParameter
     return replace(found, shape=shape, reordered=reordered)
 
 
-def _read_aspect(bits: _Bits) -> tuple[int, int]:
+def read_aspect(bits: SetBits) -> tuple[int, int]:
+    """Return width and height of a pixel, E.1.1."""
     if not bits.take(1):
         return ASPECTS[0]
     kind = bits.take(8)
@@ -186,7 +159,7 @@ def _read_aspect(bits: _Bits) -> tuple[int, int]:
     return ASPECTS[kind] if kind < len(ASPECTS) else ASPECTS[0]
 
 
-def _skip_buffers(bits: _Bits) -> bool:
+def _skip_buffers(bits: SetBits) -> bool:
     """Read over parameters of a reference decoder, E.1.2; return whether there are any."""
     if not bits.take(1):
         return False
@@ -200,7 +173,7 @@ def _skip_buffers(bits: _Bits) -> bool:
 
 def pps_number(unit: bytes) -> int:
     """Return the number of a picture parameter set, 7.3.2.2, which its first bytes tell: scaling lists make it long."""
-    return _Bits(unit[1 : 1 + NUMBER_BYTES]).unsigned()
+    return SetBits(unit[1 : 1 + NUMBER_BYTES]).unsigned()
 
 
 @dataclass(frozen=True)
@@ -213,6 +186,19 @@ class DecoderRecord:
     pps: tuple[bytes, ...]
     tail: bytes = b""
 
+    @property
+    def sets(self) -> tuple[bytes, ...]:
+        """All parameter sets."""
+        return (*self.sps, *self.pps)
+
+    def sequences(self) -> list[SequenceParameters]:
+        """Return what each SPS says."""
+        return [read_sps(unit) for unit in self.sps]
+
+    def has_number(self, number: int) -> bool:
+        """Return whether there is one set of each kind, of this number as encoders give it."""
+        return len(self.pps) == 1 and [one.number for one in self.sequences()] == [number]
+
     def to_bytes(self) -> bytes:
         """Return it as it stands in a file."""
         parts = [self.head, bytes([0xFC | self.length_bytes - 1, 0xE0 | len(self.sps)])]
@@ -221,7 +207,7 @@ class DecoderRecord:
         parts += [len(unit).to_bytes(2, "big") + unit for unit in self.pps]
         return b"".join((*parts, self.tail))
 
-    def with_sets(self, other: "DecoderRecord") -> "DecoderRecord":
+    def with_sets(self, other: "DecoderRecord") -> Self:
         """Return it with the parameter sets of another too."""
         sps, pps = (*self.sps, *other.sps), (*self.pps, *other.pps)
         if len(sps) > MAX_SPS_SETS or len(pps) > MAX_PPS_SETS:
@@ -230,7 +216,7 @@ class DecoderRecord:
         head = bytes((*self.head[:2], self.head[2] & other.head[2], self.head[3]))
         return replace(self, head=head, sps=sps, pps=pps)
 
-    def joined(self, other: "DecoderRecord") -> "DecoderRecord | None":
+    def joined(self, other: "DecoderRecord") -> Self | None:
         """Return it with those sets of another that it lacks; None where one decoder is not set up for both: by two
         sets of one number, another profile or level, or lengths of another kind."""
         if (self.head, self.length_bytes, self.tail) != (other.head, other.length_bytes, other.tail):
@@ -288,3 +274,16 @@ def free_number(record: DecoderRecord) -> int:
     if not free:
         raise BadBitstream("all numbers of parameter sets are taken")
     return free[0]
+
+
+def picture(kind: int, _: memoryview) -> int:
+    """Return what a unit tells of the picture of its packet; see pictures."""
+    return pictures.ANEW if kind == IDR else pictures.PLAIN if kind == SLICE else pictures.NONE
+
+
+def fits_shape(shape: PictureShape, width: int, height: int) -> bool:
+    """Return whether new pictures can be cut as these are, which are shown in this size: at the right and below, by
+    less than a macroblock."""
+    right, bottom = 16 * shape.across - width, 16 * shape.down - height
+    is_even = not right % 2 and not bottom % 2
+    return shape.cropped == (0, right // 2, 0, bottom // 2) and max(right, bottom) < 16 and is_even

@@ -6,6 +6,7 @@ order; so are the times of decoding, as far as the order of the new packets allo
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -17,10 +18,13 @@ from encoder.ffmpeg.command import TrackFit
 from encoder.media.containers import MP4_DEMUXER, open_container
 from encoder.media.info import MediaInfo, Source, VideoStream
 from encoder.media.pieces import CLOCK_SECONDS, MUXER
-from encoder.splice import h264
-from encoder.splice.h264 import BadBitstream, DecoderRecord, SequenceParameters
-from encoder.splice.scan import ScannedTrack, Times, ranks
+from encoder.splice import hevc
+from encoder.splice.bits import BadBitstream
+from encoder.splice.h264 import DecoderRecord, SequenceParameters
+from encoder.splice.pictures import Times
+from encoder.splice.scan import LENGTH_BYTES, ScannedTrack, ranks
 from encoder.splice.segments import Segment
+from encoder.splice.syntax import SYNTAXES
 from servicekit.errors import InvalidArgument
 
 # By so much the times of a run may differ from those that were planned: containers round.
@@ -77,13 +81,35 @@ def _write_film(
         writer = _Writer(made, read, track, record, begin)
         packets = (packet for packet in given.demux(read) if packet.size)
         waiting = iter(zip(parts, times, strict=True))
+        held: Packet[AvVideo] | None = None
         for segment in segments:
             if segment.is_encoded:
                 part, (shown, decoded) = next(waiting)
                 writer.write_part(part, shown, decoded, segment)
-            for number, packet in zip(range(segment.first, segment.end), packets, strict=False):
-                if not segment.is_encoded:
-                    writer.write(packet, int(track.shown[number]), int(track.decoded[number]))
+                held = _skip(packets, segment, track.places.moved.get(segment.end))
+                continue
+            first = segment.first
+            if held is not None:
+                writer.write(_broken_link(held), int(track.shown[first]), int(track.decoded[first]))
+                held, first = None, first + 1
+            for number, packet in zip(range(first, segment.end), packets, strict=False):
+                writer.write(packet, int(track.shown[number]), int(track.decoded[number]))
+
+
+def _skip(packets: "Iterator[Packet[AvVideo]]", segment: Segment, moved: int | None) -> "Packet[AvVideo] | None":
+    """Read over the packets that a run takes the place of; return that of the CRA picture behind it, which is moved
+    from its place among them, where there is one."""
+    held, end = None, segment.end + (moved is not None)
+    for number, packet in zip(range(segment.first, end), packets, strict=False):
+        held = packet if number == moved else held
+    return held
+
+
+def _broken_link(packet: "Packet[AvVideo]") -> "Packet[Any]":
+    """Return the packet of a CRA picture as it stands behind what its source has not."""
+    made: Packet[Any] = Packet(hevc.broken_link(bytes(packet), LENGTH_BYTES))
+    made.is_keyframe, made.duration = True, packet.duration
+    return made
 
 
 def _encoded(segments: Sequence[Segment]) -> Iterator[Segment]:
@@ -103,7 +129,7 @@ class _Writer:
         self._stream.codec_context.extradata = record.to_bytes()
         self._stream.time_base = track.clock
 
-    def write(self, packet: "Packet[AvVideo]", shown: int, decoded: int) -> None:
+    def write(self, packet: "Packet[Any]", shown: int, decoded: int) -> None:
         """Write a packet with these times of the source."""
         packet.stream, packet.time_base = self._stream, self._track.clock
         packet.pts, packet.dts = shown - self._begin, decoded - self._begin
@@ -119,7 +145,7 @@ class _Writer:
                 self.write(packet, int(shown[number]), int(decoded[number]))
 
 
-def mux_packet(made: OutputContainer, packet: "Packet[AvVideo]") -> None:
+def mux_packet(made: OutputContainer, packet: "Packet[Any]") -> None:
     """Write a packet. Raises PartMismatch where the container does not take it, and OSError where there is no room."""
     try:
         made.mux(packet)
@@ -134,12 +160,12 @@ def mux_packet(made: OutputContainer, packet: "Packet[AvVideo]") -> None:
 def common_record(parts: Sequence[Source], told: SequenceParameters, fit: TrackFit) -> DecoderRecord:
     """Return the parameter sets that all runs have. Raises PartMismatch where decoders that are set up for a source
     whose parameters are these would not do, or they do not keep to the fit."""
-    found = {_record(part) for part in parts}
+    found = {_record(part, fit.form) for part in parts}
     if len(found) != 1:
         raise PartMismatch("its runs were encoded with different parameters")
     (record,) = found
-    made = h264.read_sps(record.sps[0])
-    if len(record.sps) != 1 or len(record.pps) != 1 or made.number != fit.number:
+    (made, *_) = record.sequences()
+    if not record.has_number(fit.number):
         raise PartMismatch("its runs have parameter sets of other numbers than were planned")
     if made.shape.across != told.shape.across or made.shape.down != told.shape.down:
         raise PartMismatch("its runs are of another size")
@@ -147,6 +173,7 @@ def common_record(parts: Sequence[Source], told: SequenceParameters, fit: TrackF
         raise PartMismatch("its runs have another range of samples")
     asked = {
         "level": (made.level / 10, told.level / 10),
+        "tier": (made.is_high_tier, told.is_high_tier),
         "pictures to predict from": (made.references, max(told.references, 1)),
         "pictures decoded early": (made.reordered or 0, fit.reordered),
     }
@@ -156,10 +183,10 @@ def common_record(parts: Sequence[Source], told: SequenceParameters, fit: TrackF
     return record
 
 
-def _record(part: Source) -> DecoderRecord:
+def _record(part: Source, form: str) -> DecoderRecord:
     try:
         with open_container(part, (MP4_DEMUXER,)) as container:
-            return h264.read_record(container.streams.video[0].codec_context.extradata or b"")
+            return SYNTAXES[form].read_record(container.streams.video[0].codec_context.extradata or b"")
     except (BadBitstream, InvalidArgument) as error:  # as of a run without a frame
         raise PartMismatch(f"a run of it cannot be read: {error}") from error
 

@@ -61,11 +61,11 @@ class LocalWriter:
         if self._is_over:
             raise OSError(f"{self._path.name} is written no more")
         if self._beside is not None:
-            await asyncio.shield(asyncio.wrap_future(self._beside))
+            await _done(self._beside)
             self._beside = None
         if self._last is not None:
             try:
-                await asyncio.shield(asyncio.wrap_future(self._last))
+                await _done(self._last)
             except OSError:
                 await self.abandon()
                 raise
@@ -124,6 +124,14 @@ class LocalWriter:
                 self._file.close()
             with contextlib.suppress(OSError):
                 os.unlink(self._file.name)
+
+
+async def _done(step: "Future[None]") -> None:
+    """Wait for a step on a thread, which goes on if the waiting is cancelled. One that is done takes no turn of the
+    event loop."""
+    if not step.done():
+        await asyncio.shield(asyncio.wrap_future(step))
+    step.result()
 
 
 def put_object(path: Path, data: bytes) -> None:

@@ -38,6 +38,7 @@ from gateway.jobs.store import JobStore
 from gateway.metrics import ATTEMPTS, ENCODER_ATTEMPTS, GONE
 from gateway.sources.fetch import final_error, is_of_origin
 from gateway.sources.guard import OriginBusy
+from gateway.sources.spools import StillComing
 from gateway.workers.base import EncodeJob, EncoderBusy, EncoderCutOff, EncoderLost, InputFailed
 from gateway.workers.faults import passes
 from gateway.workers.pool import Pool
@@ -72,7 +73,7 @@ class Dispatcher:
 
     def __post_init__(self) -> None:
         self.store.index.on_end.append(self._cancel_tasks_of)
-        self.times = ExpectedTimes(self.pool, lambda: self.executor.estimates.estimates.speeds)
+        self.times = ExpectedTimes(self.pool, self.executor.estimates)
         self.second_tries = SecondTries(self.store, self.pool, self.executor, self.times, self._end_first)
         self.piece_choice = PieceChoice(self.store, self.queue, self.pool, self.times, self.running.values, self._unfit)
         self.queue.order.held = self._held
@@ -280,8 +281,9 @@ class Dispatcher:
             # Nothing went wrong: it goes on with all of its inputs, and is told as one attempt.
             await self._return(attempt, counted=False, whole_inputs=True)
         elif isinstance(error, OriginBusy):
-            pause_seconds = self.policy.origin_busy.pause_seconds(attempt.delivery.count)
-            await self._return(attempt, counted=False, delay_seconds=pause_seconds, end=_end_of(error))
+            again = self.policy.origin_busy.pause_seconds(attempt.delivery.count)
+            pause_seconds = error.retry_seconds if isinstance(error, StillComing) else again
+            await self._return(attempt, counted=False, delay_seconds=pause_seconds or again, end=_end_of(error))
         # Aborted: another gateway changed a record first.
         elif isinstance(error, EncoderBusy | Aborted) or self._is_anothers(attempt):
             log.info("task returned to the queue", encoder=attempt.encoder, error=error.message)

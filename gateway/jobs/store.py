@@ -170,6 +170,11 @@ class JobIndex:
         """Return the ids of ended jobs with results that are to be deleted."""
         return list(self._with_intermediates)
 
+    def is_open(self, job_id: str) -> bool:
+        """Return True for a job that has not ended, as far as it is known here."""
+        found = self._known.get(job_id)
+        return found is not None and not found.status.is_terminal
+
     def is_graph(self, job_id: str) -> bool:
         """Return True for a job whose tasks need each other's results."""
         return self._known.get(job_id, NOTHING).is_graph

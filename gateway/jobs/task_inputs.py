@@ -17,11 +17,13 @@ from gateway.workers.base import Input, More
 def of_operation(sources: Sources, job: Job, task: model.Task, message: Message, workers: int) -> list[Input]:
     """Return the inputs of a task that has an operation, each source once; `workers` could work side by side."""
     asked = () if task.whole_inputs else tuple(operation.partial_inputs(message))
-    outlines = {} if task.whole_inputs else _outlines(message, is_divided=job.preview or workers > 1)
+    is_divided = not task.whole_inputs and (job.preview or workers > 1)
+    divisible = tuple(operation.divisible_inputs(message)) if is_divided else ()
+    outlines = {} if task.whole_inputs else _outlines(message, divisible)
     return [
         _asked(sources, job, source, fields)
         if any(field in asked for field in fields)
-        else _whole(sources, job, source, fields, min(outlines.get(field, 0) for field in fields))
+        else _whole(sources, job, source, fields, min(outlines.get(field, 0) for field in fields), divisible)
         for source, fields in operation.distinct_inputs(message)
     ]
 
@@ -33,28 +35,36 @@ def of_part(sources: Sources, job: Job, found: further.PartInput, *, composes: b
         whole = _whole(sources, job, found.source, found.fields, 0)
         index = functools.partial(sources.open_index, found.source, job.tenant)
         return replace(whole, open_index=index) if composes and found.source.startswith(PREFIX) else whole
-    opens = functools.partial(sources.open_ranges, found.source, job.tenant)
+    opens = functools.partial(sources.open_ranges, found.source, job.tenant, job_id=job.id)
     indexed = functools.partial(opens, found.ranges)
     bare = functools.partial(opens, found.bare) if found.bare else indexed
     return Input(name, found.source, bare, tuple(also), ranges=found.ranges, open_indexed=indexed)
 
 
-def _outlines(message: Message, *, is_divided: bool) -> dict[str, int]:
+def _outlines(message: Message, divisible: Sequence[str]) -> dict[str, int]:
     """Return the fields of which an outline is to come, with the size of file from which on it is worth it."""
-    divisible = operation.divisible_inputs(message) if is_divided else ()
     return {
         **dict.fromkeys(operation.outlines(message), MIN_BYTES),
         **dict.fromkeys(divisible, MIN_DIVISIBLE_BYTES),
     }
 
 
-def _whole(sources: Sources, job: Job, source: str, fields: Sequence[str], min_outline_bytes: int) -> Input:
-    """Return an input that comes whole, or from a size on as an outline, unless that is 0."""
+def _whole(
+    sources: Sources,
+    job: Job,
+    source: str,
+    fields: Sequence[str],
+    min_outline_bytes: int,
+    divisible: Sequence[str] = (),
+) -> Input:
+    """Return an input that comes whole, or from a size on as an outline, unless that is 0. One that may be divided is
+    kept for the tasks that get parts of it."""
     name, *also = fields
-    size_bytes, whole = sources.known_bytes(source), functools.partial(sources.open, source, job.tenant)
+    size_bytes, whole = sources.known_bytes(source), functools.partial(sources.open, source, job.tenant, job.id)
     if not min_outline_bytes or (size_bytes is not None and size_bytes < min_outline_bytes):
         return Input(name, source, whole, tuple(also), size_bytes=size_bytes)
-    opened = functools.partial(sources.open_outline, source, job.tenant, min_outline_bytes)
+    job_id = job.id if any(field in divisible for field in fields) else ""
+    opened = functools.partial(sources.open_outline, source, job.tenant, min_outline_bytes, job_id)
     return Input(name, source, opened, tuple(also), is_outline=True, min_outline_bytes=min_outline_bytes)
 
 

@@ -2,9 +2,10 @@
 
 import asyncio
 import contextlib
+import sys
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway.assets.links import LinkSigner
 from gateway.assets.record import PREFIX, parse_name
@@ -12,7 +13,8 @@ from gateway.assets.store import AssetStore, StoredAsset
 from gateway.sources import inline, urls
 from gateway.sources.fetch import Fetcher
 from gateway.sources.opened import Chunks, Source
-from gateway.sources.outline import MIN_BYTES, ByteRanges, headed, outlined, ranged
+from gateway.sources.outline import MIN_BYTES, ByteRanges, headed, longest_index, outlined, ranged
+from gateway.sources.spools import Spool, Spools
 from servicekit.chunks import CHUNK_BYTES
 from servicekit.errors import NotFound
 
@@ -26,11 +28,14 @@ __all__ = ["ByteRanges", "Source", "Sources"]
 class Sources:
     """Opens sources by the form of their text: the name of an asset ("assets/<id>"), or an http(s) URL. A link to an
     asset that this service signed is opened as the asset: no gateway fetches from itself. What a data: URI holds is
-    stored as an asset, and opened as that."""
+    stored as an asset, and opened as that.
+
+    What is opened for a job, and cannot be read in parts, is kept for it in `spools`, if there are any."""
 
     fetcher: Fetcher
     assets: AssetStore
     links: LinkSigner | None = None
+    spools: Spools | None = None
 
     def check(self, source: str) -> None:
         """Raise InvalidArgument for a text that neither `open` nor `store` can take; does no I/O."""
@@ -59,21 +64,31 @@ class Sources:
             return await self.assets.describe(asset_id, tenant)
         return None
 
-    def open(self, source: str, tenant: str) -> AbstractAsyncContextManager[Source]:
-        """Open the source for a tenant: an asset must be its own, a link opens for whoever has it. Raises what
-        Fetcher.open and AssetStore.read raise, InvalidArgument for other forms, PermissionDenied for a link of ours
-        that has expired."""
+    def open(self, source: str, tenant: str, job_id: str = "") -> AbstractAsyncContextManager[Source]:
+        """Open the source for a tenant: an asset must be its own, a link opens for whoever has it; where it is kept for
+        a job, that. Raises what Fetcher.open and AssetStore.read raise, InvalidArgument for other forms,
+        PermissionDenied for a link of ours that has expired."""
+        if self.spools is not None and (spool := self.spools.find(job_id, source)) is not None:
+            return spool.open()
         asset_id = self.asset_id(source)
         if asset_id is None:
             return self.fetcher.open(source)
         return self._open_asset(asset_id, tenant if source.startswith(PREFIX) else None)
 
     @asynccontextmanager
-    async def open_outline(self, source: str, tenant: str, min_bytes: int = MIN_BYTES) -> AsyncIterator[Source]:
+    async def open_outline(
+        self, source: str, tenant: str, min_bytes: int = MIN_BYTES, job_id: str = ""
+    ) -> AsyncIterator[Source]:
         """Open the source, as `open` does; of one of `min_bytes` or more an outline, where there is a way to read its
-        end alone."""
-        async with self.open(source, tenant) as whole, contextlib.AsyncExitStack() as stack:
-            yield await outlined(whole, stack, min_bytes)
+        end alone. Of one that is kept for a job as it comes, the outline is its head."""
+        async with contextlib.AsyncExitStack() as stack:
+            whole, spool = await self._kept(source, tenant, job_id, stack)
+            if spool is None or spool.is_whole:
+                yield await outlined(whole, stack, min_bytes)
+            elif (part := spool.source.part) is not None:
+                yield await outlined(replace(whole, part=part), stack, min_bytes)
+            else:
+                yield headed(whole, min_bytes, longest_index(whole))
 
     @asynccontextmanager
     async def open_head(self, source: str, tenant: str) -> AsyncIterator[Source]:
@@ -82,10 +97,17 @@ class Sources:
             yield headed(whole)
 
     @asynccontextmanager
-    async def open_ranges(self, source: str, tenant: str, ranges: ByteRanges) -> AsyncIterator[Source]:
-        """Open the source, as `open` does, with these ranges of it alone, where there is a way to. Raises
-        FailedPrecondition for one that is not what it was when they were planned."""
-        async with self.open(source, tenant) as whole, contextlib.AsyncExitStack() as stack:
+    async def open_ranges(
+        self, source: str, tenant: str, ranges: ByteRanges, job_id: str = ""
+    ) -> AsyncIterator[Source]:
+        """Open the source, as `open` does, with these ranges of it alone, where there is a way to; of one that is kept
+        for a job as it comes, once they have. Raises FailedPrecondition for one that is not what it was when they were
+        planned, and StillComing."""
+        async with contextlib.AsyncExitStack() as stack:
+            whole, spool = await self._kept(source, tenant, job_id, stack)
+            if spool is not None:
+                await spool.until(ranges.ranges[-1][1] if whole.size_bytes is not None else sys.maxsize)
+                whole = replace(whole, size_bytes=spool.size_bytes)
             yield await ranged(whole, ranges, stack)
 
     @asynccontextmanager
@@ -99,6 +121,21 @@ class Sources:
         index = ByteRanges(asset.size_bytes, ((asset.size_bytes - asset.index_bytes, asset.size_bytes),))
         async with contextlib.AsyncExitStack() as stack:
             yield await ranged(whole, index, stack)
+
+    async def _kept(
+        self, source: str, tenant: str, job_id: str, stack: contextlib.AsyncExitStack
+    ) -> tuple[Source, Spool | None]:
+        """Open a source of which tasks of a job need parts: as it is, or as it is kept, where that is the only way to
+        read parts of one and the same file."""
+        spool = self.spools.find(job_id, source) if self.spools is not None else None
+        if spool is None:
+            download = await stack.enter_async_context(contextlib.AsyncExitStack())
+            whole = await download.enter_async_context(self.open(source, tenant))
+            if self.spools is not None and job_id and self.asset_id(source) is None:
+                spool = self.spools.begin(job_id, source, whole, download)
+            if spool is None:
+                return whole, None
+        return await stack.enter_async_context(spool.open()), spool
 
     def known_bytes(self, source: str) -> int | None:
         """Return the size of a source that was stored here a moment ago; None of any other."""

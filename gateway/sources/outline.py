@@ -73,7 +73,7 @@ async def outlined(whole: Source, stack: contextlib.AsyncExitStack, min_bytes: i
     size_bytes = whole.size_bytes or 0
     if size_bytes < min_bytes or whole.part is None:
         return whole
-    index_bytes = min(size_bytes // INDEX_SHARE, MAX_END_BYTES)
+    index_bytes = longest_index(whole)
     hole = Hole(max(HEAD_BYTES, index_bytes), size_bytes - max(TAIL_BYTES, index_bytes))
     tail = await stack.enter_async_context(whole.part(hole.end, size_bytes))
     if tail is None:
@@ -81,13 +81,18 @@ async def outlined(whole: Source, stack: contextlib.AsyncExitStack, min_bytes: i
     return replace(whole, chunks=lambda: _ends(whole.chunks, hole.start, tail), holes=(hole,), part=None)
 
 
-def headed(whole: Source, min_bytes: int = MIN_BYTES) -> Source:
-    """Return the beginning of a source that is open, or that itself where it is small, or has no other way than from
-    its beginning to its end."""
+def longest_index(whole: Source) -> int:
+    """Return how many bytes the index of a source may have that is at one of its ends."""
+    return min((whole.size_bytes or 0) // INDEX_SHARE, MAX_END_BYTES)
+
+
+def headed(whole: Source, min_bytes: int = MIN_BYTES, head_bytes: int = HEAD_BYTES) -> Source:
+    """Return the beginning of a source that is open, HEAD_BYTES at least, or that itself where it is small, or has no
+    other way than from its beginning to its end."""
     size_bytes = whole.size_bytes or 0
     if size_bytes < min_bytes or whole.part is None:
         return whole
-    hole = Hole(HEAD_BYTES, size_bytes)
+    hole = Hole(max(HEAD_BYTES, head_bytes), size_bytes)
     return replace(whole, chunks=lambda: _first(whole.chunks, hole.start), holes=(hole,), part=None)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
@@ -20,8 +21,12 @@ from servicekit.tasks import run_to_completion, running
 
 log = structlog.get_logger("gateway.uploads")
 
+# A part is written for so long at least, however fast it comes: to note one in the record takes as long as to write
+# several MiB, and the bytes behind it wait meanwhile.
+PART_SECONDS = 1.0
 # Bytes that have come are kept after so long at the latest, though their part is not complete.
 SAVE_SECONDS = 5.0
+LOOK_SECONDS = 0.5
 
 Extend = Callable[[str, Callable[[UploadSession, datetime], UploadSession]], Awaitable[UploadSession]]
 
@@ -41,6 +46,8 @@ class UploadWriter:
         checksum: PartChecksum | None,
     ) -> None:
         self.session = session
+        # Not told by what is kept and what is written: while a part is made an object, it is neither.
+        self._offset = session.offset
         self._assets = assets
         self._extend = extend
         self._checksum = checksum
@@ -63,8 +70,7 @@ class UploadWriter:
     @property
     def offset(self) -> int:
         """Return where the next bytes belong."""
-        pending = self._part.size_bytes if self._part else 0
-        return self.session.offset + sum(part.size_bytes for part in self._closed) + pending
+        return self._offset
 
     def give_way(self) -> None:
         """End the block, for a writer that came later."""
@@ -107,7 +113,8 @@ class UploadWriter:
         except ServiceError:
             self._received = None  # it has what is not kept
             raise
-        if self._part.size_bytes >= self.session.part_bytes:
+        self._offset += len(data)
+        if self._is_due(PART_SECONDS, math.inf):
             # Cancelled half-way it would leave open what is recorded.
             await run_to_completion(self._save())
 
@@ -123,16 +130,22 @@ class UploadWriter:
             self._received = None
 
     async def _save_in_time(self) -> None:
-        """Save a part that is not complete, so that a stalled upload loses nothing with its gateway."""
+        """Save a part of which no more comes, so that a stalled upload loses nothing with its gateway."""
         while True:
-            await asyncio.sleep(SAVE_SECONDS / 2)
-            if self._part is None or time.monotonic() - self._part_since < SAVE_SECONDS:
-                continue
+            await asyncio.sleep(LOOK_SECONDS)
             try:
                 async with self._lock:
-                    await run_to_completion(self._save())
+                    if self._is_due(PART_SECONDS, SAVE_SECONDS):
+                        await run_to_completion(self._save())
             except ServiceError as error:
                 self._end(error)
+
+    def _is_due(self, complete_seconds: float, any_seconds: float) -> bool:
+        """Return True for a part that has been written for so long: a complete one, and any."""
+        if self._part is None:
+            return False
+        is_complete = self._part.size_bytes >= self.session.part_bytes
+        return time.monotonic() - self._part_since >= (complete_seconds if is_complete else any_seconds)
 
     def _end(self, error: ServiceError) -> None:
         if self._error is None and not self._timer.expired():

@@ -540,7 +540,8 @@ class CaptionOptions(TypedDict, total=False):
             (FAILED_PRECONDITION, reason COST_LIMIT), one that comes to cost more is stopped. Own encoders cost
             nothing. At least 0.
         encode_all: Every frame is encoded. When not given, frames without a caption are copied where the video
-            allows it (H.264), as they are: in less time, and as many bytes as they have there.
+            allows it (H.264, or H.265 where the encoder makes that), as they are: in less time, and as many bytes
+            as they have there.
     """
 
     font: Annotated[Source | None, Option("Source of a font (TrueType or OpenType) for the captions.", "font")]

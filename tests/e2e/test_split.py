@@ -38,9 +38,9 @@ class Encoders:
         self.running[number] = self.stacks[number].enter_context(running)
         return self.running[number]
 
-    def sent_by_joins(self):
-        """The bytes that joins sent, each."""
-        lines = [line for encoder in self.running.values() for line in encoder.lines]
+    def sent_by_join(self, job_id):
+        """The bytes that the join of a job sent, one number."""
+        lines = [line for encoder in self.running.values() for line in encoder.lines if line.get("job") == job_id]
         return [line["bytes"] for line in lines if (line["event"], line.get("codec")) == ("task completed", "copy")]
 
     def kill(self, number):
@@ -108,8 +108,8 @@ def test_a_film_is_made_in_pieces_and_an_encoder_that_is_killed_costs_its_piece(
     # Its planning, two pieces, the joining.
     assert gateway.job(job_id)["total"] == 4
     # Which sent no more than the head of the film.
-    gateway.until(encoders.sent_by_joins)  # whose lines may come after the result
-    (head_bytes,) = encoders.sent_by_joins()
+    gateway.until(lambda: encoders.sent_by_join(job_id))  # whose lines may come after the result
+    (head_bytes,) = encoders.sent_by_join(job_id)
     assert undisturbed[head_bytes - 4 : head_bytes] == b"mdat"
     (tmp_path / "made.mp4").write_bytes(undisturbed)
     assert split_films.tracks(tmp_path / "made.mp4") == split_films.tracks(film)
@@ -156,6 +156,73 @@ def test_no_film_is_made_of_a_file_that_changes_between_its_pieces(film, served)
         server.shutdown()
         thread.join()
         assert (job["status"], job["total"], "INPUT_CHANGED" in str(job)) == ("FAILED", 4, True), job
+
+
+class ArrivingFile(http.server.BaseHTTPRequestHandler):
+    """Serves one file, of which it knows no ranges, and of the film no more than it may so far."""
+
+    film: bytes
+    tells_size: bool
+    may: threading.Event
+    held_bytes: int
+    asked: ClassVar[list[int]] = []
+
+    def do_GET(self):
+        self.asked.append(0)
+        self.send_response(200)
+        if self.tells_size:
+            self.send_header("Content-Length", str(len(self.film)))
+        self.end_headers()
+        with contextlib.suppress(ConnectionError):
+            self.wfile.write(self.film[: self.held_bytes])
+            self.may.wait(120)
+            self.wfile.write(self.film[self.held_bytes :])
+
+    def log_message(self, *_):
+        pass
+
+
+@contextlib.contextmanager
+def arriving(film, held_bytes, *, tells_size=True):
+    """Serve a film of which the bytes after `held_bytes` come once they `may`; its URL, and what was asked."""
+    facts = {"film": film, "held_bytes": held_bytes, "tells_size": tells_size, "may": threading.Event(), "asked": []}
+    handler = type("Handler", (ArrivingFile,), facts)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/film.mp4", handler
+        finally:
+            handler.may.set()
+            server.shutdown()
+            thread.join()
+
+
+def test_pieces_of_a_film_are_made_while_it_still_arrives_from_a_server_that_knows_no_ranges(tmp_path, served):
+    gateway, _ = served
+    film = split_films.write_film(tmp_path / "film.mp4", SECONDS, *split_films.LARGE)
+    data = film.read_bytes()
+    assert len(data) > GAP_BYTES
+    # The last packet of the short track of sound stands far behind the first piece, and is a part of it.
+    with arriving(data, len(data) * 7 // 8) as (url, handler):
+        job_id = submit(gateway, url, SECONDS)
+        # Planned, and a piece of it made.
+        gateway.until(lambda: gateway.job(job_id)["processed"] >= 2)
+        assert not handler.may.is_set()
+        handler.may.set()
+        arrived = result(gateway, job_id)
+        assert len(handler.asked) == 1
+    job_id = submit(gateway, gateway.upload(film), SECONDS)
+    assert result(gateway, job_id) == arrived
+
+
+def test_a_film_whose_server_does_not_tell_its_size_is_fetched_once_for_its_pieces(film, served):
+    gateway, _ = served
+    with arriving(film.read_bytes(), 1000, tells_size=False) as (url, handler):
+        handler.may.set()
+        job_id = submit(gateway, url, SECONDS)
+        result(gateway, job_id)
+        assert (gateway.job(job_id)["total"], len(handler.asked)) == (4, 1)
 
 
 @pytest.mark.long

@@ -14,6 +14,8 @@ from tests.support import composing, media
 from tests.support.encoder_harness import Client
 
 RATE = 10
+# Of a video that has some 5 Mb in a second, and its index at the beginning.
+LARGE = ("-vf", "scale=480x270,noise=alls=40:allf=t", "-b:v", "5500k", "-movflags", "+faststart")
 
 
 class StoredPacket(NamedTuple):

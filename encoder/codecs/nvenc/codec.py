@@ -45,8 +45,8 @@ from encoder.media.info import Size
 from servicekit.errors import InvalidArgument, ServiceError
 
 LIBRARY = "PyNvVideoCodec"
-# What the library makes of H.264.
-PROFILE = "high"
+# What the library makes of frames of eight bits.
+PROFILES = {"h264": "high", "hevc": "main"}
 # What players of Apple's know H.265 by.
 TAGS = {"hevc": {"tag:v": "hvc1"}}
 NO_FRAMES = "not one frame of it could be decoded; send it again."
@@ -113,8 +113,8 @@ class Nvenc:
         return next(filter(None, errors), "")
 
     def fit_error(self, fit: TrackFit) -> str:
-        if fit.profile != PROFILE:
-            return f"the codec nvenc makes H.264 of the profile {PROFILE}, and not of {fit.profile}"
+        if fit.profile != PROFILES.get(self.format):
+            return f"the codec nvenc makes video of the profile {PROFILES.get(self.format)}, and not of {fit.profile}"
         return "" if fit.number in NUMBERS else "all numbers of parameter sets that nvenc can have are taken"
 
     def make_run(self, frames: VideoFrames, output: OutputSpec) -> FfmpegRun:
@@ -122,12 +122,14 @@ class Nvenc:
         # The container keeps no length of the last frame.
         length = 1 / float(frames.frame_rate or FRAME_RATE)
         last = frames.last if isinstance(frames, FilteredFrames) else None
-        options = {"c:v": "copy", "bsf:v": f"setts=pts=PTS:dts=DTS:{frame_length(length, last)}"}
+        options: dict[str, Any] = {"c:v": "copy", "bsf:v": f"setts=pts=PTS:dts=DTS:{frame_length(length, last)}"}
         options |= TAGS.get(self.format, {})
         if self.format == "av1" and frames.pixel_aspect != SQUARE:  # its bitstream does not tell
             shape = Fraction(frames.size.width, frames.size.height) * frames.pixel_aspect
             options["aspect"] = f"{shape.numerator}:{shape.denominator}"
         if isinstance(frames, FilteredFrames):
+            # NUT has no times before 0: where the first picture is decoded there, all come later by as much.
+            options |= {"start_at_zero": None} if frames.fit is not None else {}
             writer = SessionFrames(self, self._request(frames), self._filtering_run(frames, output))
             return output.run(bits, options, writer, _shared_inputs(frames))
         raw = RawVideo(frames.size.width, frames.size.height, frames.frame_rate)
@@ -143,9 +145,10 @@ class Nvenc:
         in_order = is_uneven or (fit is not None and not fit.reordered)
         known = (self.worker.parameters, frames.frame_rate, tags, aspect, raw, self.waits)
         request = EncodeRequest(*known, in_order=in_order)
-        return (
-            replace(request, sets_number=fit.number, max_level=_level_name(fit.level)) if fit is not None else request
-        )
+        if fit is None:
+            return request
+        level, tier = _level_name(fit.level), int(fit.is_high_tier)
+        return replace(request, sets_number=fit.number, max_level=level, max_tier=tier)
 
     def _filtering_run(self, frames: FilteredFrames, output: OutputSpec) -> FfmpegRun:
         picture = frames.stream.filter("format", "nv12")

@@ -111,19 +111,23 @@ class LevelChoice:
     tier: int
 
 
-def lift(form: str, width: int, height: int, rate: Fraction, quality: int, highest: str = "") -> LevelChoice | None:
+def lift(
+    form: str, width: int, height: int, rate: Fraction, quality: int, highest: str = "", highest_tier: int = 0
+) -> LevelChoice | None:
     """Return the level and tier that the driver must be told for pictures of this size at a frame rate and a constant
-    quality (1 best), of H.264 none above the `highest`, where one is given; None where it may choose: its choice holds
+    quality (1 best), none above the `highest`, where a level is given; None where it may choose: its choice holds
     nothing back, or no level takes the pictures."""
     block = BLOCK[form]
     samples = -(-width // block) * -(-height // block) * block * block
     fitting = [level for level in LEVELS[form] if _takes(level, samples, max(width, height), rate)]
     if form == "h264":
-        fitting = [level for level in fitting if level.name <= min(highest or HIGHEST_H264, HIGHEST_H264)]
+        highest = min(highest or HIGHEST_H264, HIGHEST_H264)
+    fitting = [level for level in fitting if level.name <= (highest or level.name)]
+    tiers = highest_tier + 1 if highest else 2
     choices = [
         (LevelChoice(level.name, tier), kbits)
         for level in fitting
-        for tier, kbits in enumerate((level.main_kbits, level.high_kbits))
+        for tier, kbits in enumerate((level.main_kbits, level.high_kbits)[:tiers])
         if kbits
     ]
     needed = needed_kbits(form, samples, rate, quality)

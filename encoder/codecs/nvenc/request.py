@@ -53,10 +53,12 @@ class Parameters:
     b_frames: int = 2
     lookahead: int = 0
 
-    def words(self, width: int, height: int, rate: Fraction, gpu: int, max_level: str = "") -> dict[str, str]:
+    def words(
+        self, width: int, height: int, rate: Fraction, gpu: int, max_level: str = "", max_tier: int = 0
+    ) -> dict[str, str]:
         """Return the keywords of CreateEncoder for frames of this size at `rate` (0 when it is not known) on one of the
-        cards; no level of H.264 is asked for above `max_level`, where one is given. Raises ValueError for what the
-        library would misunderstand."""
+        cards; no level is asked for above `max_level`, nor a tier above `max_tier`, where a level is given. Raises
+        ValueError for what the library would misunderstand."""
         rate = rate if rate > 0 else FRAME_RATE
         gop = str(max(round(rate * GOP_SECONDS), 1))
         words = {
@@ -74,7 +76,7 @@ class Parameters:
         if self.lookahead:  # the library takes any value, 0 too, for the wish to look ahead
             words["lookahead"] = str(self.lookahead)
         check_words(words)
-        if lifted := lift(self.format, width, height, rate, self.cq, max_level):
+        if lifted := lift(self.format, width, height, rate, self.cq, max_level, max_tier):
             words |= {"level": lifted.level} | ({"tier": "1"} if lifted.tier else {})
             check_words(words)
         return words
@@ -114,8 +116,8 @@ class EncodeRequest:
     """One session: frames at a nominal `rate` (0 when not known), encoded by `parameters` on the card number `gpu`,
     which makes pictures within `limits`. They come as `raw`, or in the container NUT. At the limit of sessions `wait`
     has the session wait for another to end. With `in_order` no frame is decoded before one that is shown earlier. The
-    parameter sets of H.264 get a number of set_numbers.NUMBERS as `sets_number`, or have 0. No level above `max_level`
-    is asked for."""
+    parameter sets of H.264 and H.265 get a number of set_numbers.NUMBERS as `sets_number`, or have 0. No level above
+    `max_level` is asked for, and then no tier above `max_tier` (1 is the high one)."""
 
     parameters: Parameters
     rate: Fraction
@@ -129,6 +131,7 @@ class EncodeRequest:
     in_order: bool = False
     sets_number: int = 0
     max_level: str = ""
+    max_tier: int = 0
     # What the log says that it is about.
     log_ids: dict[str, str] = field(default_factory=dict)
 

@@ -35,7 +35,7 @@ class Session:
     """An open session, for one thread. A context manager: it closes the session."""
 
     def __init__(self, request: EncodeRequest, width: int, height: int) -> None:
-        words = request.settings.words(width, height, request.rate, request.gpu, request.max_level)
+        words = request.settings.words(width, height, request.rate, request.gpu, request.max_level, request.max_tier)
         try:
             with _device_errors():
                 self._encoder = PyNvVideoCodec.CreateEncoder(width, height, "NV12", True, **words)
@@ -72,8 +72,8 @@ def encode_all(request: EncodeRequest, source: FrameSource, session: Session, de
             if picture.shape != (source.height * 3 // 2, source.width):
                 raise DeviceError(f"a frame has the shape {picture.shape}")
             times.shown.append(pts)
-            _write(bitstream, times, session.encode(picture), request.sets_number)
-        _write(bitstream, times, session.flush(), request.sets_number)
+            _write(bitstream, times, session.encode(picture), request)
+        _write(bitstream, times, session.flush(), request)
     return len(times.shown)
 
 
@@ -94,10 +94,11 @@ class PacketTimes:
         return self.shown[number] if number >= 0 else self.shown[0] + number * self._step
 
 
-def _write(bitstream: Bitstream, times: PacketTimes, units: list[dict[str, Any]], sets_number: int) -> None:
+def _write(bitstream: Bitstream, times: PacketTimes, units: list[dict[str, Any]], request: EncodeRequest) -> None:
+    number, form = request.sets_number, request.parameters.format
     for unit in units:
         pts = times.shown[unit["timestamp"]]
-        data = renumbered(bytes(unit["data"]), sets_number) if sets_number else unit["data"]
+        data = renumbered(bytes(unit["data"]), number, form) if number else unit["data"]
         bitstream.add(data, pts, min(times.next_dts(), pts), key=unit["picture_type"] in (IDR, INTRA))
 
 

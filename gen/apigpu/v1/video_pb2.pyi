@@ -320,7 +320,7 @@ class CaptionRequest(_message.Message):
     reason COST_LIMIT), one that comes to cost more is stopped. Own encoders cost nothing.
     """
     encode_all: _builtins.bool
-    """Every frame is encoded. When not given, frames without a caption are copied where the video allows it (H.264), as
+    """Every frame is encoded. When not given, frames without a caption are copied where the video allows it (H.264, or H.265 where the encoder makes that), as
     they are: in less time, and as many bytes as they have there.
     """
     output_filename: _builtins.str

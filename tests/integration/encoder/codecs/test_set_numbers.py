@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from encoder.codecs.nvenc.set_numbers import NUMBERS, renumbered
-from encoder.splice import h264
+from encoder.splice import h264, hevc
 from tests.support import judge, media
 
 # CABAC and CAVLC, several slices, fields that look like start codes: gray pictures have long runs of zeros.
@@ -17,6 +17,16 @@ CODINGS = {
     "slices": "slices=4",
     "delimiters": "aud=1",
     "lossless-zeros": "qp=51:aq-mode=0",
+}
+# The same of H.265, and pictures whose slices begin elsewhere: fields of the header that only some kinds have.
+HEVC_CODINGS = {
+    "open-gop": "bframes=3:b-adapt=0",
+    "closed-gop": "open-gop=0:radl=2:bframes=3:b-adapt=0",
+    "slices": "slices=3:bframes=0",
+    "wavefront": "wpp=1:pools=2:ctu=16",
+    "layers-in-time": "temporal-layers=3:bframes=3:b-adapt=0",
+    "delimiters": "aud=1:repeat-headers=1",
+    "zeros": "qp=51:aq-mode=0:scaling-list=default",
 }
 
 
@@ -43,6 +53,36 @@ def test_pictures_are_the_same(tmp_path: Path, coding: str, number: int) -> None
     with av.open(str(made), format="h264") as container:  # no complaint of a decoder that stops at the first
         container.streams.video[0].codec_context.options = {"err_detect": "explode"}
         assert len(list(container.decode(video=0))) == 50
+
+
+@pytest.mark.parametrize("coding", HEVC_CODINGS)
+def test_pictures_of_hevc_are_the_same(tmp_path: Path, coding: str) -> None:
+    source, made = tmp_path / "a.hevc", tmp_path / "b.hevc"
+    picture = "testsrc2=size=320x180:rate=25:duration=1,format=yuv420p"
+    told = f"log-level=none:keyint=10:min-keyint=10:{HEVC_CODINGS[coding]}"
+    media.run("-f", "lavfi", "-i", picture, "-c:v", "libx265", "-preset", "veryfast", "-x265-params", told, source)
+    data = source.read_bytes()
+    for number in (NUMBERS[0] + 1, NUMBERS[-1]):
+        found = renumbered(data, number, "hevc")
+        made.write_bytes(found)
+        assert np.array_equal(judge.pictures(made, "gray"), judge.pictures(source, "gray"))
+        kinds = {unit[0] >> 1 & 63: unit.rstrip(b"\0") for unit in units(found)}
+        numbers = hevc.vps_number(kinds[32]), hevc.read_sps(kinds[33]).number, hevc.pps_number(kinds[34])
+        assert numbers == (number - NUMBERS[0], number - NUMBERS[0], number)
+        slices = [pair for pair in zip(units(found), units(data), strict=True) if pair[0][0] >> 1 & 63 < 32]
+        assert {len(one) - len(other) for one, other in slices} <= {0, 1, 2}
+        with av.open(str(made), format="hevc") as container:  # no complaint of a decoder that stops at the first
+            container.streams.video[0].codec_context.options = {"err_detect": "explode"}
+            assert len(list(container.decode(video=0))) == 25
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [b"", b"\x42", b"\x42\1\1", b"\x40\1\x10", b"\x44\1\x40", b"\x44\1\0", b"\x02\1\x80", b"\x26\1\x80\0", b"\x4e\1\5"],
+    ids=repr,
+)
+def test_what_names_another_set_of_hevc_or_is_cut_off_stays(unit: bytes) -> None:
+    assert renumbered(b"\0\0\1" + unit, 20, "hevc") == b"\0\0\1" + unit
 
 
 @pytest.mark.parametrize(

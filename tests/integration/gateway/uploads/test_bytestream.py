@@ -4,13 +4,16 @@ import asyncio
 import contextlib
 import hashlib
 import os
+import time
 import uuid
 
 import grpc
 import pytest
 from google.bytestream.bytestream_pb2 import QueryWriteStatusRequest, ReadRequest, WriteRequest
 
+from gateway.assets.bucket import Bucket
 from gateway.uploads.session import Announcement
+from gateway.uploads.writer import PART_SECONDS
 from servicekit.chunks import Checksum
 from servicekit.errors import Aborted, ResourceExhausted, from_rpc
 from tests.support.object_server import BUCKET, ObjectServer, settings_of
@@ -158,6 +161,55 @@ async def test_bytes_of_a_stalled_write_are_kept_after_a_while(streams):
     await stalled.write(WriteRequest(resource_name=name, data=data[:MIB]))
     await until_async(lambda: is_at(there, name, MIB))
     stalled.cancel()
+
+
+class HeldBucket(Bucket):
+    """A folder in which an object is made of what was written once it may be."""
+
+    def __init__(self, location):
+        super().__init__(location)
+        self.closing, self.may_close = asyncio.Event(), asyncio.Event()
+
+    def writer(self, *args):
+        writer = super().writer(*args)
+        close = writer.close
+
+        async def held():
+            self.closing.set()
+            await self.may_close.wait()
+            await close()
+
+        writer.close = held
+        return writer
+
+
+async def test_bytes_find_their_place_while_those_before_become_a_part(streams, tmp_path):
+    bucket = HeldBucket(str(tmp_path / "assets"))
+    uploads = (await streams(bucket)).uploads
+    data = os.urandom(17 * MIB)
+    session = await uploads.create(Announcement(len(data), "a.mp4"), "default")
+    async with uploads.writing(session, 0) as writer:
+        await writer.write(data[: 16 * MIB])
+        await bucket.closing.wait()  # nothing more comes, and a part is complete
+        assert writer.offset == 16 * MIB
+        going_on = asyncio.ensure_future(writer.write(data[16 * MIB :]))
+        bucket.may_close.set()
+        await going_on
+        assert writer.offset == len(data)
+    found = await uploads.get(session.id, "default")
+    assert (found.is_finished, found.offset) == (True, len(data))
+    asset = await uploads.asset(found)
+    assert (asset.sha256, len(asset.parts)) == (hashlib.sha256(data).hexdigest(), 2)
+
+
+async def test_what_comes_fast_is_no_part_for_each_few_bytes(streams):
+    at = await streams()
+    data, begun = os.urandom(40 * MIB), time.monotonic()
+    _, asset = await write(at, name_of(data), data)
+    stored = await at.assets.describe(asset.removeprefix("assets/"))
+    # Each but the last took PART_SECONDS, whatever else the machine was busy with.
+    assert len(stored.parts) <= 1 + (time.monotonic() - begun) / PART_SECONDS
+    assert sum(part.size_bytes for part in stored.parts) == len(data)
 
 
 async def is_at(at, name, size):
