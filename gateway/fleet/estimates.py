@@ -14,6 +14,8 @@ from servicekit.codec import SPARSE
 from servicekit.tasks import cancel_and_wait, log_and_continue, repeat
 
 PRIOR_TASK_SECONDS = 20.0
+# Encoders of which it is kept how slow they are, those that were seen last.
+MAX_ENCODERS = 256
 # What tasks teach is written together: no task waits for it, and none costs the store a write of its own.
 WRITE_SECONDS = 2.0
 
@@ -43,11 +45,13 @@ class RunningMean:
 @dataclass(frozen=True, slots=True)
 class Estimates:
     """Mean durations of tasks on rented encoders by operation, and of set-ups (from the request to the first task) by
-    provider; the speeds of tasks on all encoders."""
+    provider; the speeds of tasks on all encoders; and by the names of encoders by how much longer each takes than most
+    do, the one that was seen last at the end."""
 
     tasks: Mapping[str, RunningMean] = field(default_factory=dict)
     setups: Mapping[str, RunningMean] = field(default_factory=dict)
     speeds: TaskSpeeds = field(default=TaskSpeeds(), metadata=SPARSE)
+    slowness: Mapping[str, float] = field(default_factory=dict, metadata=SPARSE)
 
     def task_seconds(self, operation: str) -> float:
         """Return the expected seconds of a task of this operation on one slot."""
@@ -71,6 +75,11 @@ class Estimates:
     def with_sample(self, operation: str, sample: TaskSample) -> "Estimates":
         """Return the estimates after a task that succeeded on any encoder."""
         return replace(self, speeds=self.speeds.after(operation, sample))
+
+    def with_encoder(self, name: str, slowness: float) -> "Estimates":
+        """Return the estimates after an encoder was seen to be so slow."""
+        others = [one for one in self.slowness.items() if one[0] != name]
+        return replace(self, slowness=dict([*others, (name, round(slowness, 3))][-MAX_ENCODERS:]))
 
     def with_setup(self, provider: str, seconds: float, prior_seconds: float) -> "Estimates":
         """Return the estimates after a set-up."""
@@ -125,6 +134,15 @@ class EstimateStore(Records[Estimates]):
         self._unwritten.append(lambda known: known.with_sample(operation, sample))
         if is_rented:
             self._unwritten.append(lambda known: known.with_task(operation, seconds))
+
+    def encoder_seen(self, name: str, slowness: float) -> None:
+        """Learn by how much longer an encoder takes than most do."""
+        self._unwritten.append(lambda known: known.with_encoder(name, slowness))
+
+    def slowness(self, name: str) -> float | None:
+        """Return by how much longer an encoder takes than most do, as a gateway wrote it last; None where none did."""
+        known = self.cached.get("")
+        return known.slowness.get(name) if known is not None else None
 
     async def setup_ended(self, provider: str, seconds: float, prior_seconds: float) -> None:
         """Learn from an instance that became ready that long after it was requested."""

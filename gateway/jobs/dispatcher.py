@@ -73,7 +73,7 @@ class Dispatcher:
 
     def __post_init__(self) -> None:
         self.store.index.on_end.append(self._cancel_tasks_of)
-        self.times = ExpectedTimes(self.pool, lambda: self.executor.estimates.estimates.speeds)
+        self.times = ExpectedTimes(self.pool, self.executor.estimates)
         self.second_tries = SecondTries(self.store, self.pool, self.executor, self.times, self._end_first)
         self.piece_choice = PieceChoice(self.store, self.queue, self.pool, self.times, self.running.values, self._unfit)
         self.queue.order.held = self._held

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from heapq import heapify, heapreplace
 from math import inf, log2
 
-from gateway.fleet.speeds import TaskSpeeds, WorkItem
+from gateway.fleet.estimates import EstimateStore
+from gateway.fleet.speeds import WorkItem
 from gateway.jobs import further
 from gateway.jobs.model import Job
 from gateway.jobs.queue import Attempt, TaskQueue, TaskRef
@@ -69,23 +70,25 @@ def left_seconds(attempt: Attempt, expected_seconds: float | None, now: float) -
 
 @dataclass(eq=False)
 class ExpectedTimes:
-    """What pieces of films may take encoders, in seconds, by what this gateway saw them take."""
+    """What pieces of films may take encoders, in seconds, by what this gateway saw them take, and tells the others."""
 
     pool: Pool
-    speeds: Callable[[], TaskSpeeds]
+    estimates: EstimateStore
 
     def learn(self, attempt: Attempt, share: float = 1.0) -> None:
         """Learn from an attempt at a piece how fast its encoder is, by the share of it that was made."""
         if attempt.piece is not None and attempt.begun_at:
             made = share * attempt.piece.frames
             self.pool.learn(attempt.encoder, attempt.piece.film, made, time.time() - attempt.begun_at)
+            if attempt.encoder in self.pool:
+                self.estimates.encoder_seen(attempt.encoder, self.pool.speeds.slowness(attempt.encoder))
 
     def usual(self, piece: WorkItem) -> float | None:
         """Return what a piece takes most encoders: by others of its film, else by those of its kind; None where none
         was seen."""
         if (pace := self.pool.speeds.pace(piece.film)) is not None:
             return pace * piece.frames
-        known = self.speeds().seconds(piece)
+        known = self.estimates.estimates.speeds.seconds(piece)
         return known.middle if known is not None else None
 
     def on(self, encoder: str, piece: WorkItem) -> float | None:

@@ -54,6 +54,7 @@ def start_jobs(
     returns to the queue."""
     store, queue, sources, assets = resources.store, resources.queue, resources.sources, resources.assets
     queue.follow(store.index)
+    pool.speeds.told = fleet.estimate_store.slowness
     cost_guard = CostGuard(store, fleet, pool, policy.cost_check_seconds)
     manager = JobManager(store, queue, resources.progress, sources, cost_guard.check, policy, resources.check_room)
     stack.push_async_callback(manager.stop)

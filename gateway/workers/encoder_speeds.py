@@ -1,10 +1,11 @@
-"""How fast each encoder is beside the others, by the pieces of films that it was seen to make. Pure, and in memory
-alone: a gateway learns it anew within a film.
+"""How fast each encoder is beside the others, by the pieces of films that it was seen to make. Pure, and in memory:
+what follows from it is told to others, and to this gateway's next start, who begin with that.
 
 Only pieces of one film are compared: those of another may be four times as large.
 """
 
 from collections import OrderedDict, defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from statistics import median
 
@@ -31,8 +32,10 @@ class FilmWork:
 
 @dataclass(eq=False)
 class EncoderSpeeds:
-    """The speeds of encoders, by their names."""
+    """The speeds of encoders, by their names. `told` returns how slow one was known to be before anything was seen of
+    it here; None where it was not."""
 
+    told: Callable[[str], float | None] = lambda _: None
     _films: OrderedDict[str, dict[str, FilmWork]] = field(default_factory=OrderedDict, init=False)
     # What follows from that, as far as it was asked for.
     _paces: dict[str, float | None] = field(default_factory=dict, init=False)
@@ -44,7 +47,7 @@ class EncoderSpeeds:
         if not film or frames < 0 or seconds <= 0:
             return
         known = self._films.setdefault(film, {})
-        work = known.get(encoder) or FilmWork(self._known().get(encoder, 1.0))
+        work = known.get(encoder) or FilmWork(self._before(encoder) or 1.0)
         known[encoder] = work.after(seconds, frames)
         self._films.move_to_end(film)
         if len(self._films) > MAX_FILMS:
@@ -60,10 +63,9 @@ class EncoderSpeeds:
         self._slowness = None
 
     def slowness(self, encoder: str) -> float:
-        """Return by how much longer an encoder takes than most do. One that was not seen yet counts as the slowest that
-        is known, so that it gets no long piece before it was; without any it is 1."""
-        known = self._known()
-        return known[encoder] if encoder in known else max(1.0, self._slowest)
+        """Return by how much longer an encoder takes than most do. One that was never seen counts as the slowest that
+        is known here, so that it gets no long piece before it was; without any it is 1."""
+        return self._before(encoder) or max(1.0, self._slowest)
 
     def pace(self, film: str) -> float | None:
         """Return the seconds that a frame of a film takes most encoders; None before any was seen."""
@@ -73,6 +75,10 @@ class EncoderSpeeds:
             known = [work for work in self._films[film].values() if work.frames > 0]
             self._paces[film] = median(work.seconds / work.frames / work.prior for work in known) if known else None
         return self._paces[film]
+
+    def _before(self, encoder: str) -> float | None:
+        """Return how slow an encoder was seen, or told, to be."""
+        return self._known().get(encoder) or self.told(encoder)
 
     def _known(self) -> dict[str, float]:
         """Return how slow the encoders are that were seen."""

@@ -316,12 +316,15 @@ async def test_what_a_gateway_learns_of_tasks_all_know(bucket):
     await first.start()
     first.task_ended("caption", 2.0, 100, is_rented=False)
     first.task_ended("caption", 4.0, 100, is_rented=True)
+    first.encoder_seen("slow", 3.5)
     known = first.estimates
     assert known.speeds.count("caption") == 2
     assert known.tasks == Estimates().with_task("caption", 4.0).tasks
     await first.write()
     await second.start()
     assert second.estimates == first.estimates == known
+    assert second.slowness("slow") == 3.5
+    assert second.slowness("another") is None
     second.task_ended("probe", 1.0, is_rented=False)
     await second.write()
     await until(lambda: first.estimates.speeds.count("probe") == 1)

@@ -68,3 +68,25 @@ async def test_what_lags_on_a_slow_encoder_is_tried_on_a_fast_one_at_once(works:
     job = await works.result(job_id)
     assert job.status is Status.COMPLETED
     assert [task.encoder for task in job.tasks if task.past] == [works.pool.members[0].encoder.name]
+
+
+async def test_the_first_film_after_a_start_goes_by_what_was_known_before(works: Works, other) -> None:
+    is_open = asyncio.Event()
+    slow = ScriptedEncoder(slots=1, script=[is_open.wait])
+    works.encoder.slots = 1
+    await other(slow)
+    await until(lambda: [one.slots for one in works.pool.members] == [1, 1])
+    fast, name = (one.encoder.name for one in works.pool.members)
+    estimates = works.fleet.estimate_store
+    estimates.encoder_seen(fast, 1.0)
+    estimates.encoder_seen(name, 8.0)
+    for _ in range(5):
+        estimates.task_ended("story.scene", 1.0, 100, is_rented=False)
+    await estimates.write()
+    works.encoder.script = [pieces(FRAMES), is_open.wait]
+    job_id = (await works.manager.submit(await works.caption())).id
+    await until(lambda: slow.running == works.encoder.running == 1 and len(slow.given) == 1)
+    assert (works.encoder.given[1].part, slow.given[0].part) == (b"piece 0", b"piece 3")
+    is_open.set()
+    assert (await works.result(job_id)).status is Status.COMPLETED
+    await until(lambda: estimates.estimates.slowness.keys() == {fast, name})

@@ -64,3 +64,13 @@ def test_those_that_are_gone_and_old_films_are_forgotten():
     for number in range(MAX_FILMS):
         speeds.note("a", f"film {number}", 100, 2)
     assert speeds.pace("film") is None
+
+
+def test_what_was_told_holds_until_an_encoder_is_seen_and_bears_on_what_is_seen_of_others():
+    speeds = EncoderSpeeds(told={"slow": 4.0, "a": 1.0}.get)
+    assert [speeds.slowness(name) for name in ("slow", "a", "new")] == [4.0, 1.0, 1.0]
+    # Alone at a film it is no measure of it.
+    seen("film", {"slow": 0.08}, speeds)
+    assert (speeds.pace("film"), speeds.slowness("slow")) == pytest.approx((0.02, 4.0))
+    seen("other", dict.fromkeys((*FAST, "slow"), 0.02), speeds)
+    assert speeds.slowness("slow") < 4
