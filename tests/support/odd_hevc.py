@@ -113,6 +113,11 @@ def _many_sets(record: hevc.HevcRecord) -> bytes:
     ).to_bytes()
 
 
+def with_open_groups(folder: Path, seconds: float) -> Path:
+    """A video as x265 makes most."""
+    return _encoded(seconds=seconds)(folder)
+
+
 NOT_PLAIN, UNTIMED, ELSEWHERE = "8 bits", "edit list", "MP4, MOV or Matroska"
 
 FEW: Mapping[str, OddHevc] = {

@@ -122,12 +122,14 @@ class Nvenc:
         # The container keeps no length of the last frame.
         length = 1 / float(frames.frame_rate or FRAME_RATE)
         last = frames.last if isinstance(frames, FilteredFrames) else None
-        options = {"c:v": "copy", "bsf:v": f"setts=pts=PTS:dts=DTS:{frame_length(length, last)}"}
+        options: dict[str, Any] = {"c:v": "copy", "bsf:v": f"setts=pts=PTS:dts=DTS:{frame_length(length, last)}"}
         options |= TAGS.get(self.format, {})
         if self.format == "av1" and frames.pixel_aspect != SQUARE:  # its bitstream does not tell
             shape = Fraction(frames.size.width, frames.size.height) * frames.pixel_aspect
             options["aspect"] = f"{shape.numerator}:{shape.denominator}"
         if isinstance(frames, FilteredFrames):
+            # NUT has no times before 0: where the first picture is decoded there, all come later by as much.
+            options |= {"start_at_zero": None} if frames.fit is not None else {}
             writer = SessionFrames(self, self._request(frames), self._filtering_run(frames, output))
             return output.run(bits, options, writer, _shared_inputs(frames))
         raw = RawVideo(frames.size.width, frames.size.height, frames.frame_rate)

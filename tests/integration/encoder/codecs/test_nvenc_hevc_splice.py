@@ -151,6 +151,21 @@ async def test_a_film_that_was_spliced_is_spliced_again_and_found_by_seeking(car
             assert np.array_equal(found.to_ndarray(format="gray"), frames[number]), number
 
 
+async def test_several_runs_stand_in_a_film_the_first_at_its_beginning(cards: Client, tmp_path: Path) -> None:
+    source = odd_hevc.with_open_groups(tmp_path, 12)
+    out, summary = await captioned(cards, tmp_path, source, (0.0, 0.1), (2.9, 3.02), (8.0, 8.04))
+    before, after = by_time(source), by_time(out)
+    links = [number for number, pair in enumerate(zip(before, after, strict=True)) if is_link(*pair)]
+    same = [one == other or n in links for n, (one, other) in enumerate(zip(before, after, strict=True))]
+    assert (links, summary.frames_copied, summary.whole_reason) == ([25, 100, 225], sum(same), "")
+    theirs, ours = judge.pictures(source, "yuv420p"), judge.pictures(out, "yuv420p")
+    assert all(
+        np.array_equal(*pair) for pair, is_same in zip(zip(theirs, ours, strict=True), same, strict=True) if is_same
+    )
+    need("gst-launch-1.0")
+    assert np.array_equal(by_de265(out, (320, 180)), np.array([frame.ravel() for frame in ours]))
+
+
 async def test_parts_that_do_not_fit_are_encoded_among_those_that_do(cards: Client, tmp_path: Path) -> None:
     one = odd_hevc.FEW["plain"].make(tmp_path)
     other = media.video(tmp_path / "other.mp4", 1, "180x320", 25, True)

@@ -1,6 +1,8 @@
 """Runs of frames that NVENC makes stand between the untouched packets of a film of another encoder."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -34,9 +36,14 @@ def set_numbers(path: Path) -> list[int]:
 
 
 async def captioned(
-    nvenc_encoder: NvencEncoder, driver: Driver, folder: Path, source: Path, **settings: object
+    nvenc_encoder: NvencEncoder,
+    driver: Driver,
+    folder: Path,
+    source: Path,
+    spans: Sequence[tuple[float, float, str]] = tuple(CUES),
+    **settings: object,
 ) -> tuple[Path, encoder_pb2.Summary]:
-    cues = media.srt(folder / "s.srt", CUES)
+    cues = media.srt(folder / "s.srt", list(spans))
     request = video_pb2.Operation(caption=video_pb2.CaptionRequest(url_video="v", url_srt="s"))
     out = folder / "out.mp4"
     with nvenc_encoder(driver, CODEC="nvenc", **settings) as encoder:
@@ -65,6 +72,17 @@ async def test_only_what_captions_touch_is_encoded(
     assert judge.facts(out).times == pytest.approx(judge.facts(source).times, abs=1e-6)
 
 
+@pytest.mark.parametrize("begin", [0.0, 0.08], ids=["first-frame", "third-frame"])
+async def test_what_is_encoded_may_begin_with_the_film(
+    nvenc_encoder: NvencEncoder, driver: Driver, tmp_path: Path, begin: float
+) -> None:
+    """The first pictures are decoded before the time 0, which the pipe between the two runs cannot tell."""
+    source = film(tmp_path / "film.mp4", "-bf", "3")
+    out, summary = await captioned(nvenc_encoder, driver, tmp_path, source, [(begin, begin + 0.2, "One")])
+    assert (summary.codec, summary.whole_reason, summary.frames_copied > 100) == ("nvenc", "", True)
+    assert judge.facts(out).times == pytest.approx(judge.facts(source).times, abs=1e-6)
+
+
 @pytest.mark.parametrize(
     ("options", "settings", "reason"),
     [
@@ -80,7 +98,7 @@ async def test_where_nvenc_cannot_keep_to_what_a_film_asks_of_decoders_all_is_en
     driver: Driver,
     tmp_path: Path,
     options: tuple[str, ...],
-    settings: dict[str, object],
+    settings: dict[str, Any],
     reason: str,
 ) -> None:
     source = film(tmp_path / "film.mp4", *options)
