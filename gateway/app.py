@@ -61,10 +61,9 @@ from servicekit.tls import IdentityFiles
 log = structlog.get_logger("gateway")
 
 CLOSE_SECONDS = 2.0
-# Of each upload over gRPC so much, and the message that is read, is held before it is taken: as much as one message of
-# our own clients, the next of which comes while one is taken. Over a line of 100 ms that carries about 20 MiB/s; a
-# client that has more uses several uploads, or HTTP.
-STREAM_WINDOW_BYTES = 2 * 1024 * 1024
+# Of each upload over gRPC so much, and the message that is read, is held before it is taken. Over a line of 100 ms that
+# carries about 10 MiB/s; a client that has more uses several uploads, or HTTP.
+STREAM_WINDOW_BYTES = 1024 * 1024
 
 
 async def serve(settings: GatewaySettings) -> None:

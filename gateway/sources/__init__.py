@@ -135,6 +135,7 @@ class Sources:
                 spool = self.spools.begin(job_id, source, whole, download)
             if spool is None:
                 return whole, None
+            await download.aclose()  # which is the spool's, unless another task began that meanwhile
         return await stack.enter_async_context(spool.open()), spool
 
     def known_bytes(self, source: str) -> int | None:

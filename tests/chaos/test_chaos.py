@@ -18,6 +18,7 @@ from tests.chaos.uploads import Uploads
 from tests.support.hook_receiver import HookReceiver
 from tests.support.nats_cluster import NatsCluster
 from tests.support.object_server import ObjectServer
+from tests.support.processes import alive
 from tests.support.until import until_sync
 
 SEED = int(os.environ.get("CHAOS_SEED", "1"))
@@ -71,8 +72,7 @@ def run(folder, store, receiver, jobs, pause_seconds, seconds, most=None):
         assert_nothing_is_left(services, store, named, found)
         until_sync(lambda: services.slots() == [PAIRS * SLOTS] * PAIRS, 60)
         children = set(psutil.Process().children(recursive=True)) - before
-    _, alive = psutil.wait_procs(children, 20)
-    assert alive == []
+    until_sync(lambda: not any(map(alive, children)))
 
 
 def assert_each_ended_once(submitters, found):

@@ -191,24 +191,25 @@ class Queue:
         return worker
 
     async def take(self, worker_id: str, most: int, is_gone: Callable[[], Awaitable[bool]]) -> list[Job]:
-        """Jobs for a worker, once there are any; none when the time is up or `is_gone`."""
+        """Jobs for a worker, once there are any; none when the time is up, `is_gone`, or the worker is lost."""
+        asking = self.seen(worker_id)
 
         def found() -> list[Job]:
-            if not self._is_warm(self.seen(worker_id)):
+            if not self._is_warm(asking):
                 return []
             return [job for job in self.jobs.values() if job.state == IN_QUEUE][:most]
 
-        taken = await self._held(found, is_gone)
+        taken = await self._held(asking, found, is_gone)
         for job in taken:
             job.state, job.worker, job.started_at = IN_PROGRESS, worker_id, time.monotonic()
         return taken
 
     async def stops(self, worker_id: str, is_gone: Callable[[], Awaitable[bool]]) -> list[str]:
         """The jobs that a worker is to stop, once there are any."""
-        found = await self._held(lambda: list(self.seen(worker_id).stops), is_gone)
-        known = self.seen(worker_id)
+        asking = self.seen(worker_id)
+        found = await self._held(asking, lambda: list(asking.stops), is_gone)
         # One may have come since the question was given up.
-        known.stops = [job for job in known.stops if job not in found]
+        asking.stops = [job for job in asking.stops if job not in found]
         return found
 
     def done(self, worker_id: str, job_id: str, body: dict[str, Any]) -> None:
@@ -246,9 +247,13 @@ class Queue:
                 job.error = "job timed out"
                 self._stop(job, TIMED_OUT)
 
-    async def _held(self, found: Callable[[], list[Any]], is_gone: Callable[[], Awaitable[bool]]) -> list[Any]:
+    async def _held(
+        self, asking: Worker, found: Callable[[], list[Any]], is_gone: Callable[[], Awaitable[bool]]
+    ) -> list[Any]:
         end = time.monotonic() + self.rules.poll_seconds
-        while time.monotonic() < end and not await is_gone():
+        # A worker that is lost gets nothing any more, also where its connection has not been seen to end yet.
+        while time.monotonic() < end and not await is_gone() and self.workers.get(asking.id) is asking:
+            asking.seen_at = time.monotonic()
             self.settle()
             if answer := found():
                 return answer

@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from tests.emulators import runpodemulator, sdkchild
+from tests.emulators.runpodjobs import Queue, Rules
 from tests.support.until import until_async
 
 
@@ -240,3 +241,17 @@ async def test_endpoints_are_managed_and_errors_are_problems(runpod):
         assert (await client.get(f"/serverless/{made['id']}")).status_code == 404
         runpod.management.retired_status = 410
         assert (await client.get("/serverless")).status_code == 410
+
+
+async def test_a_worker_that_is_lost_gets_no_job_on_a_question_it_had_put():
+    async def never() -> bool:
+        return False
+
+    queue = Queue(Rules())
+    asking = asyncio.create_task(queue.take("w1", 1, never))
+    await until_async(lambda: asyncio.sleep(0, "w1" in queue.workers))
+    queue.lose("w1")
+    job = queue.submit({"input": {}})
+    assert await asking == []
+    assert await queue.take("w2", 1, never) == [job]
+    assert queue.workers.keys() == {"w2"}

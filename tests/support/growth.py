@@ -67,23 +67,26 @@ def _measure(
 ) -> tuple[float, ...]:
     """Return the seconds at each factor; the sizes in turn, so that a machine that slows down slows all."""
     inputs = [make(size * factor) for factor in factors]
-    # The collector looks through little else while the work runs: what the modules hold is frozen (left_open.py).
+    # Without the collector, whose work depends on all else that is alive: what is made is freed by its references.
     gc.collect()
-    repeats = [_repeats(lambda value=value: work(value), clock) for value in inputs]
-    least = [float("inf")] * len(factors)
-    for _ in range(RUNS):
-        for index, value in enumerate(inputs):
-            started = clock()
-            for _ in range(repeats[index]):
-                work(value)
-            least[index] = min(least[index], (clock() - started) / repeats[index])
+    gc.disable()
+    try:
+        repeats = [_repeats(lambda value=value: work(value), clock) for value in inputs]
+        least = [float("inf")] * len(factors)
+        for _ in range(RUNS):
+            for index, value in enumerate(inputs):
+                started = clock()
+                for _ in range(repeats[index]):
+                    work(value)
+                least[index] = min(least[index], (clock() - started) / repeats[index])
+    finally:
+        gc.enable()
     return tuple(least)
 
 
 def _repeats(run: Callable[[], object], clock: Callable[[], float]) -> int:
     """Return how often work must be done to take MIN_SECONDS. The first run, which may fill caches, does not count."""
     run()
-    gc.collect()
     count, started = 0, clock()
     while clock() - started < MIN_SECONDS and count < 10_000:
         run()

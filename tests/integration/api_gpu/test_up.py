@@ -19,6 +19,8 @@ from api_gpu.local.data_dir import DataDir, Serving
 from api_gpu.local.up import UpSettings, start_message
 from servicekit.errors import Unavailable
 from tests.support.command_line import api_gpu
+from tests.support.processes import alive
+from tests.support.until import until_sync
 from tools.pair import Pair, free_ports, running, start, stop, wait_until_up
 from tools.samples import Samples
 
@@ -157,7 +159,7 @@ def test_what_it_keeps_outlives_it_and_ctrl_c_ends_all_that_it_started(tmp_path:
     assert len(family) >= 3
     second.process.send_signal(signal.SIGINT)
     assert second.process.wait(60) == 0
-    assert psutil.wait_procs(family, 60)[1] == []
+    until_sync(lambda: not any(map(alive, family)))
 
 
 def test_a_key_of_the_environment_wins(tmp_path: Path) -> None:
@@ -220,7 +222,7 @@ def test_it_ends_too_when_nobody_reads_what_it_says(tmp_path: Path) -> None:
             up.wait(60)
         finally:
             up.kill()
-    assert not [child for child in children if child.is_running()]
+    until_sync(lambda: not any(map(alive, children)))
 
 
 def jobs_at(target: str, key: str, folder: DataDir) -> list[Job]:
@@ -257,7 +259,7 @@ def test_a_second_signal_kills(tmp_path: Path, media: Samples) -> None:
         assert pair.process.poll() is None, "the job was not waited for"
         pair.process.terminate()
         pair.process.wait(60)
-    assert psutil.wait_procs(family, 60)[1] == []
+    until_sync(lambda: not any(map(alive, family)))
 
 
 def test_a_killed_up_leaves_no_process(tmp_path: Path, media: Samples) -> None:
@@ -269,4 +271,4 @@ def test_a_killed_up_leaves_no_process(tmp_path: Path, media: Samples) -> None:
     family = psutil.Process(pair.process.pid).children(recursive=True)
     pair.process.kill()
     pair.process.wait()
-    assert psutil.wait_procs(family, 60)[1] == []
+    until_sync(lambda: not any(map(alive, family)))

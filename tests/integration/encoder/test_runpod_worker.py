@@ -16,6 +16,7 @@ from apigpu.encoder.v1 import encoder_pb2
 from apigpu.v1 import video_pb2
 from tests.emulators import runpodemulator, sdkchild
 from tests.support import judge, link_server
+from tests.support.processes import alive
 from tests.support.until import HANG_SECONDS, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -213,7 +214,7 @@ async def killed_and_stopped(runpod, job, worker, tmp_path):
     ):
         ffmpegs = worker.ffmpegs()
         sdkchild.vanish(worker.process)
-        await until(lambda: not any(ffmpeg.is_running() for ffmpeg in ffmpegs))
+        await until(lambda: not any(map(alive, ffmpegs)))
         runpod.queue.lose("w1")
         await until(other.at_work)
         other.process.send_signal(signal.SIGTERM)

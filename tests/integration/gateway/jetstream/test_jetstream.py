@@ -17,6 +17,7 @@ from gateway.jetstream.connection import JetStream
 from servicekit.config import ConfigError
 from servicekit.errors import Aborted, Unavailable
 from servicekit.tasks import cancel_and_wait
+from tests.support.processes import alive
 from tests.support.until import until_async, until_sync, within
 
 
@@ -279,7 +280,7 @@ def test_the_server_dies_with_its_gateway_even_when_that_is_killed(tmp_path):
         assert server.name() == "nats-server"
         os.kill(gateway.pid, signal.SIGKILL)
         gateway.wait()
-    until_sync(lambda: not server.is_running() or server.status() == psutil.STATUS_ZOMBIE)
+    until_sync(lambda: not alive(server))
 
 
 def kill_server(jetstream):

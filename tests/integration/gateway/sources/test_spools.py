@@ -130,6 +130,25 @@ async def test_what_tells_its_version_or_is_small_or_is_for_no_job_is_not_kept(s
     assert not (tmp_path / "spools").exists()
 
 
+async def test_tasks_that_begin_at_once_share_one_download_and_end_the_others(serve, sources, spools):
+    closed = []
+
+    async def send(writer):
+        writer.write(answer(BODY)[: -MIN_BYTES // 2])
+        with contextlib.suppress(ConnectionError):
+            await writer.drain()
+            await writer.wait_closed()
+        closed.append(writer)
+
+    web = await serve({"/a": send})
+    waiting = [asyncio.create_task(ranges(sources, web.url("/a"), ByteRanges(SIZE, ((SIZE - 5, SIZE),)))) for _ in "ab"]
+    async with asyncio.timeout(10):
+        while not (len(web.requests) == 2 and len(closed) == 1):
+            await asyncio.sleep(0.01)
+    spools.end(JOB)
+    assert [type(one) for one in await asyncio.gather(*waiting, return_exceptions=True)] == [Aborted, Aborted]
+
+
 async def test_no_more_than_a_few_wait_for_what_has_not_come(slow, sources):
     await slow.let(HEAD_BYTES)
     await outline(sources, slow.url("/a"))
