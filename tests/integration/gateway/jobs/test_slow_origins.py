@@ -8,6 +8,8 @@ import pytest
 from apigpu.v1.story_pb2 import Scene
 from apigpu.v1.video_pb2 import CaptionRequest, Operation, StoryRequest
 from gateway.jobs.model import Status
+from gateway.sources import Sources
+from gateway.sources.spools import StillComing
 from servicekit.backoff import Backoff
 from tests.support.until import until, until_async, within
 from tests.support.web_server import Web, answer
@@ -83,6 +85,22 @@ async def test_more_than_may_be_slow_wait_in_the_queue(works, slow, gate):
     for job in jobs:
         done = await works.result(job.id)
         assert (done.status, done.tasks[0].attempts) == (Status.COMPLETED, 1)
+
+
+@pytest.mark.parametrize("retry", [{"origin_busy": Backoff(1000.0, 1000.0)}])
+async def test_what_is_still_coming_is_asked_for_again_when_it_may_have_come(works, serve, monkeypatch):
+    web, asked, opened = await serve({"/video": answer(BODY)}), [], Sources.open
+
+    def coming(sources, source, *rest):
+        if source == web.url("/video"):
+            asked.append(source)
+            if len(asked) == 1:
+                raise StillComing("It has not come yet.", reason="ORIGIN_BUSY", retry_seconds=0.05)
+        return opened(sources, source, *rest)
+
+    monkeypatch.setattr(Sources, "open", coming)
+    done = await works.result((await submit(works, web.url("/video"))).id)
+    assert (done.status, done.tasks[0].attempts, len(asked)) == (Status.COMPLETED, 1, 2)
 
 
 async def test_a_job_that_is_cancelled_meanwhile_leaves_its_origin(works, slow, gate):
