@@ -80,8 +80,8 @@ class ExpectedTimes:
         if attempt.piece is not None and attempt.begun_at:
             made = share * attempt.piece.frames
             self.pool.learn(attempt.encoder, attempt.piece.film, made, time.time() - attempt.begun_at)
-            if attempt.encoder in self.pool:
-                self.estimates.encoder_seen(attempt.encoder, self.pool.speeds.slowness(attempt.encoder))
+            if (slowness := self.pool.speeds.seen(attempt.encoder)) is not None:
+                self.estimates.encoder_seen(attempt.encoder, slowness)
 
     def usual(self, piece: WorkItem) -> float | None:
         """Return what a piece takes most encoders: by others of its film, else by those of its kind; None where none

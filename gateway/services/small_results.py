@@ -1,5 +1,6 @@
 """Small results, which go along with the news that their job has ended."""
 
+import asyncio
 import hashlib
 from contextlib import suppress
 
@@ -12,6 +13,8 @@ from servicekit.errors import InvalidArgument, ServiceError
 
 # As many as come at once by the flow control of HTTP/2, and as a stored file of is read in one turn.
 MAX_RESULT_BYTES = 64 * 1024
+# A store that is slow to answer holds up the news no longer.
+READ_SECONDS = 2.0
 
 _count_sent = transferred(OUT, CLIENT)
 
@@ -24,14 +27,21 @@ def check_most(most_bytes: int) -> None:
 
 async def small_result(assets: AssetStore, job: pb2.Job, most_bytes: int) -> bytes:
     """Return the bytes of the result of an ended job, as they are in the store now; b"" where it has none, or more than
-    so many. What is wrong with the file is told to whoever downloads it."""
+    so many, or the store takes long. What is wrong with the file is told to whoever downloads it."""
     if not (most_bytes and job.output.HasField("asset")):
         return b""
-    with suppress(ServiceError):
-        asset = await assets.find(parse_name(job.output.asset), caller.get().sight)
-        if asset.size_bytes <= most_bytes:
-            data = b"".join([chunk async for chunk in assets.read(asset)])
-            if hashlib.sha256(data).hexdigest() == asset.sha256:
-                _count_sent(len(data))
-                return data
+    with suppress(ServiceError, TimeoutError):
+        async with asyncio.timeout(READ_SECONDS):
+            return await _read(assets, job, most_bytes)
     return b""
+
+
+async def _read(assets: AssetStore, job: pb2.Job, most_bytes: int) -> bytes:
+    asset = await assets.find(parse_name(job.output.asset), caller.get().sight)
+    if asset.size_bytes > most_bytes:
+        return b""
+    data = b"".join([chunk async for chunk in assets.read(asset)])
+    if hashlib.sha256(data).hexdigest() != asset.sha256:
+        return b""
+    _count_sent(len(data))
+    return data

@@ -132,10 +132,12 @@ class Sources:
             download = await stack.enter_async_context(contextlib.AsyncExitStack())
             whole = await download.enter_async_context(self.open(source, tenant))
             if self.spools is not None and job_id and self.asset_id(source) is None:
-                spool = self.spools.begin(job_id, source, whole, download)
+                spool = await self.spools.begin(job_id, source, whole, download)
             if spool is None:
                 return whole, None
+            opened = await stack.enter_async_context(spool.open())
             await download.aclose()  # which is the spool's, unless another task began that meanwhile
+            return opened, spool
         return await stack.enter_async_context(spool.open()), spool
 
     def known_bytes(self, source: str) -> int | None:

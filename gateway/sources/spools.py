@@ -11,7 +11,7 @@ import functools
 import os
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -32,6 +32,10 @@ log = structlog.get_logger("gateway.sources")
 # Tasks that wait for what has not come of one source: others come again, about when theirs will have.
 MAX_WAITING = 8
 MIN_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 1.0, 30.0
+# Each has a file open. What they leave free of the disk is more than uploads do: what can be fetched anew keeps nobody
+# from storing files.
+MAX_SPOOLS = 64
+FLOOR_SHARE = 2.0
 
 
 class StillComing(OriginBusy):
@@ -67,11 +71,14 @@ class Spool:
         if self._task is not None:
             await cancel_and_wait(self._task)
         self._is_closed = True
-        self._close_file()
+        await self._close_file()
 
-    def _close_file(self) -> None:
-        if self._is_closed and not self.readers:
-            self.file.close()
+    async def _close_file(self) -> None:
+        """Close the file where nobody reads it, nor will; on a thread, as the system takes a while to free a large
+        one."""
+        if (self._is_closed or self.is_over) and not self.readers:
+            with contextlib.suppress(OSError):  # what did not fit is tried once more
+                await asyncio.to_thread(self.file.close)
 
     @property
     def is_over(self) -> bool:
@@ -94,7 +101,7 @@ class Spool:
         finally:
             self.readers -= 1
             self.read_at = time.monotonic()
-            self._close_file()
+            await self._close_file()
 
     async def until(self, end: int) -> None:
         """Wait until all before `end` has come. Raises StillComing where many wait already, and what ended the
@@ -122,7 +129,13 @@ class Spool:
                 await self._grown.wait_for(lambda: self._has(end))
         if (error := self.error) is not None and self.come_bytes < end:
             # An error that is raised twice would have the traces of both.
-            raise type(error)(error.message, reason=error.reason, fields=error.fields, metadata=error.metadata)
+            raise type(error)(
+                error.message,
+                reason=error.reason,
+                fields=error.fields,
+                metadata=error.metadata,
+                retry_seconds=error.retry_seconds,
+            )
 
     async def _read(self, start: int, end: int | None) -> AsyncIterator[bytes]:
         while end is None or start < end:
@@ -156,10 +169,11 @@ class Spool:
         finally:
             if not self.is_whole:
                 await self._end(error)
+                await self._close_file()
 
     async def _write(self, data: bytes) -> None:
         if self.floor is not None:
-            self.floor.check(len(data))
+            self.floor.check(len(data), share=FLOOR_SHARE)
         with self.floor.full_disk_errors() if self.floor else contextlib.nullcontext():
             await asyncio.to_thread(self._append, data)
 
@@ -195,7 +209,7 @@ class Spools:
         spool = self._spools.get((job_id, source))
         return None if spool is None or spool.is_over else spool
 
-    def begin(self, job_id: str, text: str, source: Source, download: contextlib.AsyncExitStack) -> Spool | None:
+    async def begin(self, job_id: str, text: str, source: Source, download: contextlib.AsyncExitStack) -> Spool | None:
         """Begin to keep a source that was opened for a job; `download` closes it. Return None for what can be read in
         parts by a version that tells when it has changed, is small, or has no room."""
         is_small = source.size_bytes is not None and source.size_bytes < MIN_BYTES
@@ -203,10 +217,17 @@ class Spools:
             return None
         if (known := self.find(job_id, text)) is not None:  # begun by another task meanwhile
             return known
-        if not self._has_room(source.size_bytes or CHUNK_BYTES):
+        if not await self._make_room(source.size_bytes or CHUNK_BYTES):
             return None
-        self.folder.mkdir(parents=True, exist_ok=True)
-        file = tempfile.TemporaryFile(dir=self.folder)  # noqa: SIM115 - the spool closes it
+        # Meanwhile another task may have begun it, or the job ended.
+        if (known := self.find(job_id, text)) is not None or not self.is_open(job_id):
+            return known
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            file = tempfile.TemporaryFile(dir=self.folder)  # noqa: SIM115 - the spool closes it
+        except OSError as error:
+            log.warning("cannot keep a source", error=str(error))
+            return None
         spool = self._spools[job_id, text] = Spool(source, file, download.pop_all(), self.floor)
         spool.start()
         return spool
@@ -220,14 +241,30 @@ class Spools:
         self._let_go(list(self._spools))
         await asyncio.gather(*self._closing)
 
-    def _has_room(self, size_bytes: int) -> bool:
-        """Return True where there is room for so many bytes, once what nobody reads at present is let go of, if need
-        be: it is fetched anew should it be needed."""
+    async def _make_room(self, size_bytes: int) -> bool:
+        """Return True where there is room for so many bytes, once what nobody reads at present is let go of, as far as
+        need be, what was read last at the end: it is fetched anew should it be needed."""
         self._let_go([key for key, spool in self._spools.items() if spool.is_over])
-        if self.floor is None or self.floor.has_room(size_bytes=size_bytes):
-            return True
-        self._let_go([key for key, spool in self._spools.items() if not spool.readers])
-        return self.floor.has_room(size_bytes=size_bytes)
+        unread = [key for key, spool in self._spools.items() if not spool.readers]
+        unread.sort(key=lambda key: self._spools[key].read_at)
+        for count in range(len(unread) + 1):
+            if self._has_room(size_bytes, unread[:count]):
+                self._let_go(unread[:count])
+                if self._closing:
+                    await asyncio.wait(self._closing)
+                return True
+        return False
+
+    def _has_room(self, size_bytes: int, without: Sequence[tuple[str, str]]) -> bool:
+        """Return True where there would be room for so many bytes beside what is still to come of the others, if some
+        of these were let go of."""
+        kept = [spool for key, spool in self._spools.items() if key not in without]
+        if self.floor is None or len(kept) >= MAX_SPOOLS:
+            return len(kept) < MAX_SPOOLS
+        freed_bytes = sum(self._spools[key].come_bytes for key in without)
+        to_come_bytes = sum(max((spool.source.size_bytes or 0) - spool.come_bytes, 0) for spool in kept)
+        free_bytes = self.floor.free_bytes + freed_bytes - to_come_bytes - size_bytes
+        return free_bytes >= self.floor.floor_bytes * FLOOR_SHARE
 
     def _let_go(self, keys: list[tuple[str, str]]) -> None:
         for key in keys:

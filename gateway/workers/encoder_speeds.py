@@ -67,6 +67,10 @@ class EncoderSpeeds:
         is known here, so that it gets no long piece before it was; without any it is 1."""
         return self._before(encoder) or max(1.0, self._slowest)
 
+    def seen(self, encoder: str) -> float | None:
+        """Return by how much longer an encoder takes than most do, by what it was seen to make; None before that."""
+        return self._known().get(encoder)
+
     def pace(self, film: str) -> float | None:
         """Return the seconds that a frame of a film takes most encoders; None before any was seen."""
         if film not in self._films:

@@ -1,12 +1,16 @@
 """Results that go along with the news of the end of their job."""
 
+import asyncio
+
 import pytest
 
 from apigpu.v1 import jobs_pb2
 from gateway.assets.store import AssetStore
 from gateway.callers import Caller, Scope, caller
+from gateway.services import small_results
 from gateway.services.small_results import MAX_RESULT_BYTES, check_most, small_result
 from servicekit.errors import InvalidArgument
+from tests.support.until import within
 
 DATA = b"x" * 1000
 
@@ -38,6 +42,20 @@ async def test_what_was_deleted_since_or_is_damaged_does_not_go_along(store, tmp
     await other_gateway.delete(deleted.output.asset.removeprefix("assets/"))
     (tmp_path / damaged.output.asset).write_bytes(b"y" * 1000)
     assert [await small_result(store, job, 1000) for job in (deleted, damaged)] == [b"", b""]
+
+
+class Stalled(AssetStore):
+    """A store that answers no question."""
+
+    async def find(self, *_):
+        await asyncio.Event().wait()
+
+
+async def test_a_store_that_does_not_answer_holds_up_no_news(store, tmp_path, monkeypatch):
+    job = await made(store)
+    monkeypatch.setattr(small_results, "READ_SECONDS", 0.05)
+    stalled = Stalled(str(tmp_path), retention_seconds=3600, max_bytes=1 << 24)
+    assert await within(small_result(stalled, job, 1000)) == b""
 
 
 async def test_a_result_of_another_tenant_does_not_go_along(store):

@@ -2,18 +2,23 @@
 
 import asyncio
 import contextlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from gateway.assets.store import AssetStore
 from gateway.callers import DEFAULT_TENANT
 from gateway.sources import ByteRanges, Sources
+from gateway.sources.opened import Source
 from gateway.sources.outline import MIN_BYTES, TAIL_BYTES
-from gateway.sources.spools import MAX_WAITING, Spools, StillComing
+from gateway.sources.spools import MAX_WAITING, Spool, Spools, StillComing
 from servicekit.chunks import HEAD_BYTES
-from servicekit.disk import DiskFloor
-from servicekit.errors import Aborted, FailedPrecondition, Unavailable
+from servicekit.disk import RETRY_SECONDS, DiskFloor
+from servicekit.errors import Aborted, FailedPrecondition, ResourceExhausted, Unavailable
 from tests.integration.gateway.sources.test_outline import BODY, OUTLINE, SIZE, WHOLE, origin, read
+from tests.support.until import until
 from tests.support.web_server import answer
 
 JOB = "job"
@@ -189,17 +194,88 @@ async def test_a_download_that_breaks_off_fails_who_waits_and_is_begun_anew(serv
     assert caught.value.reason == "INPUT_CHANGED"
 
 
+@dataclass(frozen=True)
+class Disk(DiskFloor):
+    """A disk on which what lies in spools takes room."""
+
+    room_bytes: int = SIZE * 3 // 2
+
+    @property
+    def kept_bytes(self):
+        files = [os.path.join("/proc/self/fd", number) for number in os.listdir("/proc/self/fd")]
+        return sum(
+            os.stat(file).st_size for file in files if os.path.lexists(file) and str(self.folder) in os.readlink(file)
+        )
+
+    @property
+    def free_bytes(self):
+        return self.room_bytes - self.kept_bytes
+
+
 async def test_what_nobody_reads_makes_room_for_another(serve, sources, spools, tmp_path):
     web = await serve({"/a": answer(BODY), "/b": answer(BODY)})
     await outline(sources, web.url("/a"))
     await ranges(sources, web.url("/a"))
-    free_bytes = iter([0, 1 << 40])
-
-    class Floor(DiskFloor):
-        free_bytes = property(lambda _: next(free_bytes, 1 << 40))
-
-    spools.floor = Floor(tmp_path, 1)
-    with contextlib.suppress(Unavailable):
-        await outline(sources, web.url("/b"))
+    spools.floor = disk = Disk(spools.folder, 1)
+    await outline(sources, web.url("/b"))
     assert spools.find(JOB, web.url("/b"))
     assert spools.find(JOB, web.url("/a")) is None
+    assert await ranges(sources, web.url("/b")) == OF_RANGES
+    assert 0 < disk.kept_bytes <= SIZE
+
+
+async def test_what_is_read_is_kept_and_what_would_make_no_room(serve, sources, spools):
+    web = await serve({"/a": answer(BODY), "/b": answer(BODY)})
+    await outline(sources, web.url("/a"))
+    await ranges(sources, web.url("/a"))
+    spools.floor = Disk(spools.folder, 1)
+    async with spools.find(JOB, web.url("/a")).open():
+        assert (await outline(sources, web.url("/b")))[1] == WHOLE
+        assert spools.find(JOB, web.url("/b")) is None
+    spools.floor = Disk(spools.folder, 1, room_bytes=-1)
+    assert (await outline(sources, web.url("/b")))[1] == WHOLE
+    assert spools.find(JOB, web.url("/a"))
+
+
+async def test_what_is_still_to_come_has_its_room_already(slow, sources, spools):
+    await slow.let(HEAD_BYTES)
+    spools.floor = Disk(spools.folder, 1)
+    await outline(sources, slow.url("/a"))
+    async with spools.find(JOB, slow.url("/a")).open():
+        reading = asyncio.create_task(outline(sources, slow.url("/a"), job_id="another"))
+        await until(lambda: len(slow.requests) == 2)
+        await slow.let(SIZE)
+        assert (await reading)[1] == WHOLE
+    assert spools.find("another", slow.url("/a")) is None
+
+
+async def test_a_download_that_broke_off_leaves_nothing_on_the_disk(serve, sources, spools):
+    routes = {}
+    routes["web"] = web = await serve({"/a": origin(routes, whole={"Content_Length": str(2 * SIZE)})})
+    await outline(sources, web.url("/a"))
+    wanted = ByteRanges(2 * SIZE, ((2 * SIZE - 5, 2 * SIZE),))
+    with pytest.raises(Unavailable):
+        await ranges(sources, web.url("/a"), wanted)
+    await until(lambda: not Disk(spools.folder, 1).kept_bytes)
+
+
+async def test_where_no_file_can_be_made_a_source_comes_as_it_is(serve, sources, spools, tmp_path):
+    spools.folder = tmp_path / "file"
+    spools.folder.touch()
+    web = await serve({"/a": answer(BODY)})
+    assert (await outline(sources, web.url("/a")))[1] == WHOLE
+
+
+async def test_a_full_disk_fails_who_waits_and_ends_quietly(spools):
+    async def chunks():
+        yield bytes(10_000)
+
+    with open("/dev/full", "w+b") as full:
+        spool = Spool(Source("film.mp4", 2 * SIZE, chunks), full, contextlib.AsyncExitStack(), DiskFloor(Path(), 1))
+        async with spool.open():
+            spool.start()
+            with pytest.raises(ResourceExhausted) as caught:
+                await spool.until(1)
+            assert caught.value.retry_seconds == RETRY_SECONDS
+        await spool.close()
+    assert full.closed

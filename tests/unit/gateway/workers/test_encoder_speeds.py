@@ -74,3 +74,10 @@ def test_what_was_told_holds_until_an_encoder_is_seen_and_bears_on_what_is_seen_
     assert (speeds.pace("film"), speeds.slowness("slow")) == pytest.approx((0.02, 4.0))
     seen("other", dict.fromkeys((*FAST, "slow"), 0.02), speeds)
     assert speeds.slowness("slow") < 4
+
+
+def test_one_that_made_nothing_yet_was_not_seen_and_is_told_nobody():
+    speeds = seen("film", dict.fromkeys(FAST, 0.02) | {"slow": 0.08})
+    speeds.note("new", "other", 0, 1)
+    assert speeds.seen("new") is None
+    assert speeds.seen("slow") == speeds.slowness("slow") == speeds.slowness("new")
