@@ -143,6 +143,8 @@ def _scan(part: Part, frame: Frame, form: str) -> ScannedTrack:
     if part.source.is_outline:
         raise Unspliceable("not all of it is there")
     track = scan.scan(part.source, info, video, form)
+    if track.places.drops:
+        raise Unspliceable("behind other pictures decoders drop with its first one what was not shown yet")
     late = (int(track.shown.min()) - track.start) * track.clock - Fraction(part.start)
     if abs(late) * frame.rate > Fraction(1, 2):
         raise Unspliceable("its picture begins after its sound")

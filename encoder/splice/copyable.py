@@ -10,7 +10,7 @@ from av.video.stream import VideoStream as AvVideo
 from encoder.media import outlines
 from encoder.media.containers import open_container
 from encoder.media.info import MediaInfo, Source, VideoStream
-from encoder.splice import h264
+from encoder.splice import h264, hevc
 from encoder.splice.bits import BadBitstream
 from encoder.splice.scan import MAX_UNITS
 
@@ -22,7 +22,8 @@ OPEN_START = "behind other pictures decoders do not begin anew with its first on
 @dataclass(frozen=True)
 class _UnitKinds:
     """Kinds of the NAL units of a codec: `slices`, those of pictures at which a decoder begins `anew`, and parameter
-    `sets`; and the place in the record of a track that tells how long lengths are."""
+    `sets`; the place in the record of a track that tells how long lengths are; and the bit of the third byte of such
+    slices by which decoders drop what was not shown yet, where it stands there."""
 
     slices: Container[int]
     anew: Container[int]
@@ -30,17 +31,22 @@ class _UnitKinds:
     length_at: int
     shift: int = 0
     mask: int = 31
+    drops: int = 0
 
     def of(self, unit: memoryview) -> int:
         """Return the kind of a unit."""
         return unit[0] >> self.shift & self.mask
+
+    def is_dropping(self, unit: memoryview) -> bool:
+        """Return whether decoders drop what was not shown yet, of a slice of a picture with which they begin anew."""
+        return len(unit) > hevc.HEADER_BYTES and bool(unit[hevc.HEADER_BYTES] & self.drops)
 
 
 # ITU-T H.264, table 7-1; H.265, table 7-1: behind other pictures those that a CRA picture leads to are not dropped, and
 # its number goes on from theirs.
 KINDS: Mapping[str, _UnitKinds] = {
     "h264": _UnitKinds(range(1, 6), (h264.IDR,), (h264.SPS, h264.PPS), length_at=4),
-    "hevc": _UnitKinds(range(32), range(16, 21), (32, 33, 34), length_at=21, shift=1, mask=63),
+    "hevc": _UnitKinds(range(32), range(16, 21), (32, 33, 34), length_at=21, shift=1, mask=63, drops=hevc.DROPS),
 }
 
 
@@ -87,7 +93,7 @@ def _begins_anew(packet: "Packet[AvVideo]", record: bytes, codec: str) -> bool |
             if kind in kinds.sets and bytes(unit) not in record:
                 return None
             if found is None and kind in kinds.slices:
-                found = kind in kinds.anew
+                found = kind in kinds.anew and not kinds.is_dropping(unit)
     except BadBitstream:
         return None
     return bool(found)

@@ -24,10 +24,14 @@ PLAIN_UNITS = (*range(10), *BLA, *IDR, CRA, *SETS, 35, 38, 39, 40)
 # A unit of another layer, as those for the second eye: of a kind that is none.
 OTHER_LAYER = 64
 HEADER_BYTES = 2
+# no_output_of_prior_pics_flag, in the first byte behind the header of slices of keyframes.
+DROPS = 0x40
 # Main, and Main 10, whose decoders decode Main too.
 PROFILES = {1: "main", 2: "main"}
 LEVELS = (10, 20, 21, 30, 31, 40, 41, 50, 51, 52, 60, 61, 62)
 MAX_SPS_SETS, MAX_PPS_SETS = 16, 64
+# Of each of SETS.
+MOST_SETS = MAX_SPS_SETS, MAX_SPS_SETS, MAX_PPS_SETS
 # Of picture parameter sets: those that are written in nine bits. Sequence and video parameter sets have one that is
 # less by the first.
 NUMBERS = range(30, 14, -1)
@@ -53,7 +57,7 @@ def iter_units(data: memoryview, length_bytes: int) -> Iterator[tuple[int, memor
 def picture(kind: int, unit: memoryview) -> int:
     """Return what a unit tells of the picture of its packet; see pictures."""
     if kind in (*BLA, *IDR):
-        return pictures.DROPPING if unit[HEADER_BYTES] & 0x40 else pictures.ANEW
+        return pictures.DROPPING if unit[HEADER_BYTES] & DROPS else pictures.ANEW
     if kind == CRA:
         return pictures.CRA
     if kind in (*RADL, *RASL):
@@ -63,12 +67,14 @@ def picture(kind: int, unit: memoryview) -> int:
 
 def broken_link(data: bytes, length_bytes: int) -> bytes:
     """Return a packet of a CRA picture as one of a BLA picture, to which no others lead: what stands before it is not
-    what stood there, and its place in the order of pictures counts anew. Only the kinds of its slices are others."""
+    what stood there, and its place in the order of pictures counts anew. Its slices are of another kind, and none says
+    that what was not shown yet is dropped, which decoders heed of a BLA picture alone; all else is as it was."""
     made, place = bytearray(data), 0
     for kind, unit in iter_units(memoryview(data), length_bytes):
         place += length_bytes
         if kind == CRA:
             made[place] = BLA_N_LP << 1 | made[place] & 0x81
+            made[place + HEADER_BYTES] &= ~DROPS & 0xFF
         place += len(unit)
     return bytes(made)
 
@@ -230,8 +236,7 @@ class HevcRecord(DecoderRecord):
             sps=(*self.sps, *other.sps),
             pps=(*self.pps, *other.pps),
         )
-        if len(made.sps) > MAX_SPS_SETS or len(made.vps) > MAX_SPS_SETS or len(made.pps) > MAX_PPS_SETS:
-            raise BadBitstream("there are too many parameter sets")
+        _check_counts(made.vps, made.sps, made.pps)
         return made
 
     def joined(self, other: DecoderRecord) -> Self | None:
@@ -249,6 +254,12 @@ class HevcRecord(DecoderRecord):
         layers = self.layers if self.layers == other.layers else 0
         head = _common_head(self.head, other.head)
         return replace(self, head=head, layers=layers, vps=vps, sps=sps, pps=pps, tail=b"")
+
+
+def _check_counts(*sets: tuple[bytes, ...]) -> None:
+    """Raise BadBitstream where there are more video, sequence or picture parameter sets than decoders keep."""
+    if any(len(found) > most for found, most in zip(sets, MOST_SETS, strict=True)):
+        raise BadBitstream("there are too many parameter sets")
 
 
 def _array(kind: int, units: tuple[bytes, ...]) -> bytes:
@@ -284,6 +295,7 @@ def read_record(data: bytes) -> HevcRecord:
     vps, sps, pps = (tuple(sets[kind]) for kind in SETS)
     if not sps or not pps or not vps:
         raise BadBitstream("the hvcC has no parameter sets")
+    _check_counts(vps, sps, pps)
     tail = bytes([len(others)]) + b"".join(others) if others else b""
     return HevcRecord(data[:HEAD_BYTES], (data[21] & 3) + 1, sps, pps, tail, vps, data[21] & 0xFC)
 

@@ -33,12 +33,14 @@ class MissingPictures(ValueError):
 class Places:
     """Of packets, in the order of decoding: those with which a decoder begins `anew`, and with CRA pictures all `keys`;
     and the places before which a run may end (`exits`). Before some of these, the CRA picture that `moved` names is to
-    be put, from its place before the pictures that lead to it and are part of the run."""
+    be put, from its place before the pictures that lead to it and are part of the run. Behind pictures of another video
+    the first one `drops` those that were not shown yet."""
 
     anew: Marks
     keys: Marks
     exits: Marks
     moved: Mapping[int, int]
+    drops: bool = False
 
 
 def find_places(kinds: Kinds, shown: Times, clean: Marks) -> Places:
@@ -56,7 +58,7 @@ def find_places(kinds: Kinds, shown: Times, clean: Marks) -> Places:
     is_whole = (latest[ends] == shown[cra]) & (earliest[ends + 1] > shown[cra])
     moved = dict(zip(ends[is_whole].tolist(), cra[is_whole].tolist(), strict=True))
     exits[list(moved)] = True
-    return Places(anew, keys, exits, moved)
+    return Places(anew, keys, exits, moved, bool(kinds[0] == DROPPING))
 
 
 def _check_shown(kinds: Kinds, keys: Marks) -> None:

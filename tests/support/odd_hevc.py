@@ -91,15 +91,25 @@ def _same(record: hevc.HevcRecord) -> bytes:
     return record.to_bytes()
 
 
-def _dropping(data: bytes, number: int) -> bytes:
-    """Has IDR pictures but the first drop what is not shown yet."""
-    made, place = bytearray(data), 0
-    for kind, unit in hevc.iter_units(memoryview(data), 4):
-        place += 4
-        if number and kind in hevc.IDR:
-            made[place + 2] |= 0x40
-        place += len(unit)
-    return bytes(made)
+def _told_to_drop(is_told: Callable[[int, int], bool]) -> Callable[[bytes, int], bytes]:
+    """Has slices of those kinds, of packets of those numbers, say that what was not shown yet is dropped."""
+
+    def change(data: bytes, number: int) -> bytes:
+        made, place = bytearray(data), 0
+        for kind, unit in hevc.iter_units(memoryview(data), 4):
+            place += 4
+            if is_told(kind, number):
+                made[place + 2] |= 0x40
+            place += len(unit)
+        return bytes(made)
+
+    return change
+
+
+_dropping = _told_to_drop(lambda kind, number: kind in hevc.IDR and number > 0)
+# Where nothing stands before the first picture, and of pictures within an open group, it means nothing.
+_dropping_at_first = _told_to_drop(lambda kind, number: kind in hevc.IDR and number == 0)
+_dropping_within = _told_to_drop(lambda kind, _: kind == hevc.CRA)
 
 
 def _second_layer(data: bytes, number: int) -> bytes:
@@ -161,6 +171,8 @@ MORE: Mapping[str, OddHevc] = {
     "transport-stream": OddHevc(_copied(ending="ts"), ELSEWHERE),
     "cut-by-copying": OddHevc(_copied("-ss", "1.5", ending="mkv"), "IDR picture"),
     "idr-that-drops": OddHevc(_repacked(_same, _dropping, "open-gop=0"), "drop others"),
+    "cra-that-would-drop": OddHevc(_repacked(_same, _dropping_within)),
+    "first-that-would-drop": OddHevc(_repacked(_same, _dropping_at_first, "open-gop=0"), most=25),
     "two-eyes": OddHevc(_repacked(_same, _second_layer), "plain slices"),
     "many-sets": OddHevc(_repacked(_many_sets, lambda data, _: data), "too many"),
     "h264": OddHevc(_copied("-c:v", "libx264"), ELSEWHERE),

@@ -61,6 +61,14 @@ def test_a_record_is_read_and_written_and_takes_more_sets() -> None:
         replace(RECORD, sps=(SPS,) * hevc.MAX_SPS_SETS).with_sets(RECORD)
 
 
+def test_more_sets_than_decoders_keep_are_refused_before_they_are_read() -> None:
+    for kind, most in (("vps", hevc.MAX_SPS_SETS), ("sps", hevc.MAX_SPS_SETS), ("pps", hevc.MAX_PPS_SETS)):
+        units = getattr(RECORD, kind) * most
+        assert hevc.read_record(replace(RECORD, **{kind: units}).to_bytes())
+        with pytest.raises(BadBitstream, match="too many"):
+            hevc.read_record(replace(RECORD, **{kind: (*units, units[0])}).to_bytes())
+
+
 def test_what_is_not_true_of_both_is_not_told() -> None:
     other = replace(RECORD, head=HEAD[:6] + b"\x10" + HEAD[7:13] + b"\xf0\x01\xfe" + HEAD[16:19] + b"\0\x19", layers=0)
     both = RECORD.with_sets(replace(other, vps=(), sps=(), pps=()))
@@ -109,6 +117,9 @@ def test_a_cra_picture_becomes_one_behind_a_broken_link() -> None:
     assert [kind for kind, _ in hevc.iter_units(memoryview(made), 4)] == [39, hevc.BLA_N_LP, hevc.BLA_N_LP]
     assert [place for place, pair in enumerate(zip(packet, made, strict=True)) if pair[0] != pair[1]] == [12, 20]
     assert hevc.broken_link(made, 4) == made
+    # One that says that what was not shown yet is dropped, as none heeds of a CRA picture, no longer does.
+    told = unit(39, 1, 2) + unit(21, 0xEF, 9) + unit(21, 0x6F, 9)
+    assert hevc.broken_link(told, 4) == made
 
 
 def test_what_pictures_are() -> None:
@@ -153,6 +164,10 @@ def test_keyframes_that_leave_pictures_out_are_no_ends() -> None:
 def test_pictures_that_decoders_skip_are_told(kinds: str) -> None:
     with pytest.raises(pictures.MissingPictures):
         places(kinds, list(range(len(kinds))))
+
+
+def test_a_first_picture_that_drops_others_is_told() -> None:
+    assert [places(kinds, [0, 1, 2]).drops for kinds in ("Dpp", "Ipp")] == [True, False]
 
 
 def test_damaged_parameters_are_read_or_refused() -> None:

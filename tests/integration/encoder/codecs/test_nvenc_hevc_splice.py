@@ -166,6 +166,16 @@ async def test_several_runs_stand_in_a_film_the_first_at_its_beginning(cards: Cl
     assert np.array_equal(by_de265(out, (320, 180)), np.array([frame.ravel() for frame in ours]))
 
 
+async def test_a_part_with_which_decoders_drop_what_was_not_shown_is_not_copied_behind_another(
+    cards: Client, tmp_path: Path
+) -> None:
+    part, out = odd_hevc.MORE["first-that-would-drop"].make(tmp_path), tmp_path / "out.mp4"
+    request = video_pb2.Operation(concat=video_pb2.ConcatRequest(url_videos=["a", "b"]))
+    summary = await cards.result(out, request, {"url_videos[0]": part, "url_videos[1]": part})
+    assert (summary.codec, summary.frames_copied, "begin anew" in summary.whole_reason) == ("nvenc", 0, True)
+    assert len(judge.pictures(out, "gray")) == 250
+
+
 async def test_parts_that_do_not_fit_are_encoded_among_those_that_do(cards: Client, tmp_path: Path) -> None:
     one = odd_hevc.FEW["plain"].make(tmp_path)
     other = media.video(tmp_path / "other.mp4", 1, "180x320", 25, True)
