@@ -130,7 +130,13 @@ def _fields(kind: Any) -> tuple[Callable[[Any], Iterable[Any]], Sequence[str], S
     """Return what reads all fields of a dataclass, their stored names, and the values for which they are left out."""
     fields = dataclasses.fields(kind)
     names = [field.metadata.get(STORED, field.name) for field in fields]
-    absent = [field.default if "sparse" in field.metadata else ALWAYS for field in fields]
+    absent = [_default(field) if "sparse" in field.metadata else ALWAYS for field in fields]
     if len(fields) > 1:
         return operator.attrgetter(*(field.name for field in fields)), names, absent
     return lambda value: [getattr(value, field.name) for field in fields], names, absent
+
+
+def _default(field: "dataclasses.Field[Any]") -> object:
+    """Return the default of a field, be it one that is made."""
+    made = field.default_factory
+    return field.default if made is dataclasses.MISSING else made()

@@ -71,7 +71,8 @@ class LocalWriter:
                 raise
 
     async def close(self, then: Callable[[], None] = lambda: None) -> None:
-        """Make the object of what was written; do what comes `then` in the same turn of a thread."""
+        """Make the object of what was written; do what comes `then` in the same turn of a thread, without which there
+        is to be no object."""
         await self.flush()
         self._last = _THREADS.submit(self._close, then)
         await self.flush()
@@ -116,7 +117,12 @@ class LocalWriter:
         file.close()
         os.replace(file.name, self._path)
         self._file = None  # its name may be another writer's from now on
-        then()
+        try:
+            then()
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(self._path)
+            raise
 
     def _discard(self) -> None:
         if self._file is not None:

@@ -173,6 +173,9 @@ def test_what_the_gateway_has_is_held_against_what_was_sent(
     source = file_of(tmp_path, LARGE_BYTES)
     others, before, damaged = set(parts(gateway)), whole_parts(gateway), threading.Event()
 
+    def wait() -> None:
+        until_sync(lambda: whole_parts(gateway) - before)
+
     def damage() -> None:
         # The part before it is on record then; uploads of other tests that were killed may have left such a file.
         until_sync(lambda: any("-2#" in name for name in set(parts(gateway)) - others))
@@ -183,7 +186,7 @@ def test_what_the_gateway_has_is_held_against_what_was_sent(
         damaged.set()
 
     with ThreadPoolExecutor() as pool:
-        uploading = pool.submit(client.upload, source, Told((20 * MIB, damage)))
+        uploading = pool.submit(client.upload, source, Told((20 * MIB, wait), (22 * MIB, damage)))
         until_sync(damaged.is_set)
         gateway.start()
         with pytest.raises(ServiceError, match="SHA-256"):
