@@ -20,7 +20,7 @@ def test_results_tell_what_made_them(nvdriver: Driver, http_of, media, tmp_path)
         http = http_of(pair)
         video, srt = put(http, media.video), put(http, media.srt)
         found = http.post("/video/caption", json={"url_video": video, "url_srt": srt}).json()
-        why = "the codec nvenc makes H.264 of the profile high, and not of baseline"
+        why = "the codec nvenc makes video of the profile high, and not of baseline"
         assert found["encoding"] == {"codec": "nvenc", "reason": CARD, "frames_copied": 0, "whole_reason": why}
         assert footage(saved(found["video_url"], tmp_path / "out.mp4")).frames == 50
         job = http.get(f"/job/{found['stats']['jobId']}").json()
