@@ -124,15 +124,7 @@ def _skip_order(bits: SetBits) -> None:
 
 def _with_usability(found: SequenceParameters, bits: SetBits) -> SequenceParameters:
     """Return parameters with those of annex E."""
-    pixel, full_range = read_aspect(bits), False
-    if bits.take(1):  # overscan
-        bits.take(1)
-    if bits.take(1):
-        _, full_range = bits.take(3), bool(bits.take(1))
-        if bits.take(1):
-            bits.take(24)
-    if bits.take(1):
-        bits.unsigned(), bits.unsigned()
+    shape = read_look(bits, found.shape)
     if bits.take(1):  # timing
         bits.take(65)
     has_buffers = [_skip_buffers(bits) for _ in range(2)]
@@ -145,11 +137,25 @@ def _with_usability(found: SequenceParameters, bits: SetBits) -> SequenceParamet
         for _ in range(4):
             bits.unsigned()
         reordered = bits.unsigned()
-    shape = replace(found.shape, pixel=pixel, full_range=full_range)
     return replace(found, shape=shape, reordered=reordered)
 
 
-def read_aspect(bits: SetBits) -> tuple[int, int]:
+def read_look(bits: SetBits, shape: PictureShape) -> PictureShape:
+    """Return the shape of pictures with what the first parts of annex E tell, which H.265 has too: how wide a pixel is,
+    and the range of samples."""
+    pixel, full_range = _read_aspect(bits), False
+    if bits.take(1):  # overscan
+        bits.take(1)
+    if bits.take(1):
+        _, full_range = bits.take(3), bool(bits.take(1))
+        if bits.take(1):
+            bits.take(24)
+    if bits.take(1):  # where samples of color lie
+        bits.unsigned(), bits.unsigned()
+    return replace(shape, pixel=pixel, full_range=full_range)
+
+
+def _read_aspect(bits: SetBits) -> tuple[int, int]:
     """Return width and height of a pixel, E.1.1."""
     if not bits.take(1):
         return ASPECTS[0]

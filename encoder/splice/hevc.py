@@ -10,7 +10,7 @@ from typing import Self
 
 from encoder.splice import pictures
 from encoder.splice.bits import BadBitstream, SetBits
-from encoder.splice.h264 import DecoderRecord, PictureShape, SequenceParameters, read_aspect
+from encoder.splice.h264 import DecoderRecord, PictureShape, SequenceParameters, read_look
 
 NAME = "H.265"
 PLAIN = "progressive H.265 of 8 bits in Main profile"
@@ -176,18 +176,9 @@ def _read_predicted(bits: SetBits, before: list[int]) -> list[int]:
 
 def _with_usability(found: SequenceParameters, bits: SetBits) -> SequenceParameters:
     """Return parameters with those of annex E."""
-    pixel, full_range = read_aspect(bits), False
-    if bits.take(1):  # overscan
-        bits.take(1)
-    if bits.take(1):
-        _, full_range = bits.take(3), bool(bits.take(1))
-        if bits.take(1):
-            bits.take(24)
-    if bits.take(1):  # where samples of color lie
-        bits.unsigned(), bits.unsigned()
+    shape = read_look(bits, found.shape)
     bits.take(1)
     are_fields = bits.take(1)
-    shape = replace(found.shape, pixel=pixel, full_range=full_range)
     return replace(found, shape=shape, plain=found.plain and not are_fields)
 
 
