@@ -151,6 +151,7 @@ def test_an_upload_goes_on_after_its_gateway_was_killed(gateway: LoneGateway, us
     film = tmp_path / "film.mp4"
     film.write_bytes(os.urandom(40 * MIB + 7))
     with Relay(gateway.target) as relay:
+        relay.bytes_per_second = 12 * MIB  # slow enough for a part of the file to be on record at the kill
         client = subprocess.Popen(
             ["node", user / "upload.js", relay.address, gateway.certificates, film, tmp_path / "again.mp4"],
             env={**os.environ, "X_API_KEY": KEY},
@@ -159,6 +160,7 @@ def test_an_upload_goes_on_after_its_gateway_was_killed(gateway: LoneGateway, us
             text=True,
         )
         until_sync(lambda: relay.sent_bytes > 20 * MIB or client.poll() is not None)
+        relay.bytes_per_second = None
         gateway.end(signal.SIGKILL)
         gateway.start()
         said, error = client.communicate(timeout=CLIENT_SECONDS)
