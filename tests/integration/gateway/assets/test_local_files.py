@@ -62,13 +62,13 @@ async def test_a_small_object_is_put_in_the_turn_that_ends_another_once_that_is_
     assert names(assets) == ["a"]
 
 
-async def test_a_small_object_that_cannot_be_put_leaves_nothing_staged(tmp_path):
+async def test_a_record_that_cannot_be_put_leaves_nothing_staged_and_no_object(tmp_path):
     (tmp_path / "record").mkdir()
     writer = LocalWriter(tmp_path / "a")
     with pytest.raises(IsADirectoryError):
         await writer.close(lambda: put_object(tmp_path / "record", b"data"))
     await writer.abandon()
-    assert names(tmp_path) == ["a", "record"]  # whose owner is told, and deletes the object
+    assert names(tmp_path) == ["record"]  # nor an object that has none
 
 
 async def test_what_comes_in_large_pieces_is_digested_whole_and_in_its_order(tmp_path):
