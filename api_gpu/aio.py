@@ -22,7 +22,7 @@ from typing import Any, Self, TypeVar, Unpack
 
 import grpc
 
-from api_gpu.assets import PAGE_ASSETS, Asset, Transfers, asset_name, is_sent_for_once, write_result
+from api_gpu.assets import PAGE_ASSETS, Asset, Transfers, is_sent_for_once
 from api_gpu.attempts import JobLog
 from api_gpu.client import Health
 from api_gpu.connection import OPTIONS, Connection, Endpoint, Metadata, Retries
@@ -317,10 +317,9 @@ class AsyncClient(Operations[Coroutine[Any, Any, AsyncJob]]):
     ) -> Path:
         """Write an asset, or the result of an ended job, to `target`, as Client.download does; `on_bytes` is called on
         another thread."""
-        name, path = asset_name(asset), Path(target)
-        if isinstance(asset, JobRecord) and asset.result:
-            return await asyncio.to_thread(write_result, asset.result, name, path, on_bytes)
-        await self._connection.transfer(lambda transfers: transfers.download(name, path, on_bytes))
+        path: Path = await self._connection.transfer(
+            lambda transfers: transfers.download(asset, Path(target), on_bytes)
+        )
         return path
 
     async def asset(self, name: str) -> Asset:

@@ -168,13 +168,17 @@ class Transfers:
             with suppress(ServiceError):
                 self.delete(name)
 
-    def download(self, name: str, target: Path, on_bytes: OnBytes | None = None) -> Path:
-        """Write an asset to `target`, which appears only when it is complete; return its path.
+    def download(self, what: str | Asset | JobRecord, target: Path, on_bytes: OnBytes | None = None) -> Path:
+        """Write an asset, or the result of an ended job, to `target`, which appears only when it is complete; return
+        its path. What came along with the end of its job is not asked for again.
 
         A broken connection is resumed where it broke. When it stays broken, that is raised (mostly Unavailable) and the
         part that was received is kept beside `target`, for the next call. Raises NotFound, DataLoss, FailedPrecondition
         (local disk).
         """
+        name = _asset_name(what)
+        if isinstance(what, JobRecord) and what.result:
+            return _write_result(what.result, name, target, on_bytes)
         # A gateway that has answered before tells with the first bytes what the asset is.
         asset = None if self._connection.has_answered else self.get(name)
         part = target.with_name(part_name(target.name, name))
@@ -257,7 +261,7 @@ class Download:
             self.on_bytes(self.checksum.size_bytes, asset.size_bytes)
 
 
-def asset_name(asset: str | Asset | JobRecord) -> str:
+def _asset_name(asset: str | Asset | JobRecord) -> str:
     """Return the name of an asset, or of the result of a job. Raises NotFound for a job without one of its own."""
     if isinstance(asset, JobRecord):
         if not asset.asset:
@@ -267,7 +271,7 @@ def asset_name(asset: str | Asset | JobRecord) -> str:
     return asset.name if isinstance(asset, Asset) else asset
 
 
-def write_result(data: bytes, name: str, target: Path, on_bytes: OnBytes | None = None) -> Path:
+def _write_result(data: bytes, name: str, target: Path, on_bytes: OnBytes | None) -> Path:
     """Write the bytes of an asset that came along with its job to `target`, which appears only when it is complete;
     return its path. Raises NotFound, FailedPrecondition (local disk)."""
     part = target.with_name(part_name(target.name, name))

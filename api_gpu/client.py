@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Self, Unpack
 
-from api_gpu.assets import Asset, Transfers, asset_name, is_sent_for_once, write_result
+from api_gpu.assets import Asset, Transfers, is_sent_for_once
 from api_gpu.attempts import JobLog
 from api_gpu.connection import Connection
 from api_gpu.destinations import Destinations
@@ -165,9 +165,7 @@ class Client(Operations[Job]):
         A download that broke off is resumed, by a later call too. A small result of a job that was waited for is there
         already. Raises NotFound, DataLoss, FailedPrecondition.
         """
-        if isinstance(asset, JobRecord) and asset.result:
-            return write_result(asset.result, asset.asset, Path(target), on_bytes)
-        return self._transfers.download(asset_name(asset), Path(target), on_bytes)
+        return self._transfers.download(asset, Path(target), on_bytes)
 
     def asset(self, name: str) -> Asset:
         """Describe an asset. Raises NotFound."""
