@@ -25,13 +25,14 @@ def check_most(most_bytes: int) -> None:
         raise InvalidArgument.field("max_result_bytes", f"is {most_bytes}; give 0 to {MAX_RESULT_BYTES}.")
 
 
-async def small_result(assets: AssetStore, job: pb2.Job, most_bytes: int) -> bytes:
+async def small_result(assets: AssetStore, job: pb2.Job, most_bytes: int, read_seconds: float = READ_SECONDS) -> bytes:
     """Return the bytes of the result of an ended job, as they are in the store now; b"" where it has none, or more than
-    so many, or the store takes long. What is wrong with the file is told to whoever downloads it."""
+    so many, or the store takes longer than `read_seconds`. What is wrong with the file is told to whoever downloads
+    it."""
     if not (most_bytes and job.output.HasField("asset")):
         return b""
     with suppress(ServiceError, TimeoutError):
-        async with asyncio.timeout(READ_SECONDS):
+        async with asyncio.timeout(read_seconds):
             return await _read(assets, job, most_bytes)
     return b""
 

@@ -7,7 +7,6 @@ import pytest
 from apigpu.v1 import jobs_pb2
 from gateway.assets.store import AssetStore
 from gateway.callers import Caller, Scope, caller
-from gateway.services import small_results
 from gateway.services.small_results import MAX_RESULT_BYTES, check_most, small_result
 from servicekit.errors import InvalidArgument
 from tests.support.until import within
@@ -51,11 +50,10 @@ class Stalled(AssetStore):
         await asyncio.Event().wait()
 
 
-async def test_a_store_that_does_not_answer_holds_up_no_news(store, tmp_path, monkeypatch):
+async def test_a_store_that_does_not_answer_holds_up_no_news(store, tmp_path):
     job = await made(store)
-    monkeypatch.setattr(small_results, "READ_SECONDS", 0.05)
     stalled = Stalled(str(tmp_path), retention_seconds=3600, max_bytes=1 << 24)
-    assert await within(small_result(stalled, job, 1000)) == b""
+    assert await within(small_result(stalled, job, 1000, read_seconds=0.05)) == b""
 
 
 async def test_a_result_of_another_tenant_does_not_go_along(store):
