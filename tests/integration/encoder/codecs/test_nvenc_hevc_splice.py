@@ -3,7 +3,7 @@ copied is as it was, by two decoders, and what is encoded fits; or all is encode
 
 import random
 import subprocess
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import pytest
 from apigpu.encoder.v1 import encoder_pb2
 from apigpu.v1 import video_pb2
 from encoder.splice import hevc
-from tests.integration.encoder.operations.test_splice import captioned, read, sound
+from tests.integration.encoder.operations.test_splice import captioned, parameters, read, sound
 from tests.nvdriver.driver import Driver
 from tests.support import encoder_harness, judge, media, odd_hevc
 from tests.support.missing import need
@@ -114,10 +114,6 @@ async def check(cards: Client, folder: Path, odd: OddHevc) -> None:
         assert summary.whole_reason == ""
         check_spliced(source, out, summary, odd.most, odd.apart)
     assert judge.facts(out).frames == summary.frames
-
-
-def parameters(odd: Mapping[str, OddHevc]) -> list[object]:
-    return [pytest.param(one, id=name) for name, one in odd.items()]
 
 
 @pytest.mark.parametrize("odd", parameters(odd_hevc.FEW))

@@ -111,7 +111,7 @@ async def check(client: Client, folder: Path, odd: OddVideo) -> None:
     assert judge.facts(out).frames == summary.frames
 
 
-def parameters(odd: Mapping[str, OddVideo]) -> list[object]:
+def parameters(odd: Mapping[str, object]) -> list[object]:
     return [pytest.param(one, id=name) for name, one in odd.items()]
 
 
