@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 
@@ -46,9 +46,16 @@ class Sources:
         else:
             urls.parse(source)
 
-    async def store(self, source: str, tenant: str, asset_id: str = "") -> StoredAsset:
-        """Store what a data: URI holds, as an upload of a tenant is stored, under an id if one is given. Raises
-        InvalidArgument, and what AssetStore raises."""
+    async def store(
+        self,
+        source: str,
+        tenant: str,
+        asset_id: str = "",
+        until_wanted: Callable[[], Awaitable[object]] | None = None,
+    ) -> StoredAsset:
+        """Store what a data: URI holds, as an upload of a tenant is stored, under an id if one is given; it is read at
+        once, and there is no asset before `until_wanted` has returned. Raises InvalidArgument, and what that and
+        AssetStore raise."""
         is_small = len(source) <= SMALL_CHARACTERS
         file = inline.parse(source) if is_small else await asyncio.to_thread(inline.parse, source)
         async with self.assets.create(file.filename, file.content_type, asset_id, tenant=tenant) as writer:
@@ -56,6 +63,8 @@ class Sources:
             writer.check_size(len(file.data))
             for start in range(0, len(file.data), CHUNK_BYTES):
                 await writer.write(file.data[start : start + CHUNK_BYTES])
+            if until_wanted is not None:
+                await until_wanted()
             return await writer.commit()
 
     async def stored(self, asset_id: str, tenant: str) -> StoredAsset | None:
