@@ -9,9 +9,12 @@ from typing import Any
 from gateway.jobs.claims import Claims, HeldClaim, IdempotencyKey
 from gateway.jobs.model import Job
 from servicekit.errors import ServiceError
+from servicekit.tasks import give_way
 
 # A store that does not answer delays the answer to a request that is refused by so much; the release goes on.
 RELEASE_SECONDS = 1.0
+# Until the question is on its way to the store, which answers while this gateway does the rest.
+SENT_TURNS = 3
 
 
 class MadeBefore(Exception):
@@ -49,6 +52,7 @@ async def claiming(
         return
     asking = Claiming(asyncio.create_task(ask(key)))
     try:
+        await give_way(SENT_TURNS)
         yield asking
     except BaseException:
         if not asking.is_used:

@@ -38,7 +38,7 @@ from servicekit.errors import (
     Unavailable,
 )
 from servicekit.faults import Faults
-from servicekit.tasks import cancel_and_wait
+from servicekit.tasks import cancel_and_wait, give_way
 
 log = structlog.get_logger("gateway.jobs")
 
@@ -55,6 +55,8 @@ LAST_READ_SECONDS = 1.0
 # A job that is followed is read again after so many looks at it, should a change not have been told.
 REREAD_CHECKS = 6
 QUEUE_FULL_SECONDS = 30.0
+# Until the task of a job that was queued is on its way to an encoder that is free; the caller is answered then.
+BEGUN_TURNS = 8
 NO_OPTIONS = jobs_pb2.JobOptions()
 CANCELLED = Failure(code=Cancelled.code.value[0], message="The job was cancelled.", reason="JOB_CANCELLED")
 
@@ -125,7 +127,9 @@ class JobManager:
                 job = self.new_job(stored, checked, filenames)
                 if self.place_output is not None:
                     job = await self.place_output(job, said.output)
-                await claim.held()
+                if (held := await claim.held()) is not None:
+                    job = replace(job, id=held.job_id)
+                self.sources.just_stored.bind((name for name, _ in filenames), job.id)
                 return await self.enter(job, key, claim)
         except MadeBefore as before:
             return before.job
@@ -142,6 +146,7 @@ class JobManager:
             if claim is not None:
                 held, claim.is_used = await claim.held(), True
             job = await (self._add(job) if key is None else self._stored(lambda: self._add_once(job, key, held)))
+        await give_way(BEGUN_TURNS)
         log_context.learn(job=job.id)
         log.info("job queued", operation=job.operation, tasks=len(job.tasks))
         return job
@@ -277,11 +282,8 @@ class JobManager:
             else:
                 return
             await asyncio.sleep(self.policy.withdraw_retry_seconds)
-        log.warning(
-            "could not cancel a rejected job: the job store did not answer; it may run",
-            job=job_id,
-            seconds=self.policy.withdraw_seconds,
-        )
+        event = "could not cancel a rejected job: the job store did not answer; it may run"
+        log.warning(event, job=job_id, seconds=self.policy.withdraw_seconds)
 
     def _check_sources(self, wanted: video_pb2.Operation) -> None:
         faults = Faults()

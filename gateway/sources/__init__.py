@@ -5,13 +5,14 @@ import contextlib
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from gateway.assets.links import LinkSigner
 from gateway.assets.record import PREFIX, parse_name
 from gateway.assets.store import AssetStore, StoredAsset
 from gateway.sources import inline, urls
 from gateway.sources.fetch import Fetcher
+from gateway.sources.just_stored import HeldInput, JustStored
 from gateway.sources.opened import Chunks, Source
 from gateway.sources.outline import MIN_BYTES, ByteRanges, headed, longest_index, outlined, ranged
 from gateway.sources.spools import Spool, Spools
@@ -30,12 +31,17 @@ class Sources:
     asset that this service signed is opened as the asset: no gateway fetches from itself. What a data: URI holds is
     stored as an asset, and opened as that.
 
-    What is opened for a job, and cannot be read in parts, is kept for it in `spools`, if there are any."""
+    What is opened for a job, and cannot be read in parts, is kept for it in `spools`, if there are any; what was stored
+    for it a moment ago is held in `just_stored`."""
 
     fetcher: Fetcher
     assets: AssetStore
     links: LinkSigner | None = None
     spools: Spools | None = None
+    just_stored: JustStored = field(default_factory=JustStored)
+
+    def __post_init__(self) -> None:
+        self.assets.listeners.append(self.just_stored.told)
 
     def check(self, source: str) -> None:
         """Raise InvalidArgument for a text that neither `open` nor `store` can take; does no I/O."""
@@ -65,7 +71,9 @@ class Sources:
                 await writer.write(file.data[start : start + CHUNK_BYTES])
             if until_wanted is not None:
                 await until_wanted()
-            return await writer.commit()
+            asset = await writer.commit()
+        self.just_stored.add(asset, file.data)
+        return asset
 
     async def stored(self, asset_id: str, tenant: str) -> StoredAsset | None:
         """Return what a data: URI was stored as under an id, if it was. Raises what AssetStore raises."""
@@ -82,6 +90,8 @@ class Sources:
         asset_id = self.asset_id(source)
         if asset_id is None:
             return self.fetcher.open(source)
+        if source.startswith(PREFIX) and (held := self.just_stored.take(asset_id, job_id, tenant)) is not None:
+            return contextlib.nullcontext(self._opened_held(held))
         return self._open_asset(asset_id, tenant if source.startswith(PREFIX) else None)
 
     @asynccontextmanager
@@ -166,6 +176,12 @@ class Sources:
     @asynccontextmanager
     async def _open_asset(self, asset_id: str, tenant: str | None) -> AsyncIterator[Source]:
         yield self._opened(await self.assets.find(asset_id, tenant))
+
+    def _opened_held(self, held: HeldInput) -> Source:
+        async def chunks() -> AsyncIterator[bytes]:
+            yield held.data
+
+        return replace(self._opened(held.asset), chunks=chunks)
 
     def _opened(self, asset: StoredAsset) -> Source:
         @asynccontextmanager
