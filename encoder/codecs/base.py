@@ -104,6 +104,9 @@ class Codec(Protocol):
     def fit_error(self, fit: TrackFit) -> str:
         """Return why it cannot make video that keeps to a fit; "" when it can, as far as that is known before."""
 
+    def for_frames(self, frames: int) -> "Codec":
+        """Return the same as it suits a result of so many frames; 0 where that is not known."""
+
     def make_run(self, frames: VideoFrames, output: OutputSpec) -> FfmpegRun:
         """Return the run that makes the result. It raises CodecFault where another codec might do."""
 
@@ -150,6 +153,9 @@ class X264:
 
     def fit_error(self, fit: TrackFit) -> str:
         return ""
+
+    def for_frames(self, frames: int) -> "X264":
+        return self
 
     def make_run(self, frames: VideoFrames, output: OutputSpec) -> FfmpegRun:
         options = self.options(output.threads)

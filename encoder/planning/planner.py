@@ -112,6 +112,14 @@ class PlannedTask:
             return 0 if run == len(self.runs) - 1 else None
         return self.progress[run] if self.progress[run] >= 0 else None
 
+    def frames_of(self, run: int) -> int:
+        """Return how many frames a run makes; 0 where that is not known."""
+        before = self.frames_before(run)
+        if before is None:
+            return 0
+        later = (done for done in self.progress[run + 1 :] if done >= 0)
+        return next(later, self.frames_total) - before
+
     def prepares(self, run: int) -> bool:
         """Return True for a run that is before those that make the frames."""
         return run < len(self.runs) - 1 and self.frames_before(run) is None
@@ -179,7 +187,7 @@ class Planner:
         )
         with self._replies():
             plan = _given((await self._ask(PlannerRequest(plan=request))).plan)
-            planned = _planned_task(plan, codec, self.folder)
+            planned = _planned_task(plan, codec.for_frames(plan.frames_total), self.folder)
             _check_wanted(planned, sources, asks)
         self.source.prepare_fonts(plan.font_tiers)
         return planned

@@ -188,7 +188,7 @@ class TaskExecutor:
         access, ahead = work.reservation.folder.access, work.reservation.ahead
         checked: encoder_pb2.Summary | None = None
         for number, planned in enumerate(plan.runs):
-            run = planned or await planner.run(number, choice.codec)
+            run = planned or await planner.run(number, choice.codec.for_frames(plan.frames_of(number)))
             if run is None or await self.kept.restore(run, work.sources, access.writable[0]):
                 continue
             await work.reservation.place.turn(to_prepare=plan.prepares(number))

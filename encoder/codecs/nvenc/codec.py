@@ -16,7 +16,7 @@ import numpy as np
 from encoder.codecs.base import CodecFault, Query, SizeFault
 from encoder.codecs.card import Card
 from encoder.codecs.nvenc import driver
-from encoder.codecs.nvenc.nvdec import Nvdec
+from encoder.codecs.nvenc.nvdec import FEWEST_FRAMES, Nvdec
 from encoder.codecs.nvenc.request import (
     COMPLETE,
     FRAME_RATE,
@@ -116,6 +116,10 @@ class Nvenc:
         if fit.profile != PROFILES.get(self.format):
             return f"the codec nvenc makes video of the profile {PROFILES.get(self.format)}, and not of {fit.profile}"
         return "" if fit.number in NUMBERS else "all numbers of parameter sets that nvenc can have are taken"
+
+    def for_frames(self, frames: int) -> "Nvenc":
+        is_short = 0 < frames < FEWEST_FRAMES
+        return self.simpler or self if is_short else self
 
     def make_run(self, frames: VideoFrames, output: OutputSpec) -> FfmpegRun:
         bits = ffmpeg.input("pipe:0", f="nut")["v:0"]
@@ -282,7 +286,7 @@ class BitstreamWriter(ReadingEnd):
             await filtering.finish()
         except ServiceError as error:
             if self._decodes and self._gpu is not None:
-                self._nvdec.report_failure(self._gpu)
+                await self._nvdec.report_failure(self._gpu)
                 raise CodecFault("nvenc: decoding on the card failed.", reason="NVDEC_FAILED") from error
             raise
 

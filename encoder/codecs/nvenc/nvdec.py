@@ -19,6 +19,9 @@ log = structlog.get_logger("encoder")
 # Ten frames of H.264 with B-frames, 256×144, and the MD5 of their pictures in NV12: decoding is exact by its standard.
 CLIP = Path(__file__).with_name("clip.h264")
 CLIP_MD5 = "e7123648eb53a36b84a67aadd56ad1ec"
+# An FFmpeg pays half a second and more to open the driver, which a card gives back in more frames only: for H.264 in
+# 1080p in 60 where it stands beside one core, in 130 beside two, in 250 beside four (an H200; docs/guides/nvenc.md).
+FEWEST_FRAMES = 150
 ON_CARD = ("-hwaccel_output_format", "cuda")
 DOWNLOADED = ("-vf", "hwdownload,format=nv12", "-f", "md5", "-")
 
@@ -51,15 +54,21 @@ TABLE = {
 
 def hwaccel(gpu: int) -> tuple[str, ...]:
     """Return the options of the first input that have a card decode it, and bring all frames to memory; what the card
-    cannot decode FFmpeg decodes itself, in mid-file too."""
-    return ("-init_hw_device", f"cuda=card:{gpu}", "-hwaccel", "cuda", "-hwaccel_device", "card")
+    cannot decode FFmpeg decodes itself, in mid-file too.
+
+    With `auto` FFmpeg takes the decoder that it takes without a card, and the card where that one can use it. With
+    `cuda` it would take the first decoder that can: for AV1 one that has no software, and fails on most cards. So AV1
+    is decoded by libdav1d. Source: choose_decoder in fftools/ffmpeg_demux.c."""
+    return ("-init_hw_device", f"cuda=card:{gpu}", "-hwaccel", "auto", "-hwaccel_device", "card")
 
 
 @dataclass
 class Nvdec:
-    """Decoding on the cards. `faults` tells by the number of a card why it does not decode; "" once it was seen to."""
+    """Decoding on the cards. `faults` tells by the number of a card why it does not decode; "" once it was seen to. The
+    last trial was by `query`."""
 
     faults: dict[int, str] = field(default_factory=dict)
+    query: Query | None = None
 
     @property
     def is_used(self) -> bool:
@@ -81,13 +90,17 @@ class Nvdec:
             return run
         return replace(run, arguments=(*hwaccel(gpu), *run.arguments), devices=driver.devices())
 
-    def report_failure(self, gpu: int) -> None:
-        """Note that a task could not be decoded on a card: no other is, until the clip was."""
-        self.faults[gpu] = FAILED
-        log.warning("decoding on a card failed; it is tried again", card=gpu)
+    async def report_failure(self, gpu: int) -> None:
+        """Decode the clip on a card that failed in a task: a card that does it is used as before, as the file may be at
+        fault; no task is decoded there meanwhile."""
+        is_first, self.faults[gpu] = self.is_used_on(gpu), FAILED
+        log.warning("decoding on a card failed in a task", card=gpu)
+        if is_first and self.query is not None:
+            await self._try_on(gpu, self.query)
 
     async def try_on(self, cards: Sequence[int], query: Query) -> None:
         """Decode the clip on each of these cards that was not seen to decode yet."""
+        self.query = query
         await asyncio.gather(*(self._try_on(gpu, query) for gpu in cards if not self.is_used_on(gpu)))
 
     async def _try_on(self, gpu: int, query: Query) -> None:

@@ -26,6 +26,11 @@ class DeviceError(Exception):
         super().__init__(explain(words))
         self.words = words
 
+    @property
+    def is_of_opening(self) -> bool:
+        """True where no session opened: it was not asked for a format yet."""
+        return "nvEncOpenEncodeSessionEx" in self.words
+
 
 class SessionLimitError(DeviceError):
     """The card has no session more to give."""

@@ -12,7 +12,8 @@ import socket
 import sys
 import threading
 import traceback
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
@@ -113,24 +114,30 @@ def _is_unread(bitstream: int) -> bool:
     return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
-def describe_cards(parameters: Parameters) -> bytes:
-    """Return the first message of a worker: the cards, as JSON. A process of its own probes them: the library keeps the
-    session in which it was told that a card cannot make a format, and ends the process that meets a lost card."""
+@contextmanager
+def described_cards(parameters: Parameters) -> Iterator[bytes]:
+    """Yield the first message of a worker: the cards, as JSON. A process of its own probes them: the library keeps the
+    session in which it was told that a card cannot make a format, and ends the process that meets a lost card. The
+    driver takes a third of a second to end that process, which nobody waits for who only wants to know: it is gone when
+    the block is left."""
     reading, writing = os.pipe()
     child = os.fork()
     if not child:
         signal.alarm(PROBE_SECONDS)  # ends it, should the driver hang
         try:
             os.write(writing, to_json(_probe_cards(parameters)))
+            os.close(writing)
         except Exception:
             traceback.print_exc()
         finally:
             os._exit(0)
     os.close(writing)
-    with open(reading, "rb") as pipe:
-        message = pipe.read()
-    os.waitpid(child, 0)
-    return message or to_json(CardReport(LOST))
+    try:
+        with open(reading, "rb") as pipe:
+            message = pipe.read()
+        yield message or to_json(CardReport(LOST))
+    finally:
+        os.waitpid(child, 0)
 
 
 def _probe_cards(parameters: Parameters) -> CardReport:
@@ -149,6 +156,8 @@ def probe_card(number: int, name: str, parameters: Parameters) -> Card:
             by_format[form] = capabilities(number, form)
         except DeviceError as error:
             last = error
+            if error.is_of_opening:  # which no other format would change
+                break
     formats = {form: _size_limits(caps) for form, caps in by_format.items()}
     abilities = {form: _abilities(caps) for form, caps in by_format.items()}
     card = Card(name, formats, "", abilities=abilities)
@@ -189,8 +198,9 @@ def main(descriptor: int, parameters: Parameters) -> None:
     """Serve the socket."""
     os.dup2(2, 1)  # the library writes to standard output
     channel = socket.socket(fileno=descriptor)
-    channel.send(describe_cards(parameters))
-    open_cards()
+    with described_cards(parameters) as message:
+        channel.send(message)
+        open_cards()
     SessionServer(channel).serve()
 
 

@@ -7,7 +7,10 @@ import av
 import pytest
 
 from encoder.codecs.nvenc import driver, nvdec
+from encoder.codecs.nvenc.codec import Nvenc
 from encoder.codecs.nvenc.nvdec import Nvdec
+from encoder.codecs.nvenc.request import Parameters
+from encoder.codecs.nvenc.worker_client import WorkerClient
 from encoder.ffmpeg.command import FfmpegRun
 from encoder.ffmpeg.process import NO_ACCESS
 from encoder.sandbox.sandboxes import SandboxAccess
@@ -57,10 +60,41 @@ async def test_a_card_is_used_once_it_has_decoded_the_clip():
 async def test_only_what_does_not_decode_is_tried_again():
     cards, ffmpeg = Nvdec(), FakeFfmpeg(*RIGHT)
     await cards.try_on([0, 1], ffmpeg)
-    cards.report_failure(0)
-    assert (cards.is_used_on(0), cards.is_used_on(1), cards.fault) == (False, True, nvdec.FAILED)
+    ffmpeg.answer = 1, "cuInit failed -> CUDA_ERROR_UNKNOWN: unknown error"
+    await cards.report_failure(0)
+    assert (cards.is_used_on(0), cards.is_used_on(1), cards.fault) == (False, True, driver.LOST)
+    ffmpeg.answer = RIGHT
     await cards.try_on([0, 1], ffmpeg)
-    assert (len(ffmpeg.asked), cards.fault) == (3, "")
+    assert (len(ffmpeg.asked), cards.fault) == (4, "")
+
+
+async def test_a_card_that_still_decodes_the_clip_is_used_on_after_a_task_failed():
+    cards, ffmpeg = Nvdec(), FakeFfmpeg(*RIGHT)
+    await cards.try_on([0], ffmpeg)
+    await cards.report_failure(0)
+    assert (cards.is_used_on(0), cards.fault, len(ffmpeg.asked)) == (True, "", 2)
+
+
+async def test_while_a_card_is_tried_again_no_task_decodes_there():
+    cards, meanwhile = Nvdec(), []
+
+    async def ask(*_: object) -> tuple[int, str]:
+        meanwhile.append((cards.is_used, cards.fault))
+        if len(meanwhile) == 2:
+            await cards.report_failure(0)  # of another task, for which it is not tried once more
+        return RIGHT
+
+    await cards.try_on([0], ask)
+    await cards.report_failure(0)
+    assert (meanwhile, cards.is_used) == ([(False, ""), (False, nvdec.FAILED)], True)
+
+
+@pytest.mark.parametrize(("frames", "decodes"), [(0, True), (nvdec.FEWEST_FRAMES - 1, False), (10_000, True)])
+async def test_a_short_result_is_decoded_in_software(frames: int, decodes: bool):
+    codec = Nvenc(WorkerClient(Parameters()), waits=True, decodes=True)
+    assert codec.for_frames(1) is codec
+    await codec.nvdec.try_on([0], FakeFfmpeg(*RIGHT))
+    assert codec.for_frames(frames).nvdec.is_used is decodes
 
 
 @pytest.mark.parametrize(

@@ -110,11 +110,24 @@ async def test_a_turn_comes_once_those_before_have_left_however_they_end() -> No
     assert turns == [1, 2]
 
 
+def planned(*progress: int) -> PlannedTask:
+    """Return a plan of three runs, which make 25 frames, as far as it tells."""
+    return PlannedTask((None,) * 3, "scenes[0].url_video", "x264", 1.0, 25, (), False, "", (), progress=progress)
+
+
 def test_runs_that_make_frames_of_a_piece_are_no_preparation() -> None:
     def prepared(*progress: int) -> list[bool]:
-        plan = PlannedTask((None,) * 3, "scenes[0].url_video", "x264", 1.0, 25, (), False, "", (), progress=progress)
-        return [plan.prepares(number) for number in range(3)]
+        return [planned(*progress).prepares(number) for number in range(3)]
 
     assert prepared() == [True, True, False]  # as of a still, which is read and made smaller before
     assert prepared(10, 15, -1) == [False, False, False]  # as of one of which some frames are copied
     assert prepared(-1, 10, -1) == [True, False, False]
+
+
+def test_a_plan_tells_how_many_frames_a_run_makes() -> None:
+    def frames(*progress: int) -> list[int]:
+        return [planned(*progress).frames_of(number) for number in range(3)]
+
+    assert frames() == [0, 0, 25]
+    assert frames(10, 15, -1) == [5, 10, 0]
+    assert frames(-1, 10, -1) == [0, 15, 0]

@@ -1,6 +1,7 @@
 """A start where NVENC cannot work: the exact reason in doctor, GetCapabilities and results; x264 in its place."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from tests.nvdriver.build import built
 from tests.nvdriver.driver import Driver
 from tests.nvdriver.wheel import Job, started
 from tests.support import encoder_harness
+from tests.support.paths import ROOT
 from tests.support.processes import workers
 from tests.support.until import until_async
 
@@ -194,3 +196,37 @@ def test_the_worker_runs_no_module_of_the_working_folder(certs: Path, driver: Dr
         (tmp_path / name).write_text("raise SystemExit('a file of the user was run')")
     report = json.loads(run(certs, driver, tmp_path, "doctor").stdout)
     assert report["codecs"][0]["works"]
+
+
+@pytest.mark.parametrize("status", [1, 2, 10])
+def test_a_card_that_opens_no_session_is_asked_once_and_not_for_each_format(
+    certs: Path, driver: Driver, tmp_path: Path, status: int
+) -> None:
+    driver.fault(open_status=status)
+    run(certs, driver, tmp_path, "doctor")
+    assert len(driver.calls("nvEncOpenEncodeSessionEx")) == 1
+
+
+# The process that probes is kept from its end until the message is there; then it tells that it could go on.
+WAITING = """
+import os
+from encoder.codecs.nvenc import worker
+gate, opening = os.pipe()
+ended, ending = os.pipe()
+end = os._exit
+def wait(code):
+    os.read(gate, 1)
+    os.write(ending, b"!")
+    end(code)
+os._exit, worker.PROBE_SECONDS = wait, 20
+with worker.described_cards(worker.Parameters()) as message:
+    os.write(opening, b"!")
+os.close(ending)
+assert b"h264" in message and os.read(ended, 1) == b"!", message
+"""
+
+
+def test_the_cards_are_told_before_the_process_that_probed_them_has_ended(driver: Driver) -> None:
+    command = [sys.executable, "-P", "-c", WAITING]
+    done = subprocess.run(command, env=os.environ | driver.environment(), cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
