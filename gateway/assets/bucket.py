@@ -21,7 +21,7 @@ from obstore.exceptions import BaseError
 from obstore.store import LocalStore, ObjectStore, from_url
 
 from gateway.assets.cloud_files import PART_BYTES, CloudReader, CloudWriter, WriterRoom
-from gateway.assets.local_files import LocalReader, LocalWriter, put_object
+from gateway.assets.local_files import LocalReader, LocalWriter, on_thread, put_object
 from gateway.assets.read_budget import ReadBudget
 from servicekit.chunks import CHUNK_BYTES, Data
 from servicekit.config import ConfigError
@@ -147,6 +147,8 @@ class Bucket:
     async def get(self, path: str, what: str) -> bytes:
         """Read a small object; `what` names it in the text of NotFound."""
         with object_store_errors(what, may_be_missing=True):
+            if self._folder is not None:
+                return await on_thread((self._folder / path).read_bytes)
             found = await obstore.get_async(self._store, path)
             return bytes(await found.bytes_async())
 

@@ -106,7 +106,6 @@ class LocalWriter:
     def _opened(self) -> FileIO:
         """Return the file, with what was held in it."""
         if self._file is None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
             self._file = _staged(self._path)
             held, self._held = self._held, bytearray()
             _write_all(self._file, held)
@@ -142,7 +141,6 @@ async def _done(step: "Future[None]") -> None:
 
 def put_object(path: Path, data: bytes) -> None:
     """Write a small object, whatever it was. Blocks."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     file = _staged(path)
     try:
         with file:
@@ -161,13 +159,15 @@ def _write_all(file: FileIO, data: Data | bytearray) -> None:
 
 
 def _staged(path: Path) -> FileIO:
-    """Open a new file beside the object."""
+    """Open a new file beside the object, in its folder, which is made where it is missing."""
     number = 1
     while True:
         try:
             return FileIO(f"{path}#{number}", "xb")
         except FileExistsError:  # of another writer, or one that was killed
             number += 1
+        except FileNotFoundError:
+            path.parent.mkdir(parents=True, exist_ok=True)
 
 
 class LocalReader:

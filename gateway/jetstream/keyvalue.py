@@ -77,10 +77,11 @@ class KeyValue:
             return False
         return True
 
-    async def delete(self, key: str) -> None:
-        """Purge the entry. Watches are not told."""
+    async def delete(self, key: str, revision: int | None = None) -> None:
+        """Purge the entry; with a `revision` only up to that, so that a newer one stays. Watches are not told."""
+        before = None if revision is None else revision + 1
         with nats_errors():
-            await self.stream.purge_stream(f"KV_{self.name}", subject=f"$KV.{self.name}.{key}")
+            await self.stream.purge_stream(f"KV_{self.name}", seq=before, subject=f"$KV.{self.name}.{key}")
 
     async def keys(self, under: str = "") -> list[str]:
         """Return the keys of all entries, or of those under a key ("a.b."), MAX_KEYS at most.

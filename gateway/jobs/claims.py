@@ -1,13 +1,15 @@
 """Idempotency keys: of requests with one key, however often and wherever they come in, the first makes the job.
 
-A claim names the job of a key before the job is written. Whoever comes later with the key, also while the first is at
-it or has died, writes the same job: its record is created once. A claim is dropped with its job; one whose
-job was never written, as its caller did not ask again, stays.
+A claim names the job of a key before anything of it is written. Whoever comes later with the key, also while the first
+is at it or has died, writes the same job: its record is created once. A claim is dropped with its job, and by a request
+that is refused before there is one, unless another has taken it over; one whose gateway was killed at it, and whose
+caller did not ask again, stays.
 """
 
+import contextlib
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway.assets.record import derived_id
 from gateway.callers import DEFAULT_TENANT
@@ -25,6 +27,15 @@ class Claim:
 
     job_id: str
     digest: str
+
+
+@dataclass(frozen=True)
+class HeldClaim:
+    """A claim as one request has it: with the revision at which it does, and whether it is the first with its key."""
+
+    job_id: str
+    revision: int
+    is_first: bool
 
 
 @dataclass(frozen=True)
@@ -68,14 +79,33 @@ class Claims:
         entry = await self.bucket.get(key.name)
         return _checked(entry.value, key) if entry is not None else None
 
-    async def claim(self, key: IdempotencyKey, job_id: str) -> str:
-        """Return the id of the key's job: `job_id`, or that of a request which was faster. Raises AlreadyExists."""
+    async def claim(self, key: IdempotencyKey, job_id: str) -> HeldClaim:
+        """Claim a key for the job `job_id`, or return the claim of a request that was faster. Raises AlreadyExists."""
+        while True:
+            with contextlib.suppress(Aborted):
+                return HeldClaim(job_id, await self.bucket.create(key.name, to_json(Claim(job_id, key.digest))), True)
+            if (entry := await self.bucket.get(key.name)) is not None:
+                return HeldClaim(_checked(entry.value, key).job_id, entry.revision, False)
+
+    async def take_over(self, key: IdempotencyKey, held: HeldClaim) -> HeldClaim | None:
+        """Take over the claim of another request, which cannot release it any more; None where somebody was faster."""
         try:
-            await self.bucket.create(key.name, to_json(Claim(job_id, key.digest)))
+            value = to_json(Claim(held.job_id, key.digest))
+            return replace(held, revision=await self.bucket.update(key.name, value, held.revision))
         except Aborted:
-            found = await self.find(key)
-            return found.job_id if found is not None else await self.claim(key, job_id)
-        return job_id
+            return None
+
+    async def hold(self, key: IdempotencyKey, job_id: str) -> HeldClaim:
+        """Claim a key, or take over the claim that there is. Raises AlreadyExists."""
+        while True:
+            held = await self.claim(key, job_id)
+            mine = held if held.is_first else await self.take_over(key, held)
+            if mine is not None:
+                return mine
+
+    async def release(self, key: IdempotencyKey, held: HeldClaim) -> None:
+        """Let go of a claim for whose job nothing was written, unless another request has taken it over."""
+        await self.bucket.delete(key.name, held.revision)
 
     async def drop(self, name: str) -> None:
         """Forget a claim, whose job is no longer kept."""

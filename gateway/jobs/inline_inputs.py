@@ -3,11 +3,9 @@ stay small."""
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator, Mapping
-from types import MappingProxyType
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 
 from apigpu.v1 import video_pb2
-from gateway.assets.store import StoredAsset
 from gateway.jobs import operation
 from gateway.jobs.claims import IdempotencyKey
 from gateway.metrics import CLIENT, IN, transferred
@@ -18,23 +16,12 @@ from servicekit.tasks import cancel_and_wait
 
 # Inputs of one request.
 STORED_AT_ONCE = 8
-NONE: Mapping[str, StoredAsset] = MappingProxyType({})
 
 _count_received = transferred(IN, CLIENT)
 
 
-async def find_inline(
-    sources: Sources, wanted: video_pb2.Operation, tenant: str, key: IdempotencyKey | None
-) -> Mapping[str, StoredAsset]:
-    """Return what the data: URIs of a request with a key are stored as by an earlier try, as far as they are. Raises
-    what Sources.stored raises."""
-    found: dict[str, StoredAsset] = {}
-    if key is None:
-        return found
-    for text in {text for _, text in operation.inputs(operation.kind(wanted)[1]) if is_inline(text)}:
-        if (asset := await sources.stored(key.asset_id(text), tenant)) is not None:
-            found[text] = asset
-    return found
+async def _at_once() -> None:
+    """Wait for nothing."""
 
 
 @contextlib.asynccontextmanager
@@ -43,13 +30,14 @@ async def stored_inline(
     wanted: video_pb2.Operation,
     tenant: str,
     key: IdempotencyKey | None = None,
-    found: Mapping[str, StoredAsset] = NONE,
+    until_claimed: Callable[[], Awaitable[object]] = _at_once,
 ) -> AsyncIterator[video_pb2.Operation]:
-    """Yield the operation with an asset of the tenant in place of each data: URI; those that were `found` are there.
+    """Yield the operation with an asset of the tenant in place of each data: URI. They are read at once, and stored
+    `until_claimed` has returned; those of a request with a key are looked for before.
 
     The assets expire as uploads do; they are deleted where the block fails. Those of a request with a key are the same
     each time that it comes, also where a gateway was killed at it, and stay: another gateway may have made the job of
-    them. Raises what Sources.store raises.
+    them. Raises what Sources.store and `until_claimed` raise.
     """
     paths = {text: path for path, text in operation.inputs(operation.kind(wanted)[1]) if is_inline(text)}
     if not paths:
@@ -57,7 +45,7 @@ async def stored_inline(
         return
     async with contextlib.AsyncExitStack() as undo:
         try:
-            names = await _store_all(sources, paths, tenant, undo, key, found)
+            names = await _store_all(sources, paths, tenant, undo, key, until_claimed)
         except InvalidArgument:  # as at any other gateway
             raise
         except BaseException:
@@ -79,7 +67,7 @@ async def _store_all(
     tenant: str,
     undo: contextlib.AsyncExitStack,
     key: IdempotencyKey | None,
-    found: Mapping[str, StoredAsset],
+    until_claimed: Callable[[], Awaitable[object]],
 ) -> dict[str, str]:
     """Return the names of the assets that data: URIs are stored as; `undo` deletes them."""
     turns = asyncio.Semaphore(STORED_AT_ONCE)
@@ -89,7 +77,8 @@ async def _store_all(
         async with turns:
             with naming(path):
                 asset_id = "" if key is None else key.asset_id(text)
-                asset = found.get(text) or await sources.store(text, tenant, asset_id)
+                found = await sources.stored(asset_id, tenant) if asset_id else None
+                asset = found or await sources.store(text, tenant, asset_id, until_claimed)
             undo.push_async_callback(sources.assets.remove, asset.id)
             names[text] = asset.name
             _count_received(asset.size_bytes)

@@ -13,10 +13,11 @@ import structlog
 from apigpu.v1 import jobs_pb2, video_pb2
 from gateway.callers import caller
 from gateway.jobs import checks, graph, model, names, operation, options
-from gateway.jobs.claims import IdempotencyKey
+from gateway.jobs.claiming import Claiming, MadeBefore, claiming
+from gateway.jobs.claims import HeldClaim, IdempotencyKey
 from gateway.jobs.filenames import read_filenames
 from gateway.jobs.hooks import Webhook
-from gateway.jobs.inline_inputs import find_inline, naming, stored_inline
+from gateway.jobs.inline_inputs import naming, stored_inline
 from gateway.jobs.job_log import of_request
 from gateway.jobs.listing import JobFilter
 from gateway.jobs.model import Failure, Job, Status
@@ -37,7 +38,7 @@ from servicekit.errors import (
     Unavailable,
 )
 from servicekit.faults import Faults
-from servicekit.tasks import cancel_and_wait, running
+from servicekit.tasks import cancel_and_wait, give_way
 
 log = structlog.get_logger("gateway.jobs")
 
@@ -54,6 +55,8 @@ LAST_READ_SECONDS = 1.0
 # A job that is followed is read again after so many looks at it, should a change not have been told.
 REREAD_CHECKS = 6
 QUEUE_FULL_SECONDS = 30.0
+# Until the task of a job that was queued is on its way to an encoder that is free; the caller is answered then.
+BEGUN_TURNS = 8
 NO_OPTIONS = jobs_pb2.JobOptions()
 CANCELLED = Failure(code=Cancelled.code.value[0], message="The job was cancelled.", reason="JOB_CANCELLED")
 
@@ -91,8 +94,9 @@ class JobManager:
     closing: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     # Calls that wait for a job by `get`.
     waits: int = field(default=0, init=False)
-    # Jobs that are to be cancelled.
+    # Jobs that are to be cancelled, and claims that are to be released.
     withdrawals: set[asyncio.Task[None]] = field(default_factory=set, init=False)
+    releases: set[asyncio.Task[None]] = field(default_factory=set, init=False)
 
     async def submit(
         self,
@@ -113,26 +117,36 @@ class JobManager:
         self._check_sources(wanted)
         checked = await self.checked_options(said, base_url)
         tenant = caller.get().tenant
-        async with running(find_inline(self.sources, wanted, tenant, key)) as finding:
-            if (made := await self.made_before(key)) is not None:
-                return made
-            found = await finding
-        async with stored_inline(self.sources, wanted, tenant, key, found) as stored:
-            sources = (source for _, source in operation.inputs(operation.kind(stored)[1]))
-            filenames = await read_filenames(self.sources.assets, sources, tenant)
-            job = self.new_job(stored, checked, filenames)
-            if self.place_output is not None:
-                job = await self.place_output(job, said.output)
-            return await self.enter(job, key)
+        try:
+            async with (
+                claiming(self.store.claims, key, self._claim, self.releases) as claim,
+                stored_inline(self.sources, wanted, tenant, key, claim.held) as stored,
+            ):
+                sources = (source for _, source in operation.inputs(operation.kind(stored)[1]))
+                filenames = await read_filenames(self.sources.assets, sources, tenant)
+                job = self.new_job(stored, checked, filenames)
+                if self.place_output is not None:
+                    job = await self.place_output(job, said.output)
+                if (held := await claim.held()) is not None:
+                    job = replace(job, id=held.job_id)
+                self.sources.just_stored.bind((name for name, _ in filenames), job.id)
+                return await self.enter(job, key, claim)
+        except MadeBefore as before:
+            return before.job
 
-    async def enter(self, job: Job, key: IdempotencyKey | None) -> Job:
-        """Queue a new job; return it, or that which an earlier request with the key made meanwhile."""
+    async def enter(self, job: Job, key: IdempotencyKey | None, claim: Claiming | None = None) -> Job:
+        """Queue a new job, by a claim that is held or one that is made now; return it, or that which an earlier request
+        with the key made meanwhile."""
         job = of_request(job)
         self.check_cost(job)
         self.check_room()
         self._check_queue(job)
         async with self.admit(job):
-            job = await (self._add(job) if key is None else self._stored(lambda: self._add_once(job, key)))
+            held = None
+            if claim is not None:
+                held, claim.is_used = await claim.held(), True
+            job = await (self._add(job) if key is None else self._stored(lambda: self._add_once(job, key, held)))
+        await give_way(BEGUN_TURNS)
         log_context.learn(job=job.id)
         log.info("job queued", operation=job.operation, tasks=len(job.tasks))
         return job
@@ -193,16 +207,35 @@ class JobManager:
 
     async def _made_before(self, key: IdempotencyKey) -> Job | None:
         claim = await self.store.claims.find(key)
-        if claim is not None:
-            with contextlib.suppress(NotFound):  # the gateway that claimed the key is still at it, or gone
-                job = await self.store.get(claim.job_id)
-                await self.queue.put(job)  # which it may not have come to
-                return job
+        return await self._made_by(claim.job_id) if claim is not None else None
+
+    async def _made_by(self, job_id: str) -> Job | None:
+        """Return the job of a claim; None where the gateway that claimed the key is still at it, or gone."""
+        with contextlib.suppress(NotFound):
+            job = await self.store.get(job_id)
+            await self.queue.put(job)  # which it may not have come to
+            return job
         return None
 
-    async def _add_once(self, job: Job, key: IdempotencyKey) -> Job:
+    async def _claim(self, key: IdempotencyKey) -> HeldClaim:
+        """Claim the key of a request, or take over the claim of one that made no job yet. Raises MadeBefore."""
+
+        async def write() -> HeldClaim:
+            while True:
+                held = await self.store.claims.claim(key, model.new_id(time.time()))
+                if held.is_first:
+                    return held
+                if (made := await self._made_by(held.job_id)) is not None:
+                    raise MadeBefore(made)
+                if (taken := await self.store.claims.take_over(key, held)) is not None:
+                    return taken
+
+        return await self._stored(write)
+
+    async def _add_once(self, job: Job, key: IdempotencyKey, held: HeldClaim | None) -> Job:
         """Add the job of a key, unless somebody else does. What fails half-way is done by the next try."""
-        job = replace(job, id=await self.store.claims.claim(key, job.id), claim=key.name)
+        held = held or await self.store.claims.hold(key, job.id)
+        job = replace(job, id=held.job_id, claim=key.name)
         try:
             await self.store.add(job)
         except Aborted:
@@ -249,11 +282,8 @@ class JobManager:
             else:
                 return
             await asyncio.sleep(self.policy.withdraw_retry_seconds)
-        log.warning(
-            "could not cancel a rejected job: the job store did not answer; it may run",
-            job=job_id,
-            seconds=self.policy.withdraw_seconds,
-        )
+        event = "could not cancel a rejected job: the job store did not answer; it may run"
+        log.warning(event, job=job_id, seconds=self.policy.withdraw_seconds)
 
     def _check_sources(self, wanted: video_pb2.Operation) -> None:
         faults = Faults()
@@ -363,6 +393,6 @@ class JobManager:
             working.cancel()
 
     async def stop(self) -> None:
-        """End every wait, and all withdrawals."""
+        """End every wait, all withdrawals and releases."""
         self.closing.set()
-        await cancel_and_wait(*self.withdrawals)
+        await cancel_and_wait(*self.withdrawals, *self.releases)

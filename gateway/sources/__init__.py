@@ -3,15 +3,16 @@
 import asyncio
 import contextlib
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from gateway.assets.links import LinkSigner
 from gateway.assets.record import PREFIX, parse_name
 from gateway.assets.store import AssetStore, StoredAsset
 from gateway.sources import inline, urls
 from gateway.sources.fetch import Fetcher
+from gateway.sources.just_stored import HeldInput, JustStored
 from gateway.sources.opened import Chunks, Source
 from gateway.sources.outline import MIN_BYTES, ByteRanges, headed, longest_index, outlined, ranged
 from gateway.sources.spools import Spool, Spools
@@ -30,12 +31,17 @@ class Sources:
     asset that this service signed is opened as the asset: no gateway fetches from itself. What a data: URI holds is
     stored as an asset, and opened as that.
 
-    What is opened for a job, and cannot be read in parts, is kept for it in `spools`, if there are any."""
+    What is opened for a job, and cannot be read in parts, is kept for it in `spools`, if there are any; what was stored
+    for it a moment ago is held in `just_stored`."""
 
     fetcher: Fetcher
     assets: AssetStore
     links: LinkSigner | None = None
     spools: Spools | None = None
+    just_stored: JustStored = field(default_factory=JustStored)
+
+    def __post_init__(self) -> None:
+        self.assets.listeners.append(self.just_stored.told)
 
     def check(self, source: str) -> None:
         """Raise InvalidArgument for a text that neither `open` nor `store` can take; does no I/O."""
@@ -46,9 +52,16 @@ class Sources:
         else:
             urls.parse(source)
 
-    async def store(self, source: str, tenant: str, asset_id: str = "") -> StoredAsset:
-        """Store what a data: URI holds, as an upload of a tenant is stored, under an id if one is given. Raises
-        InvalidArgument, and what AssetStore raises."""
+    async def store(
+        self,
+        source: str,
+        tenant: str,
+        asset_id: str = "",
+        until_wanted: Callable[[], Awaitable[object]] | None = None,
+    ) -> StoredAsset:
+        """Store what a data: URI holds, as an upload of a tenant is stored, under an id if one is given; it is read at
+        once, and there is no asset before `until_wanted` has returned. Raises InvalidArgument, and what that and
+        AssetStore raise."""
         is_small = len(source) <= SMALL_CHARACTERS
         file = inline.parse(source) if is_small else await asyncio.to_thread(inline.parse, source)
         async with self.assets.create(file.filename, file.content_type, asset_id, tenant=tenant) as writer:
@@ -56,7 +69,11 @@ class Sources:
             writer.check_size(len(file.data))
             for start in range(0, len(file.data), CHUNK_BYTES):
                 await writer.write(file.data[start : start + CHUNK_BYTES])
-            return await writer.commit()
+            if until_wanted is not None:
+                await until_wanted()
+            asset = await writer.commit()
+        self.just_stored.add(asset, file.data)
+        return asset
 
     async def stored(self, asset_id: str, tenant: str) -> StoredAsset | None:
         """Return what a data: URI was stored as under an id, if it was. Raises what AssetStore raises."""
@@ -73,6 +90,8 @@ class Sources:
         asset_id = self.asset_id(source)
         if asset_id is None:
             return self.fetcher.open(source)
+        if source.startswith(PREFIX) and (held := self.just_stored.take(asset_id, job_id, tenant)) is not None:
+            return contextlib.nullcontext(self._opened_held(held))
         return self._open_asset(asset_id, tenant if source.startswith(PREFIX) else None)
 
     @asynccontextmanager
@@ -157,6 +176,12 @@ class Sources:
     @asynccontextmanager
     async def _open_asset(self, asset_id: str, tenant: str | None) -> AsyncIterator[Source]:
         yield self._opened(await self.assets.find(asset_id, tenant))
+
+    def _opened_held(self, held: HeldInput) -> Source:
+        async def chunks() -> AsyncIterator[bytes]:
+            yield held.data
+
+        return replace(self._opened(held.asset), chunks=chunks)
 
     def _opened(self, asset: StoredAsset) -> Source:
         @asynccontextmanager

@@ -14,7 +14,7 @@ from gateway.jetstream.connection import JetStream
 from gateway.jobs.claims import Claims, IdempotencyKey
 from gateway.jobs.model import Status
 from gateway.workers.pool import Pool
-from servicekit.errors import AlreadyExists, InvalidArgument, Unavailable
+from servicekit.errors import AlreadyExists, FailedPrecondition, InvalidArgument, Unavailable
 from tests.integration.gateway.jobs.conftest import ScriptedEncoder, Works, wired
 
 KEY = "6b0f2f6e-order/1:final"
@@ -103,34 +103,25 @@ async def test_a_key_is_free_again_once_its_job_is_no_longer_kept(works: Works) 
 
 
 class Meeting:
-    """A bucket in which what two gateways read of a key, and write, is asked of the store at one moment."""
+    """A bucket in which what two gateways write of a key is asked of the store at one moment, the first time."""
 
-    def __init__(self, bucket: object, reads: asyncio.Barrier, writes: asyncio.Barrier) -> None:
-        self._bucket, self._reads, self._writes = bucket, reads, writes
+    def __init__(self, bucket: object, writes: asyncio.Barrier) -> None:
+        self._bucket, self._writes = bucket, writes
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._bucket, name)
 
-    async def get(self, key: str) -> object:
-        found = await self._bucket.get(key)  # type: ignore[attr-defined]
-        await self._both(self._reads)
-        return found
-
     async def create(self, *entry: object) -> object:
-        await self._both(self._writes)
-        return await self._bucket.create(*entry)  # type: ignore[attr-defined]
-
-    async def _both(self, barrier: asyncio.Barrier) -> None:
-        """Wait for the other one, the first time."""
         with contextlib.suppress(asyncio.BrokenBarrierError):
-            await barrier.wait()
-            await barrier.abort()
+            await self._writes.wait()
+            await self._writes.abort()
+        return await self._bucket.create(*entry)  # type: ignore[attr-defined]
 
 
 @pytest.fixture
 async def two_gateways(works: Works, tmp_path: Path) -> AsyncIterator[tuple[Works, Works]]:
-    """Two gateways with connections of their own, which both find a key unused before either claims it, and then write
-    claims and records side by side."""
+    """Two gateways with connections of their own, which claim a key at one moment, and then write records side by
+    side."""
     assert works.jetstream.server is not None
     async with contextlib.AsyncExitStack() as stack:
         jetstream = await JetStream.open(works.jetstream.server.url, tmp_path / "other", connect_seconds=60)
@@ -138,9 +129,9 @@ async def two_gateways(works: Works, tmp_path: Path) -> AsyncIterator[tuple[Work
         pool = Pool()
         stack.push_async_callback(pool.close)
         other = await wired(jetstream, tmp_path, pool, ScriptedEncoder(), stack)
-        barriers = [asyncio.Barrier(2) for _ in range(2)]
+        writes = asyncio.Barrier(2)
         for gateway in (works, other):
-            gateway.store.claims = Claims(Meeting(gateway.store.claims.bucket, barriers[0], barriers[1]))  # type: ignore[arg-type]
+            gateway.store.claims = Claims(Meeting(gateway.store.claims.bucket, writes))  # type: ignore[arg-type]
         yield works, other
 
 
@@ -165,3 +156,39 @@ async def test_of_two_requests_that_two_gateways_get_at_one_moment_one_is_refuse
     assert (refused.reason, refused.metadata["job_id"]) == ("IDEMPOTENCY_KEY_REUSED", job.id)
     await two_gateways[0].result(job.id)
     assert [one.store.index.ids(lambda _: True) for one in two_gateways] == [[job.id]] * 2
+
+
+async def test_a_request_that_is_refused_leaves_its_key_free(works: Works) -> None:
+    wanted = await works.caption()
+    refused = Operation(caption=CaptionRequest(url_video=f"assets/{'a' * 26}", srt_text="Hi"))
+    works.manager.check_cost = refuse
+    with pytest.raises(FailedPrecondition):
+        await works.manager.submit(refused, KEY)
+    works.manager.check_cost = lambda job: None
+    assert await works.store.claims.bucket.keys() == []
+    job = await works.manager.submit(wanted, KEY)
+    assert (await works.result(job.id)).status is Status.COMPLETED
+
+
+async def test_a_claim_that_another_request_took_over_stays_when_its_own_is_refused(works: Works) -> None:
+    wanted, claims = await works.caption(), works.store.claims
+    key = await claim_of(works, wanted)
+    first = await claims.claim(key, "0" * 31 + "1")
+    job = await works.manager.submit(wanted, KEY)
+    await claims.release(key, first)
+    assert (job.id, (await works.manager.submit(wanted, KEY)).id) == (first.job_id, first.job_id)
+    await works.result(job.id)
+
+
+async def test_a_claim_is_taken_over_once(works: Works) -> None:
+    claims, key = works.store.claims, await claim_of(works, await works.caption())
+    held = await claims.claim(key, "0" * 31 + "1")
+    found = await claims.claim(key, "0" * 31 + "2")
+    assert (held.is_first, found.is_first, found.job_id) == (True, False, held.job_id)
+    assert [await claims.take_over(key, found) is None for _ in range(2)] == [False, True]
+    await claims.release(key, held)
+    assert (await claims.hold(key, "0" * 31 + "3")).job_id == held.job_id
+
+
+def refuse(job: object) -> None:
+    raise FailedPrecondition("It costs too much.", reason="COST_LIMIT")

@@ -45,6 +45,31 @@ async def test_an_asset_that_another_gateway_has_deleted_is_read_no_more(sources
         await read(sources, asset.name)
 
 
+async def test_what_stood_in_a_request_is_read_once_by_its_own_job_without_the_store(sources, store, tmp_path):
+    asset = await sources.store("data:text/plain,Hi", DEFAULT_TENANT)
+    sources.just_stored.bind([asset.name], "job")
+    await AssetStore(str(tmp_path / "assets"), retention_seconds=60, max_bytes=10_000_000).delete(asset.id)
+
+    async def opened(job_id):
+        async with sources.open(asset.name, DEFAULT_TENANT, job_id) as source:
+            return source.size_bytes, b"".join([chunk async for chunk in source.chunks()])
+
+    with pytest.raises(NotFound):
+        await opened("other")
+    assert await opened("job") == (2, b"Hi")
+    with pytest.raises(NotFound):
+        await opened("job")
+
+
+async def test_what_stood_in_a_request_and_is_deleted_is_read_no_more(sources, store):
+    asset = await sources.store("data:text/plain,Hi", DEFAULT_TENANT)
+    sources.just_stored.bind([asset.name], "job")
+    await store.delete(asset.id)
+    with pytest.raises(NotFound):
+        async with sources.open(asset.name, DEFAULT_TENANT, "job") as source:
+            assert [chunk async for chunk in source.chunks()]
+
+
 async def test_an_asset_of_a_moment_ago_is_read_by_its_tenant_alone(sources, store):
     async with store.create("clip.mp4") as writer:
         await writer.write(b"mine")
