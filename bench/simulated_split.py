@@ -32,9 +32,9 @@ SLOW_EVERY, SLOWER, LEARNED_SECONDS = 3, 4.0, 600
 START_SECONDS = 0.3
 # Of one connection with mTLS.
 LINE_BYTES = 300e6
-# Of the index of a piece; and of how soon a join reads those of all, has FFmpeg put the skeletons together, and writes
-# the tables of the film: an hour in 120 pieces took a core 1.1 s.
-INDEX_BYTES_PER_FRAME, JOINED_FRAMES_PER_SECOND = 8, 80_000
+# Of the index of a piece; and of how soon a join reads those of all, has FFmpeg put the ends together, and writes the
+# tables of the film: an hour in 232 pieces took an encoder on two cores 0.5 s, with the start.
+INDEX_BYTES_PER_FRAME, JOINED_FRAMES_PER_SECOND = 8, 450_000
 
 
 @dataclass

@@ -27,6 +27,9 @@ LARGE = 1 << 32
 # Bytes of a box before those within it, of boxes that hold others.
 CONTAINERS = (b"moov", b"trak", b"mdia", b"minf", b"stbl")
 ENTRY_LEADS = {b"vide": 78, b"soun": 28}
+# What of the tables of a track does not tell its times: it is replaced in any case, or the same for all samples.
+UNTIMED = (b"stsd", b"stsz", b"stsc", b"stco", b"co64", b"sgpd")
+GROUPS = b"sbgp"
 # Where an `esds` as FFmpeg writes it tells of its second descriptor, and of its bit rates.
 DECODER_TAG, DECODER_TAG_PLACE, DECODER_RATES_PLACE = 4, 12, 22
 # In a `btrt`, behind the size of a buffer.
@@ -69,6 +72,7 @@ class Composition:
                 if run.track == place:
                     table.starts.append(run.start + shift)
                     table.runs.append(run.sizes)
+                    table.times.append(run.times)
 
     def _place(self, file: int, start: int, end: int) -> int:
         """Have a range of a file come next; return by how much its bytes are further on in the film."""
@@ -81,9 +85,11 @@ class Composition:
             self.ranges.append(FileRange(file, start, end))
         return self.size_bytes - end
 
-    def write_head(self, path: Path) -> None:
+    def write_head(self, path: Path, ends: "Composition | None" = None) -> None:
         """Have a film that was made of the skeletons become the head of the one that is composed, up to its samples.
-        Raises ValueError where its tracks have not the samples of the files."""
+        It may be made of the `ends` alone, which begin and end as the whole does: then it gets the times of all samples
+        too. Raises ValueError where its tracks have not the samples of the files, or the times of the ends are not told
+        as they are here. The file is as it was then."""
         with mapped(path) as data:
             boxes = {box.kind: box for box in iter_boxes(data, 0, len(data))}
             kind, movie = (whole_box(data, boxes[name]) for name in (b"ftyp", b"moov"))
@@ -95,13 +101,17 @@ class Composition:
         )
         # As long as it is with all places 0; that of those that are larger than a number may be is twice as long.
         roomy = len(kind) + 2 * len(movie) + 16 * self._count + self.size_bytes
-        writer = _MovieWriter(movie, [table for tables in self._tables for table in tables], is_large=roomy >= LARGE)
+        writer = _MovieWriter(movie, self._all_tables, ends._all_tables if ends else None, is_large=roomy >= LARGE)
         lead = len(kind) + len(writer.rebuilt(0)) + len(body)
         path.write_bytes(kind + writer.rebuilt(lead) + body)
 
     @property
+    def _all_tables(self) -> Sequence[SampleTable]:
+        return [table for tables in self._tables for table in tables]
+
+    @property
     def _count(self) -> int:
-        return sum(len(run) for tables in self._tables for table in tables for run in table.runs)
+        return sum(len(run) for table in self._all_tables for run in table.runs)
 
 
 def _in_order(number: int, part: ComposedTracks) -> Iterator[tuple[Fraction, int, int, SampleFragment]]:
@@ -113,19 +123,29 @@ def _in_order(number: int, part: ComposedTracks) -> Iterator[tuple[Fraction, int
         yield time, number, file, fragment
 
 
-class _MovieWriter:
-    """Writes the box of a movie anew, with other tables of samples."""
+def _group_box(count: int) -> bytes:
+    """Return the box that has all of so many samples of sound need the one before to be heard right."""
+    return write_box(GROUPS, struct.pack(">I4sIII", 0, b"roll", 1, count, 1))
 
-    def __init__(self, movie: bytes, tables: Sequence[SampleTable], *, is_large: bool) -> None:
+
+class _MovieWriter:
+    """Writes the box of a movie anew, with other tables of samples; of one that was made of the `ends` of what the
+    tables tell, also with the times of all."""
+
+    def __init__(
+        self, movie: bytes, tables: Sequence[SampleTable], ends: Sequence[SampleTable] | None, *, is_large: bool
+    ) -> None:
         self._movie = bytearray(movie)
         self._tables = tables
         self._is_large = is_large
+        self._times: list[Mapping[bytes, bytes]] = []
         (whole,) = iter_boxes(self._movie, 0, len(self._movie))
         self._tracks = [box for box in iter_boxes(self._movie, whole.start, whole.end) if box.kind == b"trak"]
         if len(self._tracks) != len(tables):
             raise ValueError(f"{len(self._tracks)} tracks came of {len(tables)}")
-        for track, table in zip(self._tracks, tables, strict=True):
-            self._check(track, table)
+        for track, table, made in zip(self._tracks, tables, ends or tables, strict=True):
+            samples = self._check(track, table, len(made.sizes))
+            self._times.append(self._stretched(samples, table, made) if ends else {})
 
     def rebuilt(self, lead: int) -> bytes:
         """Return the box, with places behind a head of so many bytes."""
@@ -138,18 +158,20 @@ class _MovieWriter:
         if box.kind not in CONTAINERS:
             return whole_box(self._movie, box)
         if box in self._tracks:
-            replaced = self._tables[self._tracks.index(box)].boxes(lead, is_large=self._is_large)
+            number = self._tracks.index(box)
+            replaced = {**self._tables[number].boxes(lead, is_large=self._is_large), **self._times[number]}
         inner = iter_boxes(self._movie, box.start, box.end)
         return write_box(box.kind, b"".join(self._rebuilt(part, lead, replaced) for part in inner))
 
-    def _check(self, track: Box, table: SampleTable) -> None:
-        """Raise ValueError for a track that has not the samples of its table; tell its bit rate where that is told."""
+    def _check(self, track: Box, table: SampleTable, made: int) -> Box:
+        """Raise ValueError for a track that has not so many samples; tell the bit rate of those of its table where that
+        is told, and return the box of its tables."""
         medium = self._inner(track, b"mdia")
         clock, handler = (self._inner(medium, kind) for kind in (b"mdhd", b"hdlr"))
         samples = self._inner(self._inner(medium, b"minf"), b"stbl")
         (count,) = struct.unpack_from(">I", self._movie, self._inner(samples, b"stsz").start + 8)
-        if count != len(table.sizes):
-            raise ValueError(f"{count} samples came of {len(table.sizes)}")
+        if count != made:
+            raise ValueError(f"{count} samples came of {made}")
         seconds = read_number(self._movie, clock, {0: (16, ">I"), 1: (24, ">Q")}) / max(
             read_number(self._movie, clock, TIME_SCALE), 1
         )
@@ -159,6 +181,19 @@ class _MovieWriter:
         for entry in iter_boxes(self._movie, described.start + 8, described.end):
             for box in iter_boxes(self._movie, entry.start + ENTRY_LEADS.get(kind, entry.end), entry.end):
                 self._tell_rate(box, rate)
+        return samples
+
+    def _stretched(self, samples: Box, table: SampleTable, ends: SampleTable) -> Mapping[bytes, bytes]:
+        """Return the boxes of the times of a table, where those of its ends are, byte for byte, what is there."""
+        boxes = [box for box in iter_boxes(self._movie, samples.start, samples.end) if box.kind not in UNTIMED]
+        there = {box.kind: whole_box(self._movie, box) for box in boxes}
+        groups = [kind for kind in there if kind == GROUPS]
+        expected, whole = (
+            {**one.time_boxes(), **{kind: _group_box(len(one.sizes)) for kind in groups}} for one in (ends, table)
+        )
+        if len(boxes) != len(there) or there != expected or whole.keys() != expected.keys():
+            raise ValueError("its times are told otherwise")
+        return whole
 
     def _tell_rate(self, box: Box, rate: int) -> None:
         place = box.start

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from encoder.media.info import Range, Source
 from encoder.media.mp4_boxes import LARGE_SIZE, SIZE_AND_KIND, Box, iter_boxes, mapped, only_box
 from encoder.media.packet_index import MEDIA, FilmIndex, StreamIndex
-from encoder.media.sample_tables import place_box, size_boxes, whole_box, write_box, write_full_box
+from encoder.media.sample_tables import place_box, run_box, size_boxes, whole_box, write_box, write_full_box
 
 Numbers = npt.NDArray[np.int64]
 
@@ -222,9 +222,9 @@ class _SampleBoxes:
         offsets, sizes, keys, delays = stream.offsets[part], stream.sizes[part], stream.keys[part], track.delays[part]
         # Packets that do not follow the one before begin a run.
         firsts = np.append(np.zeros(min(len(sizes), 1), np.int64), np.flatnonzero(np.diff(offsets) != sizes[:-1]) + 1)
-        boxes = [_run_box(b"stts", track.lengths[part])]
+        boxes = [run_box(b"stts", track.lengths[part])]
         if delays.any():
-            boxes.append(_run_box(b"ctts", delays))
+            boxes.append(run_box(b"ctts", delays))
         if not keys.all():
             boxes.append(write_full_box(b"stss", (np.flatnonzero(keys) + 1).astype(">u4")))
         if track.dependence:
@@ -235,14 +235,6 @@ class _SampleBoxes:
     def written(self, lead: int, *, is_large: bool) -> bytes:
         """Return the tables of a file that comes behind so many bytes."""
         return self.boxes + place_box(self.places + lead, is_large=is_large)
-
-
-def _run_box(kind: bytes, values: Numbers) -> bytes:
-    """Return a table that tells for how many packets each value holds."""
-    firsts = np.flatnonzero(np.diff(values, prepend=-1))
-    counts = np.diff(firsts, append=len(values))
-    runs = np.stack([counts, values[firsts]], axis=1).astype(">u4")
-    return write_box(kind, struct.pack(">II", 0, len(runs)) + runs.tobytes())
 
 
 def _inner(movie: bytes, box: Box) -> list[Box]:

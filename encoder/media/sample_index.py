@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from encoder.media.mp4_boxes import MAX_BOXES, SIZE_AND_KIND, TIME_SCALE, Box, iter_boxes, mapped, only_box, read_number
-from encoder.media.sample_tables import Sizes
+from encoder.media.sample_tables import SampleTimes, Sizes
 
 # The box at the end, which players pass over: what it holds, compressed, and at its very end this and its own size.
 KIND, MARK = b"free", b"apgpuidx"
@@ -25,7 +25,8 @@ KEPT = (b"ftyp", b"moov", b"moof")
 MAX_INDEX_BYTES = 64 * 1024 * 1024
 # Two days of 120 pictures a second.
 MAX_SAMPLES = 20_000_000
-BASE_GIVEN, DESCRIPTION_GIVEN, USUAL_DURATION, USUAL_SIZE, BASE_IS_MOOF = 0x1, 0x2, 0x8, 0x10, 0x20000
+BASE_GIVEN, DESCRIPTION_GIVEN, BASE_IS_MOOF = 0x1, 0x2, 0x20000
+USUAL_DURATION, USUAL_SIZE, USUAL_FLAGS = 0x8, 0x10, 0x20
 OFFSET_GIVEN, FIRST_FLAGS_GIVEN, DURATION_GIVEN, SIZE_GIVEN, FLAGS_GIVEN, SHIFT_GIVEN = (
     0x1,
     0x4,
@@ -34,6 +35,12 @@ OFFSET_GIVEN, FIRST_FLAGS_GIVEN, DURATION_GIVEN, SIZE_GIVEN, FLAGS_GIVEN, SHIFT_
     0x400,
     0x800,
 )
+# What samples tell of themselves one by one, in this order.
+FIELDS = (DURATION_GIVEN, SIZE_GIVEN, FLAGS_GIVEN, SHIFT_GIVEN)
+# Of the flags of a sample: by any of these it needs others, as FFmpeg reads them.
+NEEDS_OTHERS = 0x1010000
+# Ticks of no film.
+MAX_TICKS = 1 << 60
 DECODE_TIME = {0: (4, ">I"), 1: (4, ">Q")}
 
 
@@ -47,12 +54,13 @@ class StoredBox(NamedTuple):
 
 @dataclass(frozen=True)
 class SampleRun:
-    """Samples of a track that lie one after the other: the track's place in the file, where the first one begins, and
-    the bytes of each."""
+    """Samples of a track that lie one after the other: the track's place in the file, where the first one begins, the
+    bytes of each, and their times, None where these are not told."""
 
     track: int
     start: int
     sizes: Sizes
+    times: SampleTimes | None = None
 
     @property
     def end(self) -> int:
@@ -123,10 +131,21 @@ def _unpacked(content: bytes) -> Iterator[StoredBox]:
 
 
 class _Track(NamedTuple):
-    """A track: its place in the file, and the ticks of its clock in a second."""
+    """A track: its place in the file, the ticks of its clock in a second, and whether each sample of it needs no other
+    because it is sound."""
 
     place: int
     scale: int
+    is_sound: bool
+
+
+class _Usual(NamedTuple):
+    """What holds for the samples of a fragment that do not tell it: their size, how long each is, and flags; None where
+    it is not given."""
+
+    size: int | None
+    length: int | None
+    flags: int | None
 
 
 @dataclass(frozen=True)
@@ -170,8 +189,11 @@ def _tracks(movie: bytes) -> Mapping[int, _Track]:
             inner = list(iter_boxes(movie, part.start, part.end))
             number = read_number(movie, only_box(inner, b"tkhd"), TIME_SCALE)  # it lies where other boxes have that
             medium = only_box(inner, b"mdia")
-            clock = only_box(list(iter_boxes(movie, medium.start, medium.end)), b"mdhd")
-            found[number] = _Track(len(found), max(read_number(movie, clock, TIME_SCALE), 1))
+            clock, handler = (
+                only_box(list(iter_boxes(movie, medium.start, medium.end)), kind) for kind in (b"mdhd", b"hdlr")
+            )
+            is_sound = movie[handler.start + 8 : handler.start + 12] == b"soun"
+            found[number] = _Track(len(found), max(read_number(movie, clock, TIME_SCALE), 1), is_sound)
     return found
 
 
@@ -201,49 +223,91 @@ class _Moof:
         if flags & BASE_GIVEN or not flags & BASE_IS_MOOF or number not in self._tracks:
             raise ValueError("a fragment does not tell where its samples are")
         track = self._tracks[number]
-        begin = Fraction(read_number(self._data, only_box(parts, b"tfdt"), DECODE_TIME), track.scale)
+        first = read_number(self._data, only_box(parts, b"tfdt"), DECODE_TIME)
+        begin = Fraction(first, track.scale)
         self._begin = begin if self._begin is None else min(begin, self._begin)
-        usual = self._usual_size(head, flags)
-        end = self._place
+        usual = self._usual(head, flags)
+        end, ticks = self._place, first if first <= MAX_TICKS else None
         for part in parts:
             if part.kind == b"trun":
-                run = self._read_run(part, track.place, end, usual, most_samples)
-                end = run.end
+                run = self._read_run(part, track, (end, ticks), usual, most_samples)
+                end, ticks = run.end, run.times.end if run.times else None
                 self._runs += [run] if len(run.sizes) else []
 
-    def _usual_size(self, head: Box, flags: int) -> int | None:
-        """Return the size that the samples of a track have, which is a byte from now on; None where it is not given."""
-        if not flags & USUAL_SIZE:
-            return None
-        place = head.start + 8 + 4 * sum(bool(flags & flag) for flag in (DESCRIPTION_GIVEN, USUAL_DURATION))
-        (size,) = struct.unpack_from(">I", self._data, place)
-        struct.pack_into(">I", self._data, place, 1)
-        return int(size)
+    def _usual(self, head: Box, flags: int) -> _Usual:
+        """Return what the samples of a track have, of which the size is a byte from now on."""
+        found: dict[int, int] = {}
+        place = head.start + 8
+        for flag in (DESCRIPTION_GIVEN, USUAL_DURATION, USUAL_SIZE, USUAL_FLAGS):
+            if flags & flag:
+                (found[flag],) = struct.unpack_from(">I", self._data, place)
+                if flag == USUAL_SIZE:
+                    struct.pack_into(">I", self._data, place, 1)
+                place += 4
+        return _Usual(*map(found.get, (USUAL_SIZE, USUAL_DURATION, USUAL_FLAGS)))
 
-    def _read_run(self, box: Box, track: int, follows: int, usual: int | None, most_samples: int) -> SampleRun:
-        """Return a run of samples, which follows the one before it where it does not say where it begins."""
+    def _read_run(
+        self, box: Box, track: _Track, follows: tuple[int, int | None], usual: _Usual, most_samples: int
+    ) -> SampleRun:
+        """Return a run of samples, which follows the end of the one before it, in the file where it does not say where
+        it begins, and by the clock."""
         flags, (count,) = self._flags(box), struct.unpack_from(">I", self._data, box.start + 4)
         if self._count + count > most_samples:
             raise ValueError("it has more samples than one can have")
-        place, start = box.start + 8, follows
+        place, start, first_flags = box.start + 8, follows[0], None
         if flags & OFFSET_GIVEN:
             start = self._place + struct.unpack_from(">i", self._data, place)[0]
             struct.pack_into(">i", self._data, place, len(self._data) + SIZE_AND_KIND.size + self._count)
             place += 4
-        place += 4 * bool(flags & FIRST_FLAGS_GIVEN)
+        if flags & FIRST_FLAGS_GIVEN:
+            (first_flags,) = struct.unpack_from(">I", self._data, place)
+            place += 4
         self._count += count
-        if not flags & SIZE_GIVEN:
-            if usual is None:
-                raise ValueError("a fragment does not tell how large its samples are")
-            return SampleRun(track, start, np.full(count, usual, np.int64))
-        fields = sum(bool(flags & flag) for flag in (DURATION_GIVEN, SIZE_GIVEN, FLAGS_GIVEN, SHIFT_GIVEN))
-        if place + 4 * count * fields > box.end:
+        told = [flag for flag in FIELDS if flags & flag]
+        if place + 4 * count * len(told) > box.end:
             raise ValueError("a box is too short")
-        table = np.frombuffer(self._data, ">u4", count * fields, place).reshape(count, fields)
-        column = int(bool(flags & DURATION_GIVEN))
-        sizes = table[:, column].astype(np.int64)
-        table[:, column] = 1
-        return SampleRun(track, start, sizes)
+        table = np.frombuffer(self._data, ">u4", count * len(told), place).reshape(count, len(told))
+        columns = {flag: table[:, number] for number, flag in enumerate(told)}
+        times = _times(track, follows[1], columns, usual, first_flags, count)
+        if SIZE_GIVEN not in columns:
+            if usual.size is None:
+                raise ValueError("a fragment does not tell how large its samples are")
+            return SampleRun(track.place, start, np.full(count, usual.size, np.int64), times)
+        sizes = columns[SIZE_GIVEN].astype(np.int64)
+        columns[SIZE_GIVEN][:] = 1
+        return SampleRun(track.place, start, sizes, times)
 
     def _flags(self, box: Box) -> int:
         return int.from_bytes(self._data[box.start + 1 : box.start + 4])
+
+
+def _times(
+    track: _Track,
+    begin: int | None,
+    columns: "Mapping[int, np.ndarray[tuple[int, ...], np.dtype[np.unsignedinteger]]]",
+    usual: _Usual,
+    first_flags: int | None,
+    count: int,
+) -> SampleTimes | None:
+    """Return the times of samples the first of which begins then; None where they are not told."""
+    if begin is None or not count:
+        return None
+    if DURATION_GIVEN not in columns and usual.length is None:
+        return None
+    lengths = columns[DURATION_GIVEN].astype(np.int64) if DURATION_GIVEN in columns else np.full(count, usual.length)
+    keys = np.ones(count, np.bool_)
+    if not track.is_sound:
+        if FLAGS_GIVEN not in columns and usual.flags is None:
+            return None
+        flags = columns[FLAGS_GIVEN].astype(np.int64) if FLAGS_GIVEN in columns else np.full(count, usual.flags)
+        if first_flags is not None and FLAGS_GIVEN not in columns:
+            flags[0] = first_flags
+        keys = (flags & NEEDS_OTHERS) == 0
+    # FFmpeg writes them with a sign where it has to, and reads them so.
+    delays = (
+        columns[SHIFT_GIVEN].astype(np.uint32).view(np.int32).astype(np.int64)
+        if SHIFT_GIVEN in columns
+        else np.zeros(count, np.int64)
+    )
+    ends = begin + np.cumsum(lengths)
+    return SampleTimes(ends - lengths, int(ends[-1]), delays, keys)

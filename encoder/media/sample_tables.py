@@ -12,14 +12,28 @@ from encoder.media.mp4_boxes import SIZE_AND_KIND, Box
 
 Sizes = npt.NDArray[np.int64]
 
+MAX_LENGTH = (1 << 31) - 1
+
+
+@dataclass(frozen=True)
+class SampleTimes:
+    """When samples are decoded, by the clock of their track, and the last one ends; by how much later each is shown;
+    and which of them need no other."""
+
+    begins: Sizes
+    end: int
+    delays: Sizes
+    keys: npt.NDArray[np.bool_]
+
 
 @dataclass
 class SampleTable:
     """Where the samples of a track are: runs of them, each by where it begins behind the head of the film, with the
-    sizes of its samples."""
+    sizes of its samples; and the times of each run, None where they are not told."""
 
     starts: list[int] = field(default_factory=list)
     runs: list[Sizes] = field(default_factory=list)
+    times: list[SampleTimes | None] = field(default_factory=list)
 
     @property
     def sizes(self) -> Sizes:
@@ -32,6 +46,23 @@ class SampleTable:
         stsz, stsc = size_boxes(self.sizes, np.array([len(run) for run in self.runs], np.int64))
         return {b"stsz": stsz, b"stsc": stsc, b"stco": where, b"co64": where}
 
+    def time_boxes(self) -> Mapping[bytes, bytes]:
+        """Return the boxes of when samples are decoded and shown, and which need no other, as FFmpeg writes them.
+        Raises ValueError where that is not told, or FFmpeg would change it."""
+        times = [one for one in self.times if one is not None]
+        if not times or len(times) < len(self.runs):
+            raise ValueError("it is not told when its samples are decoded")
+        delays, keys = np.concatenate([one.delays for one in times]), np.concatenate([one.keys for one in times])
+        lengths = np.diff(np.concatenate([one.begins for one in times]), append=times[-1].end)
+        if int(lengths.min()) <= 0 or int(lengths.max()) > MAX_LENGTH or int(delays.min()) < 0:
+            raise ValueError("its samples do not follow each other")
+        boxes = {b"stts": run_box(b"stts", lengths)}
+        if delays.any():
+            boxes[b"ctts"] = run_box(b"ctts", delays)
+        if not keys.all():
+            boxes[b"stss"] = write_full_box(b"stss", (np.flatnonzero(keys) + 1).astype(">u4"))
+        return boxes
+
 
 def size_boxes(sizes: Sizes, counts: Sizes) -> tuple[bytes, bytes]:
     """Return the boxes of the sizes of samples, and of how many there are in each run."""
@@ -39,6 +70,13 @@ def size_boxes(sizes: Sizes, counts: Sizes) -> tuple[bytes, bytes]:
     chunks = np.stack([firsts + 1, counts[firsts], np.ones(len(firsts), np.int64)], axis=1).astype(">u4")
     stsz = struct.pack(">III", 0, 0, len(sizes)) + sizes.astype(">u4").tobytes()
     return write_box(b"stsz", stsz), write_full_box(b"stsc", chunks)
+
+
+def run_box(kind: bytes, values: Sizes) -> bytes:
+    """Return a table that tells for how many samples each value, none of them negative, holds."""
+    firsts = np.flatnonzero(np.diff(values, prepend=-1))
+    counts = np.diff(firsts, append=len(values))
+    return write_full_box(kind, np.stack([counts, values[firsts]], axis=1).astype(">u4"))
 
 
 def place_box(places: Sizes, *, is_large: bool) -> bytes:

@@ -76,9 +76,15 @@ class Skeletons:
     def _composed(
         self, path: Path, tracks: Sequence[tuple[Sequence[str], Sequence[int]]]
     ) -> Iterator[encoder_pb2.ComposedRange]:
+        composition = self.composition(tracks)
+        composition.write_head(path)
+        yield from named_ranges(composition)
+
+    def composition(self, tracks: Sequence[tuple[Sequence[str], Sequence[int]]]) -> Composition:
+        """Return the order of the samples of a film; see `composing`."""
         paths = dict.fromkeys(source.path for source in self.context.sources.values())
         numbers = {path: number for number, path in enumerate(paths)}  # in the order of the task's inputs
-        composition = Composition(
+        return Composition(
             [
                 ComposedTracks(
                     [(numbers[self.context.source(field).path], self.indexes[field]) for field in fields], places
@@ -86,9 +92,60 @@ class Skeletons:
                 for fields, places in tracks
             ]
         )
-        composition.write_head(path)
-        for found in composition.ranges:
-            yield encoder_pb2.ComposedRange(input=found.file, start=found.start, end=found.end)
+
+    def ends(self, pieces: Sequence[Source], places: Sequence[int]) -> list[Source]:
+        """Return those of the pieces of a film that have the first and the last samples of its tracks: what is made of
+        them by copying begins and ends as the film does. Of each track the last two, as the one before a gap is taken
+        for as long as that."""
+        found: set[int] = set()
+        for place in places:
+            having = [
+                number
+                for number, piece in enumerate(pieces)
+                if any(run.track == place for one in self.indexes[piece.field].fragments for run in one.runs)
+            ]
+            found.update(having[:1], having[-2:])
+        return [pieces[number] for number in sorted({0, *found})]
+
+
+@dataclass(eq=False)
+class StretchedFilm:
+    """A film composed of pieces, of which FFmpeg puts together no more than the `ends`: what it would say of all others
+    is known. Where it would not be told as FFmpeg does, FFmpeg is to put all together."""
+
+    skeletons: Skeletons
+    places: Sequence[int]
+    pieces: Sequence[Source]
+    ends: Sequence[Source]
+    _composition: Composition | None = None
+
+    def is_stretched(self, path: Path) -> bool:
+        """Have what was made of the ends become the head of the film; return False where that cannot be."""
+        composition = self._of(self.pieces)
+        try:
+            composition.write_head(path, self._of(self.ends))
+        except ValueError:
+            return False
+        self._composition = composition
+        return True
+
+    def compose(self, path: Path) -> Sequence[encoder_pb2.ComposedRange]:
+        """Return the ranges that follow the head, which is written now where all was put together."""
+        if self._composition is not None:
+            return list(named_ranges(self._composition))
+        return self.skeletons.composing(*self._tracks(self.pieces))(path)
+
+    def _of(self, pieces: Sequence[Source]) -> Composition:
+        return self.skeletons.composition(self._tracks(pieces))
+
+    def _tracks(self, pieces: Sequence[Source]) -> Sequence[tuple[Sequence[str], Sequence[int]]]:
+        return [([piece.field for piece in pieces], self.places)]
+
+
+def named_ranges(composition: Composition) -> Iterator[encoder_pb2.ComposedRange]:
+    """Yield the ranges of inputs that a film is composed of."""
+    for found in composition.ranges:
+        yield encoder_pb2.ComposedRange(input=found.file, start=found.start, end=found.end)
 
 
 def tracks_of(piece: Source) -> PieceTracks:

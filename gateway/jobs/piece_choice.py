@@ -19,9 +19,10 @@ from gateway.workers.pool import Pool, PoolMember
 
 # Encoders that differ by less count as equally fast: so many steps double the time.
 STEPS = 4
-# A slot so many steps slower than the fastest counts as slower than it is by so much: that is known by few pieces, and
-# one that it is late with ends all.
-SLOWER_STEPS, CAUTION = 2, 1.2
+# A slot that takes some two times as long as the fastest counts as slower than it is by so much: that is known by few
+# pieces, and one that it is late with ends all. Of encoders that differ by less each gets the next piece: what is known
+# of them is not so sure that long ones should be left for later, for which all would wait in the end.
+SLOWER_STEPS, CAUTION = 4, 1.2
 # Before that nothing is to be told from how far a task has come: inputs may be on their way.
 TOLD_SECONDS = 2.0
 
@@ -39,6 +40,11 @@ class Slot:
         return round(STEPS * log2(self.slowness))
 
 
+def is_slower(own: Slot, fastest: Slot) -> bool:
+    """Return True for a slot that is much slower than the fastest: the next piece may not be for it."""
+    return own.step >= fastest.step + SLOWER_STEPS
+
+
 def soonest_done(pieces: Sequence[float], own: Slot, others: Iterable[Slot]) -> int:
     """Return the first of the pieces, by the seconds that they take most encoders, that a slot has done before all
     others would, each piece going to whichever slot is done with it soonest; the last piece where there is none."""
@@ -48,8 +54,8 @@ def soonest_done(pieces: Sequence[float], own: Slot, others: Iterable[Slot]) -> 
     paces = [(2 ** (step / STEPS), slots) for step, slots in free.items()]
     for _, slots in paces:
         heapify(slots)
-    is_slower = own.step >= min(free, default=own.step) + SLOWER_STEPS
-    own_pace = 2 ** (own.step / STEPS) * (CAUTION if is_slower else 1.0)
+    is_late = own.step >= min(free, default=own.step) + SLOWER_STEPS
+    own_pace = 2 ** (own.step / STEPS) * (CAUTION if is_late else 1.0)
     for number, seconds in enumerate(pieces):
         found = min(((slots[0] + seconds * pace, slots) for pace, slots in paces), key=lambda one: one[0], default=None)
         if found is None or own.free_in + seconds * own_pace <= found[0]:
@@ -130,11 +136,9 @@ class PieceChoice:
         return attempt
 
     def _is_slower(self, member: PoolMember) -> bool:
-        """Return True for an encoder that is much slower than another: the next piece may not be for it."""
         slowness = self.pool.speeds.slowness
-        own = Slot(0.0, slowness(member.encoder.name)).step
         fastest = min((slowness(one.encoder.name) for one in self.pool.members if one.ready), default=1.0)
-        return own >= Slot(0.0, fastest).step + SLOWER_STEPS
+        return is_slower(Slot(0.0, slowness(member.encoder.name)), Slot(0.0, fastest))
 
     def _wanted(self, job: Job, ref: TaskRef, piece: WorkItem, member: PoolMember) -> list[TaskRef]:
         """Return the pieces that an encoder may get, the best first; none where nothing is known of such pieces."""

@@ -75,7 +75,8 @@ async def test_pieces_are_the_whole(client: Client, film: Path, tmp_path: Path, 
 
 
 async def test_the_whole_is_composed_of_pieces_that_are_not_sent(client: Client, film: Path, tmp_path: Path) -> None:
-    plan, captions = await planned(client, film)
+    plan, captions = await planned(client, film, workers=6)
+    assert join_of(plan).piece_count == 6  # of which FFmpeg puts together the ends
     joined, composed = tmp_path / "joined.mp4", tmp_path / "composed.mp4"
     await split_films.join([client], plan, {"url_video": film.read_bytes()}, captions, joined, composed)
     assert composing.tables(composed) == composing.tables(joined)

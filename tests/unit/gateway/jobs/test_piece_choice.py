@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from encoder.story.piece_lengths import piece_seconds, watched_seconds
-from gateway.jobs.piece_choice import CAUTION, Slot, left_seconds, soonest_done
+from gateway.jobs.piece_choice import CAUTION, Slot, is_slower, left_seconds, soonest_done
 
 FALLING = [35.0, 30.0, 25.0, 20.0, 10.0, 5.0, 2.0, 2.0]
 
@@ -82,3 +82,8 @@ def test_all_encoders_of_mixed_speeds_end_together(encoders: int):
     chosen, in_turn = (played(slowness, pieces, is_chosen=is_chosen) for is_chosen in (True, False))
     assert chosen < 1.12 * ideal
     assert chosen < 0.92 * in_turn
+
+
+def test_those_that_differ_little_get_the_next_piece():
+    assert not is_slower(Slot(slowness=1.25), Slot(slowness=0.8))
+    assert is_slower(Slot(slowness=1.7), Slot(slowness=0.8))
