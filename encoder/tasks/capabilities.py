@@ -206,5 +206,5 @@ def _decoding(cards: Sequence[Card], *, is_wanted: bool) -> dict[str, Any]:
     faults = [f"{card.name}: {card.decode_fault}" for card in cards if card.decode_fault]
     reason = "; ".join(faults) if is_wanted else "NVDEC is not set"
     if not reason and not any(card.decodes for card in cards):
-        reason = "no card can be used"
+        reason = "no card encodes, and inputs are decoded on a card that encodes alone"
     return {"works": not reason, "reason": reason}

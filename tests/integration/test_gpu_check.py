@@ -11,6 +11,7 @@ import pytest
 
 from tests.nvdriver.driver import Driver
 from tests.nvdriver.fixtures import nvdriver, nvdriver_libraries
+from tests.nvdriver.obliging import ObligingFfmpeg, obliging
 from tests.support.paths import ROOT
 from tools.gpu_check.checks import CHECKS
 from tools.gpu_check.finding import FAILED, IMPOSSIBLE, NOTED, PASSED, Finding
@@ -18,17 +19,21 @@ from tools.gpu_check.report import COLUMNS, card_row, markdown
 
 pytestmark = pytest.mark.nvenc
 
-__all__ = ["nvdriver", "nvdriver_libraries"]
+__all__ = ["nvdriver", "nvdriver_libraries", "obliging"]
 
 CARD = "API-GPU stand-in (no GPU)"
 
 
-def checked(folder: Path, driver: Driver | None, *words: str) -> tuple[int, dict[str, dict[str, Any]], str]:
+def checked(
+    folder: Path, driver: Driver | None, *words: str, **settings: object
+) -> tuple[int, dict[str, dict[str, Any]], str]:
     """Exit code of a run in its short form, what it found by the name of the check, and the report."""
     environment = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG")}
     done = subprocess.run(
         [sys.executable, "-P", "-m", "tools.gpu_check", "--short", "--out", str(folder), *words],
-        env=environment | (driver.environment() if driver else {}),
+        env=environment
+        | (driver.environment() if driver else {})
+        | {key: str(value) for key, value in settings.items()},
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -70,6 +75,15 @@ def test_all_checks_run_from_end_to_end(nvdriver: Driver, tmp_path: Path) -> Non
     assert str(ROOT) not in report
 
 
+@pytest.mark.parametrize(("name", "outcome"), [("NVIDIA A100-SXM4-80GB", NOTED), ("NVIDIA L4", FAILED)])
+def test_a_chip_without_an_encoder_fails_no_check(nvdriver: Driver, tmp_path: Path, name: str, outcome: str) -> None:
+    nvdriver.fault(device_name=name, codecs="")
+    _, found, report = checked(tmp_path, nvdriver, "doctor", "clip", "sessions", "cards")
+    expected = {"doctor": outcome, "clip": IMPOSSIBLE, "sessions": IMPOSSIBLE, "cards": outcome}
+    assert {check: one["outcome"] for check, one in found.items()} == expected, report
+    assert f"| {name} | 13.0 | none |" in report
+
+
 def test_a_check_that_hangs_ends_no_other(nvdriver: Driver, tmp_path: Path) -> None:
     nvdriver.fault(encode_delay_ms=60_000)
     code, found, _ = checked(tmp_path, nvdriver, "--limit", "15", "doctor", "machine")
@@ -93,3 +107,22 @@ def test_without_a_driver_each_check_says_so(tmp_path: Path) -> None:
 def test_a_report_of_what_failed_is_whole(findings: dict[str, Finding]) -> None:
     assert len(card_row(findings)) == len(COLUMNS)
     assert markdown(findings, is_short=False).count("\n| ") >= 4
+
+
+def test_decoding_is_timed_without_an_encoder_too(nvdriver: Driver, obliging: ObligingFfmpeg, tmp_path: Path) -> None:
+    nvdriver.fault(device_name="NVIDIA H200", codecs="")
+    _, found, report = checked(tmp_path, nvdriver, "decoding", FFMPEG_BINARY=obliging.program)
+    assert found["decoding"]["outcome"] == NOTED, report
+    clip = found["decoding"]["figures"]["clips"]["H.264"]
+    assert (clip["is_exact"], clip.keys()) == (True, {"is_exact", "by_processor", "by_card"})
+    assert min(clip["by_processor"], clip["by_card"]) > 0
+    assert f"H.264 {clip['by_card']} against {clip['by_processor']} frames/s" in found["decoding"]["text"]
+
+
+def test_what_decoding_is_worth_is_told_of_what_the_card_decodes() -> None:
+    clips = {
+        "H.264": {"is_exact": True, "by_processor": 480, "by_card": 320},
+        "H.265 2160p": {"is_exact": None, "by_processor": 90},
+    }
+    row = card_row({"decoding": Finding(NOTED, "", {"clips": clips})})
+    assert row[COLUMNS.index("decoding pays")] == "H.264 0.67×"

@@ -13,7 +13,7 @@ CHECKS: dict[str, Check] = {
     "formats": Check("What do the headers say, and does a level hold the bits back?", pictures.formats, 240),
     "sessions": Check("How many sessions are there at once, and do tasks wait for one?", limits.sessions, 120),
     "sandboxes": Check("In which sandbox does the card decode?", decoding.sandboxes, 120),
-    "decoding": Check("Is decoding on the card exact, and does it pay?", decoding.worth, 240),
+    "decoding": Check("Is decoding on the card exact, and does it pay?", decoding.worth, 300),
     "memory": Check("Is the card's memory as it was after many tasks?", limits.memory, 240),
     "cards": Check("Does each card work by itself?", machine.each_card, 180),
 }

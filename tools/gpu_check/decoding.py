@@ -2,15 +2,17 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Sequence
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from encoder.codecs.nvenc import nvdec
 from encoder.ffmpeg.process import NO_ACCESS, Ffmpeg, query
 from encoder.sandbox.sandboxes import SANDBOXES, Landlock, ProcessLimits, SandboxAccess
 from servicekit.errors import ConfigError
-from servicekit.process import kill_group, spawn
+from servicekit.process import kill_group, spawn, usable_cores
 from tools.gpu_check import media, work
 from tools.gpu_check.finding import FAILED, IMPOSSIBLE, NOTED, Finding, Scale, judged
 from tools.samples import ffmpeg_binary
@@ -26,6 +28,8 @@ PLACES = {"none": "without a sandbox"}
 # Of FFmpeg's words, as many lines.
 WORDS_LINES = 4
 DECODE_SECONDS = 60.0
+# Of the clips; the large one is no longer than it must be for a task to decode it on the card.
+RATE, LARGE_SECONDS = 30, 6
 # So long after its start FFmpeg has the driver loaded.
 LOADED_SECONDS = 2.0
 SIZES = re.compile(r"^Vm(Peak|Data|RSS):\s+(\d+) kB", re.MULTILINE)
@@ -91,39 +95,57 @@ async def _wider(name: str) -> AsyncIterator[tuple[str, str]]:
 
 @dataclass(frozen=True)
 class Footage:
-    """A clip, and the format that its pictures have in memory."""
+    """A clip of so many frames, and the format that its pictures have in memory."""
 
     path: Path
+    frames: int
     pixels: str
 
 
 async def worth(scale: Scale) -> Finding:
-    """Decode clips by the processor and by the card: are the pictures the same, and how fast is a task with each?"""
+    """Decode clips by the processor and by the card: are the pictures the same, how fast is each, and how fast a task
+    with each?"""
     clips = _clips(scale)
-    told: dict[str, dict[str, object]] = {name: {} for name in clips}
-    for name, clip in clips.items():
-        told[name]["is_exact"] = await _is_exact(clip)
-        told[name]["by_processor"] = await _rate(scale, clip, nvdec="false")
-        if told[name]["is_exact"] is not None:
-            told[name]["by_card"] = await _rate(scale, clip, nvdec="true")
+    told = {name: await _compared(scale, clip) for name, clip in clips.items()}
     sizes = await _sizes(next(iter(clips.values())))
     exact = [one["is_exact"] for one in told.values()]
     faults = [f"{name}: the card's pictures differ" for name, one in told.items() if one["is_exact"] is False]
     if set(exact) == {None}:
         return Finding(IMPOSSIBLE, "the card decodes none of the clips", {"clips": told, "kilobytes": sizes})
-    rates = [f"{name} {one.get('by_card', 0)} against {one['by_processor']} frames/s" for name, one in told.items()]
-    text = ", ".join(rates)
+    rates = [_in_words(name, one) for name, one in told.items() if one["is_exact"] is not None]
+    text = f"by the card against {usable_cores()} cores, to memory: {', '.join(rates)}"
     return replace(judged(faults, text, clips=told, kilobytes=sizes), outcome=FAILED if faults else NOTED)
+
+
+async def _compared(scale: Scale, clip: Footage) -> dict[str, Any]:
+    """Return whether the card decodes a clip exactly, and the frames a second by each: of decoding alone, and of tasks,
+    where the card encodes."""
+    told: dict[str, Any] = {"is_exact": await _is_exact(clip), "by_processor": await _rate(clip)}
+    if told["is_exact"] is None:
+        return told
+    told["by_card"] = await _rate(clip, *nvdec.hwaccel(0))
+    if task_by_processor := await _task_rate(scale, clip, nvdec="false"):
+        told |= {"task_by_processor": task_by_processor}
+        told |= {"task_by_card": await _task_rate(scale, clip, nvdec="true")}
+    return told
+
+
+def _in_words(name: str, told: Mapping[str, Any]) -> str:
+    alone = f"{name} {told['by_card']} against {told['by_processor']} frames/s"
+    if "task_by_card" not in told:
+        return alone
+    return f"{alone} (in tasks {told['task_by_card']} against {told['task_by_processor']})"
 
 
 def _clips(scale: Scale) -> dict[str, Footage]:
     width, height = scale.size
     path = scale.folder / "h264.mp4"
-    clips = {"H.264": Footage(media.make_clip(path, f"testsrc2=s={width}x{height}:r=30:d={scale.seconds}"), "nv12")}
+    made = media.make_clip(path, f"testsrc2=s={width}x{height}:r={RATE}:d={scale.seconds}")
+    clips = {"H.264": Footage(made, round(scale.seconds * RATE), "nv12")}
     if not scale.is_short:
         options = ("-pix_fmt", "yuv420p10le", "-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=1")
-        large = media.make_clip(scale.folder / "hevc.mp4", "testsrc2=s=3840x2160:r=30:d=4", *options)
-        clips["H.265 2160p"] = Footage(large, "p010le")
+        large = media.make_clip(scale.folder / "hevc.mp4", f"testsrc2=s=3840x2160:r={RATE}:d={LARGE_SECONDS}", *options)
+        clips["H.265 2160p"] = Footage(large, LARGE_SECONDS * RATE, "p010le")
     return clips
 
 
@@ -142,7 +164,15 @@ async def _ffmpeg(arguments: Sequence[str]) -> tuple[int, str]:
     return await query([ffmpeg_binary(), "-nostdin", "-v", "error", *arguments], DECODE_SECONDS)
 
 
-async def _rate(scale: Scale, clip: Footage, **settings: str) -> int:
+async def _rate(clip: Footage, *options: str) -> int:
+    """Return the frames a second of an FFmpeg, with its start, that brings a clip to memory as tasks do; 0 where it
+    fails."""
+    began = time.monotonic()
+    code, _ = await _ffmpeg([*options, "-i", str(clip.path), "-vf", "format=nv12", "-f", "null", "-"])
+    return 0 if code else round(clip.frames / (time.monotonic() - began))
+
+
+async def _task_rate(scale: Scale, clip: Footage, **settings: str) -> int:
     """Return the frames a second of a task that draws captions into a clip; 0 where the card encodes nothing."""
     try:
         async with work.encoder(scale.folder, **settings) as executor:

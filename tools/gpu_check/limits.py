@@ -78,10 +78,10 @@ async def _open(worker: WorkerClient) -> OpenSession:
 
 async def sessions(scale: Scale) -> Finding:
     """Open sessions until one is refused; then do more tasks at once than there may be sessions."""
-    outcomes = await _open_many(scale.sessions)
-    count, is_limited = outcomes.count(COMPLETE), LIMIT in outcomes
     image = work.make_still(scale.folder / "still.png")
     async with work.encoder(scale.folder, batch_size=scale.sessions, nvenc_at_limit="wait") as executor:
+        outcomes = await _open_many(scale.sessions)
+        count, is_limited = outcomes.count(COMPLETE), LIMIT in outcomes
         tasks = [work.do(executor, work.still(0.4, WIDTH, HEIGHT), {"url_image": image}) for _ in range(scale.sessions)]
         codecs = [summary.codec for summary in await asyncio.gather(*tasks)]
     faults = [] if codecs == ["nvenc"] * len(codecs) else [f"tasks were done by {', '.join(sorted(set(codecs)))}"]

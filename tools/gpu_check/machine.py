@@ -8,11 +8,12 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from encoder.codecs.nvenc import driver
+from gateway.fleet.providers.vast.ranking import can_encode
 from servicekit.process import child_environment, kill_group, module_command, spawn, usable_cores
 from tools.gpu_check.finding import FAILED, IMPOSSIBLE, NOTED, PASSED, Finding, Scale, judged
 
@@ -21,6 +22,7 @@ ASKED = "name,driver_version,memory.total,compute_cap,compute_mode,mig.mode.curr
 DOCTOR_SECONDS = 60.0
 DECODING = {"NVDEC": "true"}
 MOST_CARDS = 8
+NONE_EXPECTED = "this chip has no encoder; what it decodes the checks `sandboxes` and `decoding` tell"
 SAID = ("NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES", "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER")
 
 
@@ -67,8 +69,16 @@ async def doctor(scale: Scale) -> Finding:
     """Ask doctor, with decoding on the card."""
     report = await ask_doctor(scale.folder, DECODING)
     nvenc = next(codec for codec in report["codecs"] if codec["name"] == "nvenc")
+    if _can_only_decode(report["gpu"]["cards"]):
+        return Finding(NOTED, f"{NONE_EXPECTED}: {_in_words(report)}", report)
     faults = [] if nvenc["works"] else [nvenc["reason"]]
     return judged(faults, _in_words(report), **report)
+
+
+def _can_only_decode(cards: Sequence[Mapping[str, Any]]) -> bool:
+    """Return True where all cards are of chips without an encoder."""
+    names = [card["name"].replace("-", " ") for card in cards]
+    return bool(names) and not any(map(can_encode, names))
 
 
 def _in_words(report: dict[str, Any]) -> str:
@@ -119,10 +129,12 @@ async def each_card(scale: Scale) -> Finding:
         is_only = len(names) == 1 and not chosen
         alone = report if is_only else await ask_doctor(scale.folder, DECODING | {"CUDA_VISIBLE_DEVICES": name})
         told[name] = {"cards": alone["gpu"]["cards"], "nvdec": alone["gpu"]["nvdec"]}
-    faults = [f"card {name}: {_only_fault(one['cards'])}" for name, one in told.items() if _only_fault(one["cards"])]
     text = f"{len(seen)} of {max(known, len(seen))} cards are seen here, each tried by itself"
-    outcome = FAILED if faults else PASSED
-    return Finding(outcome, "; ".join([*faults, text]), {"known": known, "nodes": nodes, "seen": seen, "alone": told})
+    figures = {"known": known, "nodes": nodes, "seen": seen, "alone": told}
+    if all(len(one["cards"]) == 1 and _can_only_decode(one["cards"]) for one in told.values()):
+        return Finding(NOTED, f"{NONE_EXPECTED}; {text}", figures)
+    faults = [f"card {name}: {_only_fault(one['cards'])}" for name, one in told.items() if _only_fault(one["cards"])]
+    return Finding(FAILED if faults else PASSED, "; ".join([*faults, text]), figures)
 
 
 def _only_fault(cards: list[dict[str, Any]]) -> str:

@@ -77,7 +77,7 @@ def card_row(findings: Mapping[str, Finding]) -> tuple[str, ...]:
     return (
         ", ".join(sorted({card["name"] for card in cards})) or NOTHING,
         doctor.get("gpu", {}).get("driver", "").split(" ")[0] or NOTHING,
-        ", ".join(cards[0]["formats"]) if cards else NOTHING,
+        (", ".join(cards[0]["formats"]) or "none") if cards else NOTHING,
         f"{sessions['sessions']}{'' if sessions['is_limited'] else ' or more'}" if sessions else NOTHING,
         f"{clip['rate']} frames/s" if clip else NOTHING,
         ", ".join(decodes) or NOTHING,
@@ -98,5 +98,6 @@ def _figures(findings: Mapping[str, Finding], name: str) -> dict[str, Any]:
 def _worth(figures: Mapping[str, Any]) -> str:
     """Return for each clip the frames a second by the card as a share of those by the processor."""
     clips = figures.get("clips", {})
-    said = [f"{name} {one.get('by_card', 0) / max(one['by_processor'], 1):.2f}×" for name, one in clips.items()]
+    timed = {name: one for name, one in clips.items() if one.get("by_card") and one["by_processor"]}
+    said = [f"{name} {one['by_card'] / one['by_processor']:.2f}×" for name, one in timed.items()]
     return ", ".join(said) or NOTHING

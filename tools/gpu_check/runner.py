@@ -85,5 +85,7 @@ async def _find(name: str, scale: Scale) -> Finding:
         return Finding(IMPOSSIBLE, fault)
     try:
         return await CHECKS[name].run(scale)
-    except (ConfigError, ServiceError, OSError, RuntimeError, ValueError) as error:
+    except ConfigError as error:  # there is no encoder to check, for which `doctor` tells the reason
+        return Finding(IMPOSSIBLE, str(error))
+    except (ServiceError, OSError, RuntimeError, ValueError) as error:
         return Finding(FAILED, getattr(error, "message", "") or str(error) or type(error).__name__)

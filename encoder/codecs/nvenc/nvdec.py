@@ -20,7 +20,7 @@ log = structlog.get_logger("encoder")
 CLIP = Path(__file__).with_name("clip.h264")
 CLIP_MD5 = "e7123648eb53a36b84a67aadd56ad1ec"
 # An FFmpeg pays half a second and more to open the driver, which a card gives back in more frames only: for H.264 in
-# 1080p in 60 where it stands beside one core, in 130 beside two, in 250 beside four (an H200; docs/guides/nvenc.md).
+# 1080p in 60 where it stands beside one core, in 130 beside two, in 270 beside four (an H200; docs/guides/nvenc.md).
 FEWEST_FRAMES = 150
 ON_CARD = ("-hwaccel_output_format", "cuda")
 DOWNLOADED = ("-vf", "hwdownload,format=nv12", "-f", "md5", "-")
