@@ -44,9 +44,10 @@ async def claiming(
     key: IdempotencyKey | None,
     ask: Callable[[IdempotencyKey], Coroutine[Any, Any, HeldClaim]],
     releases: "set[asyncio.Task[None]]",
+    release_seconds: float = RELEASE_SECONDS,
 ) -> AsyncIterator[Claiming]:
     """Have a key claimed beside the block by `ask`. Where the block raises, and did not use the claim, it is released;
-    what goes on of that is in `releases`."""
+    what goes on of that after `release_seconds` is in `releases`."""
     if key is None:
         yield Claiming()
         return
@@ -59,13 +60,17 @@ async def claiming(
             task = asyncio.create_task(_release(claims, key, asking))
             releases.add(task)
             task.add_done_callback(releases.discard)
-            await asyncio.wait([task], timeout=RELEASE_SECONDS)
+            await asyncio.wait([task], timeout=release_seconds)
         raise
 
 
 async def _release(claims: Claims, key: IdempotencyKey, asking: Claiming) -> None:
-    # Waited for, and not cancelled: of one that is being written nobody would know.
-    with contextlib.suppress(ServiceError, MadeBefore):
-        held = await asking.held()
-        if held is not None and held.is_first:
-            await claims.release(key, held)
+    try:
+        # Waited for, and not cancelled: of one that is being written nobody would know.
+        with contextlib.suppress(ServiceError, MadeBefore):
+            held = await asking.held()
+            if held is not None and held.is_first:
+                await claims.release(key, held)
+    finally:
+        if asking.asked is not None:
+            asking.asked.cancel()  # the gateway ends
