@@ -121,6 +121,7 @@ def test_a_result_that_was_stored_a_while_ago_is_not_held() -> None:
     assert [follower.result("assets/a", seconds) for seconds in (60.0, -1.0)] == [b"Hi", b""]
 
 
+@pytest.mark.parametrize("retry", [{"recheck_seconds": 600.0}])
 async def test_who_follows_is_woken_when_the_gateway_shuts_down(works: Works, queued: list[str]) -> None:
     waiting = asyncio.create_task(works.manager.wait(queued[-1]))
     await until(lambda: works.store.index.followers.jobs)
