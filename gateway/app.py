@@ -130,7 +130,7 @@ class Gateway:
         await self._close()
 
     async def _close(self) -> None:
-        self.components.jobs.closing.set()
+        self.components.jobs.end_waits()
         await asyncio.gather(self.http.drain(CLOSE_SECONDS), self.service.drain(CLOSE_SECONDS))
 
 

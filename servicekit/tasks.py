@@ -46,6 +46,19 @@ async def running(work: Coroutine[Any, Any, T]) -> AsyncIterator["asyncio.Task[T
         await cancel_and_wait(task)
 
 
+async def unless_set(event: asyncio.Event, work: Coroutine[Any, Any, T], grace_seconds: float) -> T | None:
+    """Return the result of the work; None where it takes longer than a grace after the event."""
+    ended, working = asyncio.ensure_future(event.wait()), asyncio.ensure_future(work)
+    try:
+        await asyncio.wait({ended, working}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({working}, timeout=grace_seconds)
+        return working.result() if working.done() else None
+    finally:
+        # Not awaited: what does not answer would delay whoever waits for it.
+        ended.cancel()
+        working.cancel()
+
+
 async def give_way(turns: int) -> None:
     """Let what is ready, and what that wakes, go first for so many turns of the event loop."""
     for _ in range(turns):

@@ -23,9 +23,12 @@ class Child:
 class Launch(Protocol):
     """Starts a program as a child of this process, or of one that ends with it."""
 
-    async def __call__(self, command: Sequence[str], folder: Path, files: tuple[int, int, int]) -> Child:
+    async def __call__(
+        self, command: Sequence[str], folder: Path, files: tuple[int, int, int], *, waits: bool = False
+    ) -> Child:
         """Start a command line, as a sandbox wraps it, in a folder; `files` are the descriptors of its standard input,
-        output and error, which it has copies of then. Raises OSError, Unavailable."""
+        output and error, which it has copies of then. One that `waits` for what it is to do is no work yet. Raises
+        OSError, Unavailable."""
 
 
 class Output:
@@ -58,7 +61,9 @@ class Output:
         self._transport.close()
 
 
-async def spawn_child(command: Sequence[str], folder: Path, files: tuple[int, int, int]) -> Child:
+async def spawn_child(
+    command: Sequence[str], folder: Path, files: tuple[int, int, int], *, waits: bool = False
+) -> Child:
     """Start a program by this process itself."""
     stdin, stdout, stderr = files
     environment = child_environment(**ALLOCATOR)

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import imageio_ffmpeg
 import structlog
@@ -24,6 +24,9 @@ from encoder.ffmpeg.children import Child, Launch, Output, spawn_child
 from encoder.ffmpeg.command import FfmpegRun, Spawn, StdinWriter
 from encoder.sandbox.sandboxes import Sandbox, SandboxAccess
 from servicekit.process import kill_group, spawn
+
+if TYPE_CHECKING:
+    from encoder.ffmpeg.ahead import StartedAhead
 
 log = structlog.get_logger("encoder")
 
@@ -92,6 +95,11 @@ class FfmpegProcess:
             raise error
 
     @property
+    def code(self) -> int:
+        """Its return code, once it has ended."""
+        return self._child.ended.result()
+
+    @property
     def messages(self) -> Sequence[str]:
         """What it said last, so far."""
         return tuple(self._messages)
@@ -127,20 +135,28 @@ class Ffmpeg:
     binary: Path
     sandbox: Sandbox
     launch: Launch = spawn_child
+    # True where one can be started ahead of its run.
+    starts_ahead: bool = False
 
     @contextlib.asynccontextmanager
     async def start(
-        self, run: FfmpegRun, access: SandboxAccess, on_stuck: OnStuck = lambda _: None
+        self,
+        run: FfmpegRun,
+        access: SandboxAccess,
+        on_stuck: OnStuck = lambda _: None,
+        ahead: "StartedAhead | None" = None,
     ) -> AsyncIterator[FfmpegProcess]:
-        """Start a run in the first writable folder of `access`; it is killed when the block is left before its end. One
-        that does not go then is handed to `on_stuck`, by what is done once it has ended."""
+        """Start a run in the first writable folder of `access`, as the one that was started `ahead` there where that
+        can do it; it is killed when the block is left before its end. One that does not go then is handed to
+        `on_stuck`, by what is done once it has ended."""
         writer = run.stdin() if run.stdin is not None else None
         # What writes to a run is closed after the run was killed.
         async with contextlib.AsyncExitStack() as stack:
             if writer is not None:
                 stack.push_async_callback(writer.close)
                 await writer.open(partial(self._spawn, access))
-            process = await self._spawn(access, run, asyncio.subprocess.PIPE, writer)
+            process = await ahead.take(run) if ahead is not None else None
+            process = process or await self._spawn(access, run, asyncio.subprocess.PIPE, writer)
             stack.push_async_callback(process.kill, on_stuck)
             if writer is not None:
                 writer.start()
@@ -150,23 +166,28 @@ class Ffmpeg:
         self, access: SandboxAccess, run: FfmpegRun, stdout: int, writer: StdinWriter | None = None
     ) -> FfmpegProcess:
         has_progress = stdout == asyncio.subprocess.PIPE
-        words = [str(self.binary), *QUIET, *(PROGRESS if has_progress else ()), "-y", *run.arguments]
+        words = [*self.first_words(has_progress=has_progress), *run.arguments]
         command = self.sandbox.wrap(words, replace(access, devices=run.devices))
         with contextlib.ExitStack() as opened, contextlib.ExitStack() as on_failure:
-            errors = await _open_output(opened, on_failure)
-            progress = await _open_output(opened, on_failure) if has_progress else None
+            errors = await open_output(opened, on_failure)
+            progress = await open_output(opened, on_failure) if has_progress else None
             stdin = writer.reading if writer is not None else _open_nothing(opened)
             files = (stdin, progress.writing if progress else stdout, errors.writing)
             child = await self.launch(command, access.writable[0], files)
             on_failure.pop_all()
         return FfmpegProcess(child, run, writer, errors, progress)
 
+    def first_words(self, *, has_progress: bool) -> tuple[str, ...]:
+        """Return the words that the command line of each run begins with."""
+        return (str(self.binary), *QUIET, *(PROGRESS if has_progress else ()), "-y")
+
     async def query(self, arguments: Sequence[str], access: SandboxAccess = NO_ACCESS) -> tuple[int, str]:
         """Return the return code and output of a short run (`-version`, a tiny encode). Raises TimeoutError."""
         return await query(self.sandbox.wrap([str(self.binary), *arguments], access))
 
 
-async def _open_output(opened: contextlib.ExitStack, on_failure: contextlib.ExitStack) -> Output:
+async def open_output(opened: contextlib.ExitStack, on_failure: contextlib.ExitStack) -> Output:
+    """Open a pipe for a child, whose end is closed with `opened`, and ours with `on_failure`."""
     output = await Output.open()
     opened.callback(output.close_writing)
     on_failure.callback(output.close)

@@ -57,7 +57,9 @@ class ProcessSource(Protocol):
         """Start a process within these limits, which sees `access` and no more. It takes requests at once. Raises
         Unavailable."""
 
-    async def launch(self, command: Sequence[str], folder: Path, files: tuple[int, int, int]) -> Child:
+    async def launch(
+        self, command: Sequence[str], folder: Path, files: tuple[int, int, int], *, waits: bool = False
+    ) -> Child:
         """Start a program of a task; see children.Launch."""
 
     def prepare_fonts(self, tiers: int) -> None:
@@ -99,7 +101,9 @@ class LaunchServerClient:
         """Start it, unless it runs. Raises Unavailable."""
         await self._server.start()
 
-    async def launch(self, command: Sequence[str], folder: Path, files: tuple[int, int, int]) -> Child:
+    async def launch(
+        self, command: Sequence[str], folder: Path, files: tuple[int, int, int], *, waits: bool = False
+    ) -> Child:
         """Start a program; see children.Launch."""
         if sys.platform != "linux":
             raise NotImplementedError
@@ -108,7 +112,7 @@ class LaunchServerClient:
         with os.fdopen(os.memfd_create("program"), "wb", buffering=0) as program:
             program.write(to_json(ProgramData(tuple(command), str(folder))))
             number, ended = self._server.expect()
-            self._server.send(LaunchRequest(launch=number), program.fileno(), *files)
+            self._server.send(LaunchRequest(launch=number, waits=waits), program.fileno(), *files)
         return Child(ended, lambda: self._server.kill(number, LaunchRequest(kill=number)))
 
     async def aclose(self) -> None:
@@ -150,8 +154,10 @@ class ForkServerClient:
         near.setblocking(False)
         return PlanningProcess(near, ended, lambda: self._server.kill(number, ServerRequest(kill=number)))
 
-    async def launch(self, command: Sequence[str], folder: Path, files: tuple[int, int, int]) -> Child:
-        return await self._launcher.launch(command, folder, files)
+    async def launch(
+        self, command: Sequence[str], folder: Path, files: tuple[int, int, int], *, waits: bool = False
+    ) -> Child:
+        return await self._launcher.launch(command, folder, files, waits=waits)
 
     def prepare_fonts(self, tiers: int) -> None:
         if tiers > self._font_tiers:
@@ -193,8 +199,10 @@ class SandboxedPrograms:
         ended = asyncio.ensure_future(process.wait())
         return PlanningProcess(near, ended, lambda: kill_group(process))
 
-    async def launch(self, command: Sequence[str], folder: Path, files: tuple[int, int, int]) -> Child:
-        return await spawn_child(command, folder, files)
+    async def launch(
+        self, command: Sequence[str], folder: Path, files: tuple[int, int, int], *, waits: bool = False
+    ) -> Child:
+        return await spawn_child(command, folder, files, waits=waits)
 
     def prepare_fonts(self, tiers: int) -> None:
         """Do nothing: each program reads what it needs."""

@@ -192,11 +192,13 @@ class ForkRequest:
 
 @dataclass(frozen=True)
 class LaunchRequest:
-    """To the launch server, one of: launch a program as number `launch`; kill number `kill`, if it lives. With a
-    program come descriptors: a file that holds its ProgramData, and its standard input, output and error."""
+    """To the launch server, one of: launch a program as number `launch`, which `waits` until it is told what to do;
+    kill number `kill`, if it lives. With a program come descriptors: a file that holds its ProgramData, and its
+    standard input, output and error."""
 
     launch: int | None = None
     kill: int | None = None
+    waits: bool = False
 
 
 @dataclass(frozen=True)

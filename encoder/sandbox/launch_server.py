@@ -48,6 +48,8 @@ class LaunchServer:
     def __init__(self, channel: socket.socket) -> None:
         self._channel = channel
         self._processes: dict[int, int] = {}  # number by process id
+        # The process ids of those that were started ahead of what they are to do.
+        self._waiting: set[int] = set()
         # The process id of the spare, and our end of the channel by which it gets its program.
         self._spare: tuple[int, socket.socket] | None = None
         # One that ended by itself is not replaced before the next program: it would end again.
@@ -74,7 +76,7 @@ class LaunchServer:
     def _serve_once(self) -> bool:
         """Wait for what comes next; False once the channel is closed, or it is told to end."""
         channel = self._channel.fileno()
-        is_idle = self._spare_is_due and not self._processes
+        is_idle = self._spare_is_due and len(self._processes) == len(self._waiting)
         ready, _, _ = select.select([channel, self._woken], [], [], IDLE_SECONDS if is_idle else None)
         if not ready:
             self._fork_spare()
@@ -90,12 +92,12 @@ class LaunchServer:
             return False
         request = json.loads(data)
         if request["launch"] is not None:
-            self._launch(request["launch"], descriptors)
+            self._launch(request["launch"], descriptors, waits=request["waits"])
         for process in [process for process, number in self._processes.items() if number == request["kill"]]:
             _kill(process)
         return True
 
-    def _launch(self, number: int, descriptors: list[int]) -> None:
+    def _launch(self, number: int, descriptors: list[int], *, waits: bool) -> None:
         server = os.getpid()
         try:
             process = self._given(descriptors) or os.fork()
@@ -106,6 +108,8 @@ class LaunchServer:
                 _leave_server(server)
                 _become_program(*descriptors)
             self._processes[process] = number
+            if waits:
+                self._waiting.add(process)
         for descriptor in descriptors:
             os.close(descriptor)
 
@@ -148,6 +152,7 @@ class LaunchServer:
             if self._spare is not None and self._spare[0] == process:
                 self._spare[1].close()
                 self._spare = None
+            self._waiting.discard(process)
             number = self._processes.pop(process, None)
             if number is not None:
                 self._tell(number, os.waitstatus_to_exitcode(status))

@@ -1,10 +1,10 @@
-"""A program of its own: `launcher.py [--driver] LIMITS READABLE WRITABLE COMMAND …` gives up rights and becomes
-COMMAND.
+"""A program of its own: `launcher.py [--driver] [--preload LIBRARY] LIMITS READABLE WRITABLE COMMAND …` gives up
+rights and becomes COMMAND.
 
 LIMITS are CPU seconds, bytes of address space, bytes of a file and processes, with colons between; READABLE and
 WRITABLE are paths, a line each. With --driver COMMAND may load the driver of a graphics card: the bytes are those of
-private memory, and it may listen on a socket. It imports only what every start can pay for, and knows nothing of the
-project.
+private memory, and it may listen on a socket. With --preload a library is loaded before COMMAND. It imports only what
+every start can pay for, and knows nothing of the project.
 
 Sources: landlock(7), linux/landlock.h; seccomp(2), linux/seccomp.h, linux/filter.h, linux/audit.h.
 """
@@ -60,6 +60,9 @@ OWN = "/proc/self"
 
 # What starts this program, before the words that `become` takes.
 COMMAND = (sys.executable, "-I", "-S", os.path.realpath(__file__))
+
+# Names a library that is loaded before a program. Source: ld.so(8).
+PRELOAD = "LD_PRELOAD"
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -189,7 +192,11 @@ def become(words: list[str]) -> None:
     """Give up rights, and become the command: `words` are those of the command line after the launcher's own. Raises
     OSError."""
     driver = words[0] == "--driver"
-    limits, readable, writable, *command = words[driver:]
+    words = words[driver:]
+    if words[0] == "--preload":
+        os.environ[PRELOAD] = words[1]
+        words = words[2:]
+    limits, readable, writable, *command = words
     cpu_seconds, memory_bytes, file_bytes, processes = map(int, limits.split(":"))
     _check(libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
     shut_in(readable.splitlines(), writable.splitlines())

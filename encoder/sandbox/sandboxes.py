@@ -73,6 +73,17 @@ class SandboxAccess:
     writable: tuple[Path, ...]
     readable: tuple[Path, ...]
     devices: tuple[Path, ...] | None = None
+    # Where the first folder that it may write to lies when the child is started, if it is renamed only then.
+    begins_at: Path | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Where the first folder that it may write to lies when it is started."""
+        return self.begins_at or self.writable[0]
+
+    def source(self, path: Path) -> Path:
+        """Return where a folder that it may write to lies when it is started."""
+        return self.folder if path == self.writable[0] else path
 
     @property
     def has_driver(self) -> bool:
@@ -86,13 +97,16 @@ class Sandbox(ABC):
 
     limits: ProcessLimits
     name: ClassVar[str]
+    # True where it can have a library loaded before a command.
+    preloads: ClassVar[bool] = False
 
     def __post_init__(self) -> None:  # noqa: B027
         """Raise OSError where it cannot work on this machine."""
 
     @abstractmethod
-    def wrap(self, command: Sequence[str], access: SandboxAccess) -> tuple[str, ...]:
-        """Return the command line that runs `command` (its first word an absolute path) inside the sandbox."""
+    def wrap(self, command: Sequence[str], access: SandboxAccess, preload: Path | None = None) -> tuple[str, ...]:
+        """Return the command line that runs `command` (its first word an absolute path) inside the sandbox, where that
+        `preloads` with a library of ours that is loaded before it."""
 
 
 class Bubblewrap(Sandbox):
@@ -103,13 +117,14 @@ class Bubblewrap(Sandbox):
     """
 
     name = "bubblewrap"
+    preloads = True
 
     def __post_init__(self) -> None:
         for program in PROGRAMS:
             if shutil.which(program) is None:
                 raise FileNotFoundError(f"{program} is not installed")
 
-    def wrap(self, command: Sequence[str], access: SandboxAccess) -> tuple[str, ...]:
+    def wrap(self, command: Sequence[str], access: SandboxAccess, preload: Path | None = None) -> tuple[str, ...]:
         bwrap, prlimit = (str(shutil.which(program)) for program in PROGRAMS)
         # Without --new-session: whoever starts it makes a session of it, and then the inner process, which until it is
         # set up does not die with its parent, is in the process group that is killed.
@@ -118,8 +133,10 @@ class Bubblewrap(Sandbox):
             options += ["--setenv", "LD_LIBRARY_PATH", folders]
         for name, value in ALLOCATOR.items():
             options += ["--setenv", name, value]
+        if preload is not None:
+            options += ["--setenv", launcher.PRELOAD, str(preload)]
         options += ["--dev", "/dev"]
-        readable = dict.fromkeys((*library_paths(), *access.readable))
+        readable = dict.fromkeys((*library_paths(), *access.readable, *([preload] if preload is not None else [])))
         for path in readable:
             if path.is_symlink() and path.resolve() in readable:  # as /lib is, where it is that of /usr
                 # Of what is inside: what is bound beneath such a link is looked up before that is the root.
@@ -127,7 +144,7 @@ class Bubblewrap(Sandbox):
             else:
                 options += ["--ro-bind", str(path.resolve()), str(path)]
         for path in dict.fromkeys(access.writable):
-            options += ["--bind", str(path), str(path)]
+            options += ["--bind", str(access.source(path)), str(path)]
         if access.devices is not None:
             options += _driver_options(access.devices)
         if access.writable:
@@ -143,14 +160,17 @@ class Landlock(Sandbox):
     Landlock."""
 
     name = "landlock"
+    preloads = True
 
     def __post_init__(self) -> None:
         launcher.abi()
 
-    def wrap(self, command: Sequence[str], access: SandboxAccess) -> tuple[str, ...]:
+    def wrap(self, command: Sequence[str], access: SandboxAccess, preload: Path | None = None) -> tuple[str, ...]:
         limits = (self.limits.cpu_seconds, self.limits.memory_bytes, self.limits.file_bytes, MAX_PROCESSES)
         readable = [*library_paths(), *access.readable, Path(command[0])]
-        writable = [*access.writable]
+        if preload is not None:
+            readable.append(preload)
+        writable = [*map(access.source, access.writable)]
         if access.devices is not None:
             found = [path for name in MACHINE for path in Path("/proc").glob(name)]
             readable += [Path(SYSTEM), Path(PROCESS), *found]
@@ -158,6 +178,7 @@ class Landlock(Sandbox):
         return (
             *launcher.COMMAND,
             *(["--driver"] if access.has_driver else []),
+            *(["--preload", str(preload)] if preload is not None else []),
             ":".join(map(str, limits)),
             "\n".join(str(path) for path in readable if path.exists()),
             "\n".join(map(str, writable)),
@@ -171,7 +192,7 @@ class NoSandbox(Sandbox):
 
     name = "none"
 
-    def wrap(self, command: Sequence[str], access: SandboxAccess) -> tuple[str, ...]:
+    def wrap(self, command: Sequence[str], access: SandboxAccess, preload: Path | None = None) -> tuple[str, ...]:
         prlimit = shutil.which("prlimit")
         limits = self.limits.prlimit_options(driver=access.has_driver)
         return (prlimit, *limits, *command) if prlimit else tuple(command)

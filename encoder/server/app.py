@@ -21,9 +21,10 @@ from encoder.config import METRICS_PORT, EncoderSettings
 from encoder.media.info import Range
 from encoder.tasks import inputs
 from encoder.tasks.capabilities import VERSION, Capabilities
-from encoder.tasks.executor import Slots, TaskExecutor, Work, open_executor
+from encoder.tasks.executor import TaskExecutor, Work, open_executor
 from encoder.tasks.metrics import SLOTS
 from encoder.tasks.results import ResultStream
+from encoder.tasks.slots import Slots
 from servicekit import tracing
 from servicekit.addresses import client_network, peer_address
 from servicekit.admission import CallClass, Classify, admission, open_class

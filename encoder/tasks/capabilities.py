@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from encoder.codecs.nvenc.codec import Nvenc
 from encoder.codecs.nvenc.request import Parameters
 from encoder.codecs.nvenc.worker_client import WorkerClient
 from encoder.config import WAIT, EncoderSettings
+from encoder.ffmpeg import ahead
 from encoder.ffmpeg.process import Ffmpeg, bundled_binary
 from encoder.ffmpeg.process import query as query_binary
 from encoder.sandbox.sandboxes import AUTO as AUTO_SANDBOX
@@ -99,6 +100,7 @@ async def detect(settings: EncoderSettings) -> AsyncIterator[Capabilities]:
     binary = (settings.ffmpeg_binary or bundled_binary()).resolve()
     ffmpeg_version = await _ffmpeg_version(binary)
     ffmpeg = Ffmpeg(binary, await _sandbox(binary, settings))
+    ffmpeg = replace(ffmpeg, starts_ahead=await ahead.works(ffmpeg))
     async with contextlib.AsyncExitStack() as stack:
         states = []
         for codec in _codecs(settings):

@@ -4,39 +4,43 @@ or a provider's queue."""
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import structlog
 
 from apigpu.encoder.v1 import encoder_pb2
-from encoder.codecs.base import CodecChoice, CodecFault, SizeFault
+from encoder.codecs.base import X264, CodecChoice, CodecFault, SizeFault
 from encoder.config import EncoderSettings
+from encoder.ffmpeg.ahead import StartedAhead
 from encoder.ffmpeg.command import COPY
 from encoder.ffmpeg.process import FfmpegProcess
 from encoder.media.info import Range, Source
 from encoder.planning.planner import USUAL_LIMITS, PlannedTask, Planner, PlanningLimits, open_planner
 from encoder.planning.processes import ProcessSource, process_source
 from encoder.planning.protocol import PlanningSettings
-from encoder.sandbox.sandboxes import Sandbox, SandboxAccess
+from encoder.sandbox.sandboxes import Sandbox
 from encoder.tasks import capabilities, inputs
 from encoder.tasks.capabilities import Capabilities
 from encoder.tasks.finishing import finish_checked
 from encoder.tasks.kept import KeptFiles
 from encoder.tasks.metrics import count_result, counted
-from encoder.tasks.play_order import PlayQueue, PlayTurn
+from encoder.tasks.play_order import PlayTurn
+from encoder.tasks.readiness import Readiness
 from encoder.tasks.results import ResultStream
+from encoder.tasks.slots import Slots
 from encoder.tasks.task_log import TaskFacts, logged
 from encoder.tasks.workspace import TaskFolder, Workspace
 from servicekit import tracing
 from servicekit.chunks import MAX_ASKS
-from servicekit.errors import FailedPrecondition, InvalidArgument, ResourceExhausted, ServiceError, Unavailable
-from servicekit.process import usable_cores
+from servicekit.errors import FailedPrecondition, InvalidArgument, ServiceError, Unavailable
 from servicekit.tasks import run_to_completion
 from servicekit.tasks import running as going_on
 
 log = structlog.get_logger("encoder")
 
+# Operations that have no FFmpeg, or have it read what is written to it.
+NOT_AHEAD = ("probe", "img2vid")
 COPIED = "the video need not be encoded"
 
 Report = Callable[[encoder_pb2.EncodeProgress], Awaitable[None]]
@@ -44,76 +48,16 @@ Ask = Callable[[str, Sequence[Range]], Awaitable[None]]
 """Has ranges of the input of a field come, which lie in its file then. Raises ServiceError."""
 
 
-@dataclass
-class Slots:
-    """Counts running tasks. A task without a slot is refused at once: the gateway queues, not the encoder.
-
-    A slot is out of service (`stuck`) while a process of a task that was in it cannot be killed."""
-
-    total: int
-    busy: int = 0
-    stuck: int = 0
-    is_closed: bool = False
-    play_queue: PlayQueue = field(default_factory=PlayQueue)
-
-    def close(self) -> None:
-        """Take no more tasks: the encoder is shutting down."""
-        self.is_closed = True
-
-    @property
-    def offered(self) -> int:
-        """The slots that gateways may count on: none once closed."""
-        return 0 if self.is_closed else max(self.total - self.stuck, 0)
-
-    @property
-    def are_all_stuck(self) -> bool:
-        """True when no slot is left in service."""
-        return self.stuck >= self.total
-
-    @property
-    def threads(self) -> int:
-        """x264 threads for the next task: 1.5 × cores / running tasks (x264's own default is 1.5 × cores)."""
-        return max(1, round(1.5 * usable_cores() / max(self.busy - self.play_queue.waiting, 1)))
-
-    @property
-    def lanes(self) -> int:
-        """How many tasks are worked on side by side, as far as there are cores for them."""
-        return min(self.total, usable_cores())
-
-    @contextlib.contextmanager
-    def hold(self) -> Iterator[None]:
-        """Hold a slot. Raises ResourceExhausted (reason NO_FREE_SLOT), or Unavailable once closed."""
-        if self.is_closed:
-            raise Unavailable("The encoder is shutting down; send the task to another.", reason="DRAINING")
-        if self.busy + self.stuck >= self.total:
-            text = f"All {self.total} slots are busy; try another encoder."
-            raise ResourceExhausted(text, reason="NO_FREE_SLOT")
-        self.busy += 1
-        try:
-            yield
-        finally:
-            self.busy -= 1
-
-    def take_out(self, ended: "asyncio.Future[int]") -> None:
-        """Take a slot out of service until a process has `ended` that cannot be killed."""
-        self.stuck += 1
-        log.error("a process cannot be killed; its slot is out of service", slots=self.total, stuck=self.stuck)
-        ended.add_done_callback(self._bring_back)
-
-    def _bring_back(self, _: "asyncio.Future[int]") -> None:
-        self.stuck -= 1
-        log.warning("a process has ended after all; its slot is in service again", stuck=self.stuck)
-
-
 @dataclass(frozen=True)
 class Reservation:
     """What a task has of the encoder: a folder of its own, a process that plans it, its place among those that wait for
-    each other; and what is told of its end."""
+    each other, an FFmpeg that was started ahead; and what is told of its end."""
 
     folder: TaskFolder
     planner: Planner
     facts: TaskFacts
     place: PlayTurn
+    ahead: StartedAhead | None = None
 
 
 @dataclass(frozen=True)
@@ -140,6 +84,8 @@ class TaskExecutor:
     slots: Slots
     processes: ProcessSource
     planning: PlanningLimits
+    # None where FFmpeg is not started ahead.
+    readiness: Readiness | None = None
     kept: KeptFiles = field(default_factory=KeptFiles)
 
     @property
@@ -159,8 +105,8 @@ class TaskExecutor:
         with self.slots.hold(), self.slots.play_queue.hold(task) as place, logged(task) as facts:
             for item in task.inputs:
                 inputs.check_size(item.field, item.size_bytes, self.settings.max_input_bytes)
-            async with self.workspace.task_folder() as folder, self._planner(folder) as planner:
-                yield Reservation(folder, planner, facts, place)
+            async with self._folder(task) as (folder, ahead), self._planner(folder) as planner:
+                yield Reservation(folder, planner, facts, place, ahead)
 
     @contextlib.asynccontextmanager
     async def _planner(self, folder: TaskFolder) -> AsyncIterator[Planner]:
@@ -172,6 +118,16 @@ class TaskExecutor:
         finally:
             if not await run_to_completion(planner.close()):
                 self.slots.take_out(planner.process.ended)
+
+    @contextlib.asynccontextmanager
+    async def _folder(self, task: encoder_pb2.Task) -> AsyncIterator[tuple[TaskFolder, StartedAhead | None]]:
+        """Return the folder of a task, and an FFmpeg that waits in it where the task is likely to have it encode."""
+        if self.readiness is not None and _reads_by_ffmpeg(task):
+            async with self.readiness.task_folder() as (folder, ahead):
+                yield folder, ahead
+        else:
+            async with self.workspace.task_folder() as folder:
+                yield folder, None
 
     async def run(self, work: Work) -> encoder_pb2.Summary:
         """Do the work, and send the results out; they lie in the folder then. Raises ServiceError, also when part of a
@@ -217,7 +173,7 @@ class TaskExecutor:
         return choices
 
     async def _run_with(self, choice: CodecChoice, work: Work) -> encoder_pb2.Summary:
-        planner, stream, result = work.reservation.planner, work.stream, work.reservation.folder.result
+        planner, stream = work.reservation.planner, work.stream
         task = work.task
         began = time.monotonic()
         with tracing.span("plan", codec=choice.codec.name) as note:
@@ -229,7 +185,7 @@ class TaskExecutor:
             raise SizeFault(f"{choice.codec.name}: {error}.", reason="SIZE_UNSUPPORTED")
         if task.plan_only:
             return _planned(plan)
-        access = SandboxAccess((work.reservation.folder.path, result.parent), ())
+        access, ahead = work.reservation.folder.access, work.reservation.ahead
         checked: encoder_pb2.Summary | None = None
         for number, planned in enumerate(plan.runs):
             run = planned or await planner.run(number, choice.codec.for_frames(plan.frames_of(number)))
@@ -237,7 +193,7 @@ class TaskExecutor:
                 continue
             await work.reservation.place.turn(to_prepare=plan.prepares(number))
             with tracing.span("ffmpeg", run=number + 1, runs=len(plan.runs), codec=plan.codec):
-                async with self.capabilities.ffmpeg.start(run, access, self.slots.take_out) as running:
+                async with self.capabilities.ffmpeg.start(run, access, self.slots.take_out, ahead) as running:
                     try:
                         await self._follow(running, number, plan, work)
                         is_checked = number == len(plan.runs) - 1 and plan.may_be_checked_early
@@ -325,6 +281,12 @@ class TaskExecutor:
             raise FailedPrecondition(f"{plan.field}: {text}", reason="TOO_LONG", fields={plan.field: text})
 
 
+def _reads_by_ffmpeg(task: encoder_pb2.Task) -> bool:
+    """Return True for a task whose first run most likely reads the inputs itself, so that it can be started ahead."""
+    is_planned = task.plan_only or any(item.is_outline for item in task.inputs)
+    return not is_planned and task.operation.WhichOneof("kind") not in NOT_AHEAD
+
+
 def _planned(plan: PlannedTask) -> encoder_pb2.Summary:
     """Return what a plan knows, of a task that is not carried out."""
     return encoder_pb2.Summary(
@@ -382,7 +344,23 @@ async def open_executor(
             async with contextlib.aclosing(processes):
                 await processes.start()
                 detected = replace(detected, ffmpeg=replace(detected.ffmpeg, launch=processes.launch))
-                yield TaskExecutor(settings, detected, workspace, Slots(settings.batch_size), processes, planning)
+                slots = Slots(settings.batch_size)
+                async with _readiness(settings, detected, workspace, slots) as readiness:
+                    yield TaskExecutor(settings, detected, workspace, slots, processes, planning, readiness)
+
+
+@contextlib.asynccontextmanager
+async def _readiness(
+    settings: EncoderSettings, detected: Capabilities, workspace: Workspace, slots: Slots
+) -> AsyncIterator[Readiness | None]:
+    """Keep folder and FFmpeg ready for the next task, where FFmpeg encodes and can be started ahead."""
+    encodes = detected.codec_choices(settings.codec)[0].codec.name == X264.name
+    if not encodes or not detected.ffmpeg.starts_ahead or workspace.output_dir != workspace.work_dir:
+        yield None
+        return
+    readiness = Readiness(workspace, detected.ffmpeg, slots)
+    async with going_on(readiness.keep()):
+        yield readiness
 
 
 def _planning_settings(settings: EncoderSettings) -> PlanningSettings:

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from encoder.planning.protocol import SAMPLE_PREFIX
+from encoder.sandbox.sandboxes import SandboxAccess
 from servicekit.config import ConfigError
 from servicekit.disk import DiskFloor
 
-PREFIX = "task-"
+PREFIX, AHEAD_PREFIX = "task-", "ahead-"
+PREFIXES = (PREFIX, AHEAD_PREFIX, SAMPLE_PREFIX)
 LOCK = ".lock"
 RESULT = "result"
 FULL_TEXT = "The disk of the encoder is full; try another encoder, or later."
@@ -26,6 +28,11 @@ class TaskFolder:
     path: Path
     result: Path
     floors: Sequence[DiskFloor] = ()
+
+    @property
+    def access(self) -> SandboxAccess:
+        """All that what works on the task may see of files."""
+        return SandboxAccess((self.path, self.result.parent), ())
 
     def check_room(self) -> None:
         """Raise ResourceExhausted (DISK_FULL) once a disk has less than half of what must be free for a task to
@@ -40,6 +47,35 @@ class TaskFolder:
                 shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)
+
+
+@dataclass
+class FolderAhead:
+    """A folder that was made ahead of its task. Its name is that of the task's folder once it has begun."""
+
+    name: str
+    parent: Path
+    has_begun: bool = False
+
+    @property
+    def access(self) -> SandboxAccess:
+        """All that what is started ahead may see of files then."""
+        return SandboxAccess((self.parent / f"{PREFIX}{self.name}",), (), begins_at=self.path)
+
+    @property
+    def path(self) -> Path:
+        """Where it lies now."""
+        return self.parent / f"{PREFIX if self.has_begun else AHEAD_PREFIX}{self.name}"
+
+    def begin(self) -> None:
+        """Have it be the folder of a task. Raises OSError."""
+        old = self.path
+        self.has_begun = True
+        try:
+            old.rename(self.path)
+        except OSError:
+            self.has_begun = False
+            raise
 
 
 @dataclass(frozen=True)
@@ -57,7 +93,7 @@ class Workspace:
         with contextlib.ExitStack() as stack:
             for folder, name in {self.output_dir: "OUTPUT_DIR", self.work_dir: "WORK_DIR"}.items():
                 stack.enter_context(_lock(name, folder))
-                for left in (path for prefix in (PREFIX, SAMPLE_PREFIX) for path in folder.glob(f"{prefix}*")):
+                for left in (path for prefix in PREFIXES for path in folder.glob(f"{prefix}*")):
                     shutil.rmtree(left, ignore_errors=True)
             yield
 
@@ -71,13 +107,29 @@ class Workspace:
         return [DiskFloor(path, self.min_free_bytes, FULL_TEXT) for path in {self.work_dir, self.output_dir}]
 
     @contextlib.asynccontextmanager
-    async def task_folder(self) -> AsyncIterator[TaskFolder]:
-        """Make a new folder; it is removed with all that is in it when the block is left. Raises ResourceExhausted
-        (DISK_FULL) where the disk is full, or becomes so in the block."""
+    async def folder_ahead(self) -> AsyncIterator[FolderAhead]:
+        """Make a folder for a task to come; it is removed with all that is in it when the block is left. Raises
+        OSError."""
+        made = Path(tempfile.mkdtemp(prefix=AHEAD_PREFIX, dir=self.work_dir))
+        folder = FolderAhead(made.name.removeprefix(AHEAD_PREFIX), self.work_dir)
+        try:
+            yield folder
+        finally:
+            await _remove(folder.path)
+
+    @contextlib.asynccontextmanager
+    async def task_folder(self, made: FolderAhead | None = None) -> AsyncIterator[TaskFolder]:
+        """Make a new folder, which is removed with all that is in it when the block is left, unless one was `made`
+        ahead, which begins here. Raises ResourceExhausted (DISK_FULL) where the disk is full, or becomes so in the
+        block."""
         floors = self._floors
         with floors[0].full_disk_errors():
             for floor in floors:
                 floor.check()
+            if made is not None:
+                made.begin()
+                yield TaskFolder(made.path, made.path / RESULT, floors)
+                return
             async with self._folders(floors) as folder:
                 yield folder
 
@@ -97,8 +149,12 @@ async def _temporary(parent: Path) -> AsyncIterator[Path]:
     try:
         yield folder
     finally:
-        # Large files take a while to unlink. Shielded, so that a second cancellation leaves nothing behind.
-        await asyncio.shield(asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True))
+        await _remove(folder)
+
+
+async def _remove(folder: Path) -> None:
+    # Large files take a while to unlink. Shielded, so that a second cancellation leaves nothing behind.
+    await asyncio.shield(asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True))
 
 
 @contextlib.contextmanager

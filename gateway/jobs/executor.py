@@ -157,6 +157,7 @@ class TaskExecutor:
             else:
                 with tracing.span("store results", bytes=outcome.summary.size_bytes):
                     result = await results.commit(outcome.summary)
+                self.store.index.followers.offer(attempt.ref.job_id, result.asset, results.small)
             return MadeResult(result, expansion, bool(outcome.asset_id), work.max_files)
 
     async def _expansion(

@@ -12,11 +12,35 @@ from gateway.jobs.model import Job
 PLACES_SECONDS = 0.25
 
 
+# Results that go along with the news of a job's end have no more.
+MAX_OFFERED_BYTES = 64 * 1024
+# A result that was stored longer ago is read from the store by who is told of the job's end.
+RESULT_SECONDS = 1.0
+
+
+class Follower(asyncio.Event):
+    """Set when what is followed changes. `result` is the small one that was stored last while it was followed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        # The name of its asset, its bytes, and when it was stored (monotonic).
+        self._result = ("", b"", 0.0)
+
+    def offer(self, asset: str, data: bytes) -> None:
+        """Take in a result that was stored just now, whose name nobody knows yet."""
+        self._result = (asset, data, time.monotonic())
+
+    def result(self, asset: str, seconds: float = RESULT_SECONDS) -> bytes:
+        """Return the bytes of a result that was stored within that time, by the name of its asset; b"" of any other."""
+        known, data, stored_at = self._result
+        return data if known == asset and time.monotonic() - stored_at <= seconds else b""
+
+
 @dataclass(eq=False)
 class FollowedJob:
     """A job that is followed: the events of its followers, and what is known of it since `known_at` (monotonic)."""
 
-    events: set[asyncio.Event] = field(default_factory=set)
+    events: set[Follower] = field(default_factory=set)
     job: Job | None = None
     known_at: float = 0.0
     _reading: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -51,9 +75,9 @@ class Followers:
         self._telling: asyncio.TimerHandle | None = None
 
     @contextlib.contextmanager
-    def following(self, job_id: str, *, place: bool = False) -> Iterator[asyncio.Event]:
+    def following(self, job_id: str, *, place: bool = False) -> Iterator[Follower]:
         """Return an event that is set when the job changes, and with `place` when one before it leaves the queue."""
-        event, followed = asyncio.Event(), self.jobs.setdefault(job_id, FollowedJob())
+        event, followed = Follower(), self.jobs.setdefault(job_id, FollowedJob())
         followed.events.add(event)
         if place:
             self._of_places[event] = job_id
@@ -79,6 +103,18 @@ class Followers:
         """Wake the followers of a job that has changed, or whose record is gone (None)."""
         if (followed := self.jobs.get(job_id)) is not None:
             followed.note(job)
+
+    def offer(self, job_id: str, asset: str, data: bytes) -> None:
+        """Give a small result that was stored just now to those who follow its job, before its record names it: they
+        are told of the job's end a moment later, and need not read it from the store again."""
+        if data and (followed := self.jobs.get(job_id)) is not None:
+            for event in followed.events:
+                event.offer(asset, data)
+
+    def wake_all(self) -> None:
+        """Wake all followers, of jobs and of the queue."""
+        for event in (*self.of_queue, *(event for followed in self.jobs.values() for event in followed.events)):
+            event.set()
 
     def moved(self, job_id: str, *, left_queue: bool) -> None:
         """Wake the followers of the queue, as a job has changed its status; soon those behind it, if it left."""

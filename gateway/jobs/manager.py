@@ -3,10 +3,10 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import structlog
 
@@ -38,7 +38,7 @@ from servicekit.errors import (
     Unavailable,
 )
 from servicekit.faults import Faults
-from servicekit.tasks import cancel_and_wait, give_way
+from servicekit.tasks import cancel_and_wait, give_way, unless_set
 
 log = structlog.get_logger("gateway.jobs")
 
@@ -352,9 +352,9 @@ class JobManager:
         Raise Unavailable if the gateway shuts down before.
         """
         while True:
-            job = None
-            with contextlib.suppress(Unavailable):
-                job = await self._before_close(self.visible(job_id), grace_seconds=LAST_READ_SECONDS)
+            if (job := self.store.followed(job_id, self._seen_seconds)) is None:
+                with contextlib.suppress(Unavailable):
+                    job = await unless_set(self.closing, self.visible(job_id), LAST_READ_SECONDS)
             if job is not None:
                 yield job
                 if job.status.is_terminal:
@@ -370,29 +370,26 @@ class JobManager:
     async def visible(self, job_id: str) -> Job:
         """Return a job that the caller may see; one that is followed as it was seen a moment ago, at most. Raises
         NotFound."""
-        return await self.store.visible(job_id, REREAD_CHECKS * self.policy.recheck_seconds)
+        return await self.store.visible(job_id, self._seen_seconds)
+
+    @property
+    def _seen_seconds(self) -> float:
+        return REREAD_CHECKS * self.policy.recheck_seconds
 
     async def changed(self, changed: asyncio.Event) -> None:
-        """Wait for the event or for the shutdown, `recheck_seconds` at most."""
-        await self._before_close(changed.wait(), self.policy.recheck_seconds)
+        """Wait for the event of a follower or for the shutdown, `recheck_seconds` at most."""
+        if not self.closing.is_set():  # which wakes all followers
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self.policy.recheck_seconds):
+                    await changed.wait()
         changed.clear()
 
-    async def _before_close(
-        self, work: Coroutine[Any, Any, T], seconds: float | None = None, grace_seconds: float = 0.0
-    ) -> T | None:
-        """Return the result of the work; None after the time-out, or at shutdown once the grace is over."""
-        closing, working = asyncio.ensure_future(self.closing.wait()), asyncio.ensure_future(work)
-        try:
-            await asyncio.wait({closing, working}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-            if grace_seconds:
-                await asyncio.wait({working}, timeout=grace_seconds)
-            return working.result() if working.done() else None
-        finally:
-            # Not awaited: a store that does not answer would delay the answer to callers.
-            closing.cancel()
-            working.cancel()
+    def end_waits(self) -> None:
+        """End every wait for a job, as the gateway shuts down."""
+        self.closing.set()
+        self.store.index.followers.wake_all()
 
     async def stop(self) -> None:
         """End every wait, all withdrawals and releases."""
-        self.closing.set()
+        self.end_waits()
         await cancel_and_wait(*self.withdrawals, *self.releases)

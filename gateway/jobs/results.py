@@ -11,6 +11,7 @@ from gateway.assets.record import PREFIX, clean_filename, derived_id, name_for_t
 from gateway.assets.store import AssetStore, AssetWriter
 from gateway.jobs import media_facts, model
 from gateway.jobs.composed_ranges import ComposedRanges, not_composed
+from gateway.jobs.followers import MAX_OFFERED_BYTES
 from gateway.workers.base import Input, is_without_result
 from servicekit.chunks import Data
 from servicekit.composing import MAX_COMPOSED
@@ -34,6 +35,13 @@ class TaskResults:
     attempt_id: str
     _stack: contextlib.AsyncExitStack
     _writers: list[AssetWriter] = field(default_factory=list, init=False)
+    # The first result, as long as it is small.
+    _small: bytearray | None = field(default_factory=bytearray, init=False)
+
+    @property
+    def small(self) -> bytes:
+        """The bytes of the first result, once it is committed, where it is small; else b""."""
+        return bytes(self._small or b"")
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -50,6 +58,8 @@ class TaskResults:
 
     async def write(self, data: Data) -> None:
         """Store the next bytes of the result that is coming in."""
+        if self._small is not None and len(self._writers) == 1:
+            self._small = self._small + data if len(self._small) + len(data) <= MAX_OFFERED_BYTES else None
         await self._writers[-1].write(data)
 
     async def begin_file(self, name: str, content_type: str) -> None:
@@ -63,7 +73,7 @@ class TaskResults:
         DataLoss for ranges that there are not, InputFailed for an input that cannot be read any more."""
         if not summary.composed:
             return summary
-        writer = self._writers[0]
+        writer, self._small = self._writers[0], None
         sent = await writer.checksum()
         sent.verify(THE_RESULT, size_bytes=summary.size_bytes, sha256=_digest(summary))
         _check_ranges(summary, inputs)

@@ -320,6 +320,15 @@ class JobStore(Records[Job]):
             followed.job, followed.known_at = seen, time.monotonic() - SEEN_SECONDS
         return await followed.latest(lambda: self.get(key), max_age_seconds)
 
+    def followed(self, key: str, max_age_seconds: float) -> Job | None:
+        """Return a job that is followed, and that the caller may see, as it was seen within that time; None where that
+        is not known."""
+        followed = self.index.followers.jobs.get(key)
+        job = followed.job if followed is not None else None
+        if followed is None or job is None or time.monotonic() - followed.known_at > max_age_seconds:
+            return None
+        return job if caller.get().may_see(job.tenant) else None
+
     async def _read(self, key: str) -> tuple[Job, int] | None:
         # Ids come from callers; what is no id may be no valid key either.
         return await super()._read(key) if model.ID.fullmatch(key) else None

@@ -12,6 +12,7 @@ from gateway.assets.store import AssetStore
 from gateway.callers import caller
 from gateway.fleet.fleet import Fleet
 from gateway.jobs.ffmpeg_log import FfmpegLogs
+from gateway.jobs.followers import Follower
 from gateway.jobs.listing import JobFilter
 from gateway.jobs.manager import JobManager, check_wait
 from gateway.jobs.model import Job, Status
@@ -120,7 +121,9 @@ class JobService(jobs_pb2_grpc.JobServiceServicer):
             told = pb2.WatchJobResponse(event_id=str(watch.place(request.id, event)))
             told.MergeFrom(event)  # a copy: the watch compares events with what it yielded
             if event.HasField("finished"):
-                told.finished.result = await small_result(self.assets, event.finished, request.max_result_bytes)
+                told.finished.result = await small_result(
+                    self.assets, event.finished, request.max_result_bytes, held=watch.held_result
+                )
             yield told
 
 
@@ -166,6 +169,7 @@ class JobWatch:
     starts: StartTimes | None = None
     _running: dict[int, TaskProgress] = field(default_factory=dict)
     _last: pb2.WatchJobResponse | None = None
+    _follower: Follower | None = None
 
     @property
     def standing(self) -> Standing:
@@ -174,6 +178,7 @@ class JobWatch:
     async def events(self, job_id: str) -> AsyncIterator[pb2.WatchJobResponse]:
         """Yield the events until the job has ended. Raises NotFound, Unavailable."""
         with self.jobs.store.index.followers.following(job_id, place=True) as changed:
+            self._follower = changed
             await self.jobs.visible(job_id)  # what is no id must not become a topic
 
             def on_progress(index: int, progress: TaskProgress) -> None:
@@ -188,6 +193,10 @@ class JobWatch:
     def place(self, job_id: str, event: pb2.WatchJobResponse) -> EventId:
         """Return where the watch stands after the event."""
         return EventId(job_id, frozenset(self.sent_items), is_end=event.HasField("finished"))
+
+    def held_result(self, asset: str) -> bytes:
+        """Return the bytes of a small result that was stored while the watch ran, a moment ago; b"" of any other."""
+        return self._follower.result(asset) if self._follower is not None else b""
 
     def _new_events(self, job: Job) -> Iterator[pb2.WatchJobResponse]:
         yield from self._items(job)

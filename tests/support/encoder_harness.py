@@ -25,7 +25,7 @@ from servicekit.tls import Identity
 
 START_SECONDS = 30
 FORK_SERVER, LAUNCH_SERVER = "encoder.planning.fork_server", "encoder.sandbox.launch_server"
-SPARE, SAMPLE = "planner-spare", "planner-sample"
+SPARE, SAMPLE, WAITING = "planner-spare", "planner-sample", "encode-spare"
 NOTHING: Mapping[str, object] = {}
 Job = video_pb2.Operation | encoder_pb2.Task
 """What a task is to do: an operation; or a task without its inputs."""
@@ -47,9 +47,15 @@ class Encoder:
         return list(self.work_dir.glob("task-*"))
 
     def children(self) -> list[psutil.Process]:
-        """FFmpeg processes that it runs now, and the worker of a codec; what plans is apart."""
-        servers = {FORK_SERVER, LAUNCH_SERVER}
-        return [process for process in self._descendants() if servers.isdisjoint(words(process))]
+        """FFmpeg processes that it runs now, and the worker of a codec; what plans is apart, and what waits."""
+        return [process for process in self._started() if process not in self.waiting()]
+
+    def waiting(self) -> list[psutil.Process]:
+        """The FFmpeg that waits for the next task, and the sandbox around it."""
+        started = self._started()
+        inner = [one for one in started if name_of(one) == WAITING]
+        around = [one for process in inner for one in parents(process)]
+        return [one for one in started if one in (*inner, *around)]
 
     def fork_server(self) -> psutil.Process:
         """The process that forks those that plan."""
@@ -69,6 +75,10 @@ class Encoder:
     def spares(self) -> list[psutil.Process]:
         """The process that waits for the next task, if there is one, and has planned its sample."""
         return [one for one in self._forked() if name_of(one) == SPARE]
+
+    def _started(self) -> list[psutil.Process]:
+        servers = {FORK_SERVER, LAUNCH_SERVER}
+        return [process for process in self._descendants() if servers.isdisjoint(words(process))]
 
     def _forked(self) -> list[psutil.Process]:
         return [one for one in self._serving() if words(one.parent()) == words(one)]
@@ -99,6 +109,14 @@ def name_of(process: psutil.Process) -> str:
         return process.name()
     except psutil.NoSuchProcess:
         return ""
+
+
+def parents(process: psutil.Process) -> list[psutil.Process]:
+    """What a process descends from; nothing where it has ended."""
+    try:
+        return process.parents()
+    except psutil.NoSuchProcess:
+        return []
 
 
 def words(process: psutil.Process | None) -> list[str]:

@@ -16,6 +16,7 @@ from apigpu.encoder.v1 import encoder_pb2
 from apigpu.v1 import video_pb2
 from tests.emulators import runpodemulator, sdkchild
 from tests.support import judge, link_server
+from tests.support.encoder_harness import WAITING, name_of, parents
 from tests.support.processes import alive
 from tests.support.until import HANG_SECONDS, until
 
@@ -35,6 +36,9 @@ class Worker:
     def ffmpegs(self):
         with contextlib.suppress(psutil.NoSuchProcess):
             found = psutil.Process(self.process.pid).children(recursive=True)
+            waiting = [one for one in found if name_of(one) == WAITING]
+            around = [one for process in waiting for one in parents(process)]
+            found = [one for one in found if one not in (*waiting, *around)]
             return [one for one in found if one.is_running() and "ffmpeg" in " ".join(command_line(one))]
         return []
 

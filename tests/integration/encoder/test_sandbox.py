@@ -12,8 +12,12 @@ import grpc
 import pytest
 
 from apigpu.v1 import video_pb2
+from encoder.ffmpeg.ahead import started_ahead
+from encoder.ffmpeg.command import FfmpegRun
 from encoder.ffmpeg.errors import INTERRUPTED
+from encoder.ffmpeg.process import Ffmpeg
 from encoder.sandbox.sandboxes import SANDBOXES, ProcessLimits, Sandbox, SandboxAccess
+from servicekit.errors import ServiceError
 from tests.integration.encoder.test_encoder_life import LONG, alive
 from tests.support import encoder_harness, media
 from tests.support.launching import launched
@@ -41,7 +45,24 @@ def run_warm(sandbox: Sandbox, reach: SandboxAccess, arguments: Sequence[str | P
     return asyncio.run(launched(command, reach.writable[0] if reach.writable else Path("/")))
 
 
-@pytest.fixture(params=["bubblewrap", "landlock", "landlock cold"])
+def run_ahead(sandbox: Sandbox, reach: SandboxAccess, arguments: Sequence[str | Path]) -> tuple[int, str]:
+    async def run() -> tuple[int, str]:
+        ffmpeg = Ffmpeg(Path(media.FFMPEG), sandbox)
+        async with started_ahead(ffmpeg, reach, lambda _: None) as ahead:
+            process = await ahead.take(FfmpegRun(tuple(map(str, arguments)), ()))
+            assert process is not None
+            try:
+                await process.finish()
+            except ServiceError:
+                return process.code, "\n".join(process.messages)
+            finally:
+                await process.kill()
+            return process.code, "\n".join(process.messages)
+
+    return asyncio.run(run())
+
+
+@pytest.fixture(params=["bubblewrap", "bubblewrap ahead", "landlock", "landlock ahead", "landlock cold"])
 def kind(request: pytest.FixtureRequest) -> str:
     """A kind of sandbox that works here, and how FFmpeg is started in it."""
     kind: str = request.param
@@ -64,7 +85,7 @@ def name(kind: str) -> str:
 @pytest.fixture
 def run(kind: str) -> Run:
     """How FFmpeg is run in it."""
-    return run_cold if "cold" in kind else run_warm
+    return run_cold if "cold" in kind else run_ahead if "ahead" in kind else run_warm
 
 
 @pytest.fixture

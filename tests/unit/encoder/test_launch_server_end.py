@@ -31,7 +31,7 @@ def test_all_are_killed_before_one_is_waited_for(monkeypatch: pytest.MonkeyPatch
 
     near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     for number in (1, 2):
-        near.send(json.dumps({"launch": number, "kill": None}).encode())
+        near.send(json.dumps({"launch": number, "kill": None, "waits": False}).encode())
     near.shutdown(socket.SHUT_WR)
     with monkeypatch.context() as patch, near, far:
         patch.setattr(os, "fork", lambda: next(processes))

@@ -8,11 +8,13 @@ import pytest
 
 from apigpu.v1 import jobs_pb2
 from gateway.assets.links import LinkSigner
+from gateway.jobs.followers import MAX_OFFERED_BYTES, Follower
 from gateway.jobs.model import Status
 from gateway.services.jobs import JobWatch
 from gateway.services.presenters import Presenter
+from servicekit.errors import Unavailable
 from tests.integration.gateway.jobs.conftest import Works
-from tests.support.until import until
+from tests.support.until import until, within
 
 WATCHERS = 50
 
@@ -92,3 +94,36 @@ async def test_a_change_that_no_watch_told_is_found(works: Works, queued: list[s
     works.store.listeners.clear()
     await works.manager.cancel(queued[-1])
     assert (await waiting).status is Status.CANCELLED
+
+
+async def test_a_small_result_is_there_for_who_followed_the_job_when_it_was_stored(works: Works) -> None:
+    presenter = Presenter(LinkSigner(b"s" * 32, 60), works.fleet.registry.cost)
+    small, large = b"small result", bytes(MAX_OFFERED_BYTES + 1)
+    works.encoder.script = [small, large]
+    for result in (small, large):
+        works.encoder.begins = asyncio.Event()
+        job = await works.manager.submit(await works.caption())
+        watch = JobWatch(works.manager, presenter, works.fleet)
+        told: list[jobs_pb2.WatchJobResponse] = []
+        async for event in watch.events(job.id):
+            told += [event]
+            works.encoder.begins.set()
+        asset = told[-1].finished.output.asset
+        late = JobWatch(works.manager, presenter, works.fleet)
+        assert [event.finished.output.asset async for event in late.events(job.id)] == [asset]
+        assert watch.held_result(asset) == (result if result is small else b"")
+        assert [watch.held_result("assets/other"), late.held_result(asset)] == [b"", b""]
+
+
+def test_a_result_that_was_stored_a_while_ago_is_not_held() -> None:
+    follower = Follower()
+    follower.offer("assets/a", b"Hi")
+    assert [follower.result("assets/a", seconds) for seconds in (60.0, -1.0)] == [b"Hi", b""]
+
+
+async def test_who_follows_is_woken_when_the_gateway_shuts_down(works: Works, queued: list[str]) -> None:
+    waiting = asyncio.create_task(works.manager.wait(queued[-1]))
+    await until(lambda: works.store.index.followers.jobs)
+    works.manager.end_waits()
+    with pytest.raises(Unavailable, match="shutting down"):
+        await within(waiting)

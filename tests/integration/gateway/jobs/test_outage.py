@@ -48,7 +48,7 @@ async def test_whoever_waits_hears_of_the_end_though_the_store_is_silent(works, 
     bucket.silence = asyncio.Event()
     waiting = asyncio.create_task(works.manager.wait(job.id))
     await until(lambda: bucket.refused)
-    works.manager.closing.set()
+    works.manager.end_waits()
     async with asyncio.timeout(HANG_SECONDS):
         with pytest.raises(Unavailable, match="goes on"):
             await waiting
@@ -61,7 +61,7 @@ async def test_a_job_that_ends_with_the_gateway_is_told(works, bucket, job, gate
     bucket.silence = asyncio.Event()
     waiting = asyncio.create_task(works.manager.wait(job.id))
     await until(lambda: bucket.refused)
-    works.manager.closing.set()
+    works.manager.end_waits()
     await asyncio.sleep(0.1)
     bucket.silence.set()
     assert (await waiting).status is Status.COMPLETED

@@ -1,0 +1,145 @@
+"""An FFmpeg that is started ahead of its run: it is shut in where the run will be, its libraries are bound, and it
+waits for the rest of its command line. To shut one in and to load it takes as long as it then takes for a short video.
+
+It waits by a library of ours that is loaded before it (late_words.c), where there is one for this machine; a binary
+that is not linked dynamically loads none.
+"""
+
+import asyncio
+import contextlib
+import os
+import platform
+import socket
+import struct
+import tempfile
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import structlog
+
+from encoder.ffmpeg.children import Child, Output
+from encoder.ffmpeg.command import FfmpegRun
+from encoder.ffmpeg.process import Ffmpeg, FfmpegProcess, OnStuck, open_output
+from encoder.sandbox.sandboxes import SandboxAccess
+from servicekit.errors import ServiceError
+from servicekit.tasks import cancel_and_wait
+
+log = structlog.get_logger("encoder")
+
+LIBRARY = Path(__file__).resolve().with_name(f"late_words.{platform.machine()}.so")
+# What it takes, a zero behind each word; and what it is told before them: how many bytes they are.
+MAX_BYTES = 1024 * 1024
+LENGTH = struct.Struct("=I")
+TRIAL_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class WaitingFfmpeg:
+    """A process that waits for its command line, the pipes that it writes to, and the socket that it reads from."""
+
+    child: Child
+    errors: Output
+    progress: Output
+    words: socket.socket
+
+    async def become(self, run: FfmpegRun) -> FfmpegProcess | None:
+        """Have it be a run; None where it is gone, or the command line is too long for it. It takes no other."""
+        data = b"".join(os.fsencode(word) + b"\0" for word in run.arguments)
+        if len(data) > MAX_BYTES or self.child.ended.done():
+            return None
+        with contextlib.suppress(OSError), self.words:
+            await asyncio.get_running_loop().sock_sendall(self.words, LENGTH.pack(len(data)) + data)
+            return FfmpegProcess(self.child, run, None, self.errors, self.progress)
+        return None
+
+    async def kill(self, on_stuck: OnStuck) -> None:
+        """Kill it."""
+        self.words.close()
+        await FfmpegProcess(self.child, NOTHING, None, self.errors, self.progress).kill(on_stuck)
+
+
+NOTHING = FfmpegRun((), ())
+
+
+class StartedAhead:
+    """One that is being started for a task, of which the first run gets it that can be it."""
+
+    def __init__(self, starting: "asyncio.Task[WaitingFfmpeg]") -> None:
+        self._starting = starting
+        self._is_taken = False
+
+    async def take(self, run: FfmpegRun) -> FfmpegProcess | None:
+        """Have it be a run; None where it cannot, or was taken before. It must be killed by whoever has it."""
+        if self._is_taken or run.stdin is not None or run.devices is not None:
+            return None
+        try:
+            waiting = await asyncio.shield(self._starting)
+        except (OSError, ServiceError) as error:  # as that of the run may, which then tells it
+            log.warning("FFmpeg cannot be started ahead", error=str(error))
+            return None
+        process = await waiting.become(run)
+        self._is_taken = process is not None
+        return process
+
+    async def close(self, on_stuck: OnStuck) -> None:
+        """Kill it, where no run has taken it."""
+        await cancel_and_wait(self._starting)
+        if not (self._is_taken or self._starting.cancelled() or self._starting.exception()):
+            await self._starting.result().kill(on_stuck)
+
+
+@contextlib.asynccontextmanager
+async def started_ahead(ffmpeg: Ffmpeg, access: SandboxAccess, on_stuck: OnStuck) -> AsyncIterator[StartedAhead]:
+    """Start one in the first writable folder of `access`, beside the block, with which it ends unless a run has taken
+    it."""
+    ahead = StartedAhead(asyncio.create_task(_start(ffmpeg, access)))
+    try:
+        yield ahead
+    finally:
+        await ahead.close(on_stuck)
+
+
+async def works(ffmpeg: Ffmpeg) -> bool:
+    """Return True where FFmpeg can be started ahead on this machine, which is tried."""
+    if not ffmpeg.sandbox.preloads or not LIBRARY.is_file():
+        return False
+    with tempfile.TemporaryDirectory() as folder, contextlib.suppress(OSError, TimeoutError):
+        async with asyncio.timeout(TRIAL_SECONDS):
+            async with started_ahead(ffmpeg, SandboxAccess((Path(folder),), ()), lambda _: None) as ahead:
+                return await _tells_version(ahead)
+    return False
+
+
+async def _tells_version(ahead: StartedAhead) -> bool:
+    process = await ahead.take(replace(NOTHING, arguments=("-version",)))
+    if process is None:
+        return False
+    try:
+        await process.finish()
+    except ServiceError:  # it has not waited
+        return False
+    finally:
+        await process.kill()
+    return True
+
+
+async def _start(ffmpeg: Ffmpeg, access: SandboxAccess) -> WaitingFfmpeg:
+    """Start one. Raises OSError, Unavailable."""
+    command = ffmpeg.sandbox.wrap(ffmpeg.first_words(has_progress=True), access, LIBRARY)
+    with contextlib.ExitStack() as opened, contextlib.ExitStack() as on_failure:
+        errors = await open_output(opened, on_failure)
+        progress = await open_output(opened, on_failure)
+        near, far = _words(opened, on_failure)
+        files = (far.fileno(), progress.writing, errors.writing)
+        child = await ffmpeg.launch(command, access.folder, files, waits=True)
+        on_failure.pop_all()
+    return WaitingFfmpeg(child, errors, progress, near)
+
+
+def _words(opened: contextlib.ExitStack, on_failure: contextlib.ExitStack) -> tuple[socket.socket, socket.socket]:
+    near, far = socket.socketpair()
+    opened.callback(far.close)
+    on_failure.callback(near.close)
+    near.setblocking(False)
+    return near, far

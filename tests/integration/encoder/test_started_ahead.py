@@ -1,0 +1,151 @@
+"""An FFmpeg that is started ahead of its task: it waits, becomes the task's run, and is gone with what it was for."""
+
+import asyncio
+import hashlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from apigpu.v1 import video_pb2
+from encoder.ffmpeg import ahead
+from encoder.ffmpeg.ahead import LENGTH, LIBRARY, MAX_BYTES, started_ahead, works
+from encoder.ffmpeg.command import FfmpegRun
+from encoder.ffmpeg.process import Ffmpeg, PipedFrames, bundled_binary
+from encoder.sandbox.sandboxes import SANDBOXES, ProcessLimits, SandboxAccess
+from tests.support import encoder_harness
+from tests.support.missing import without
+from tests.support.processes import alive
+from tests.support.until import until
+
+GIB = 1024**3
+THUMBNAIL = video_pb2.Operation(thumbnail=video_pb2.ThumbnailRequest(url_video="v"))
+TELL = "import os, sys; print(ascii(sys.argv[1:]), os.environ.get('LD_PRELOAD'))"
+
+pytestmark = pytest.mark.skipif(not LIBRARY.is_file(), reason=f"no library of this machine: {LIBRARY.name}")
+
+
+@pytest.fixture(scope="module", params=["bubblewrap", "landlock"])
+def ffmpeg(request: pytest.FixtureRequest) -> Ffmpeg:
+    """FFmpeg in a sandbox that works here."""
+    try:
+        made = Ffmpeg(bundled_binary().resolve(), SANDBOXES[request.param](ProcessLimits(60, 16 * GIB, GIB)))
+        code, fault = asyncio.run(made.query(["-version"]))
+    except OSError as error:
+        code, fault = 1, str(error)
+    if code:
+        without(f"{request.param} does not work here: {fault}")
+    return made
+
+
+def told(message: bytes) -> "subprocess.Popen[bytes]":
+    """Python, started with the words to run TELL and told a message, behind which nothing comes."""
+    near, far = socket.socketpair()
+    with near, far:
+        process = subprocess.Popen(
+            [sys.executable, "-I", "-c", TELL, "first"],
+            env={"LD_PRELOAD": str(LIBRARY)},
+            stdin=far,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        near.sendall(message)
+    return process
+
+
+def test_the_library_is_made_of_its_source() -> None:
+    source = LIBRARY.with_name("late_words.c").read_bytes()
+    assert hashlib.sha256(source).hexdigest().encode() in LIBRARY.read_bytes(), "make late-words"
+
+
+def test_words_come_as_they_were_told() -> None:
+    words = ["", "it's", 'a "b"\n$c', "\N{HEAVY BLACK HEART}", "x" * 100_000, ""]
+    data = b"".join(word.encode() + b"\0" for word in words)
+    output, _ = told(LENGTH.pack(len(data)) + data).communicate()
+    assert output.decode().strip() == f"{['first', *words]!a} None"
+
+
+@pytest.mark.parametrize(
+    "message",
+    [b"", b"\x01", LENGTH.pack(4) + b"ab\0", LENGTH.pack(2) + b"ab", LENGTH.pack(0), LENGTH.pack(MAX_BYTES + 1)],
+    ids=["nothing", "half a length", "half a message", "no last zero", "no word", "too many"],
+)
+def test_without_a_whole_message_nothing_is_run(message: bytes) -> None:
+    process = told(message)
+    assert process.communicate()[0] == b""
+    assert process.returncode == 1
+
+
+async def test_it_works_where_it_should(ffmpeg: Ffmpeg) -> None:
+    assert await works(ffmpeg)
+
+
+async def test_what_does_not_load_the_library_is_not_started_ahead(
+    ffmpeg: Ffmpeg, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ahead, "LIBRARY", Path(__file__))  # which ld.so passes over
+    assert not await works(ffmpeg)
+
+
+async def test_it_sees_the_folder_that_is_renamed_and_no_other(ffmpeg: Ffmpeg, tmp_path: Path, still: Path) -> None:
+    before, folder = tmp_path / "before", tmp_path / "task"
+    before.mkdir()
+    (tmp_path / "secret.png").write_bytes(still.read_bytes())
+    access = SandboxAccess((folder,), (), begins_at=before)
+    for source, code in (("input0", 0), (tmp_path / "secret.png", 1)):
+        async with started_ahead(ffmpeg, access, lambda _: None) as waiting:
+            await until(lambda: any(one.name() == "encode-spare" for one in psutil.Process().children(recursive=True)))
+            (before / "input0").write_bytes(still.read_bytes())
+            before.rename(folder)
+            run = FfmpegRun(("-f", "png_pipe", "-i", str(source), "-f", "image2", str(folder / "result")), ())
+            process = await waiting.take(run)
+            assert process is not None
+            assert await waiting.take(run) is None
+            await asyncio.gather(process.finish(), return_exceptions=True)
+            assert (bool(process.code), (folder / "result").exists()) == (bool(code), not code)
+            await process.kill()
+        (folder / "result").unlink(missing_ok=True)
+        folder.rename(before)
+
+
+async def test_it_is_killed_where_no_run_takes_it(ffmpeg: Ffmpeg, tmp_path: Path) -> None:
+    async with started_ahead(ffmpeg, SandboxAccess((tmp_path,), ()), lambda _: None) as waiting:
+        children = await until(lambda: psutil.Process().children(recursive=True))
+        assert await waiting.take(FfmpegRun((), (), stdin=PipedFrames(lambda: iter(())))) is None
+        assert await waiting.take(FfmpegRun((), (), devices=())) is None
+        assert await waiting.take(FfmpegRun(("x" * MAX_BYTES,), ())) is None
+    assert not any(map(alive, children))
+
+
+def waits(encoder: encoder_harness.Encoder) -> list[psutil.Process]:
+    """The FFmpeg itself that waits, if there is one."""
+    return [one for one in encoder.waiting() if one.name() == encoder_harness.WAITING]
+
+
+async def test_a_task_gets_the_one_that_waits_and_another_waits_then(certs: Path, tmp_path: Path, clip: Path) -> None:
+    with encoder_harness.running(certs, tmp_path) as encoder:
+        async with encoder.client() as client:
+            (first,) = await until(lambda: waits(encoder))
+            assert (await client.encode(THUMBNAIL, {"url_video": clip})).summary.width
+            assert not alive(first)
+            (second,) = await until(lambda: waits(encoder))
+            second.kill()  # its task does without
+            await until(lambda: not alive(second))
+            assert (await client.encode(THUMBNAIL, {"url_video": clip})).summary.width
+            await until(lambda: waits(encoder))
+        waiting = encoder.waiting()
+        (folder,) = encoder.work_dir.glob("ahead-*")
+        encoder.process.send_signal(signal.SIGTERM)
+        encoder.process.wait(20)
+        assert not any(map(alive, waiting))
+        assert not folder.exists()
+    with encoder_harness.running(certs, tmp_path) as encoder:
+        await until(lambda: waits(encoder))
+        waiting = encoder.waiting()
+        os.kill(encoder.process.pid, signal.SIGKILL)
+        await until(lambda: not any(map(alive, waiting)))
