@@ -122,8 +122,8 @@ class TaskExecutor:
     @contextlib.asynccontextmanager
     async def _folder(self, task: encoder_pb2.Task) -> AsyncIterator[tuple[TaskFolder, StartedAhead | None]]:
         """Return the folder of a task, and an FFmpeg that waits in it where the task is likely to have it encode."""
-        if self.readiness is not None and _reads_by_ffmpeg(task):
-            async with self.readiness.task_folder() as (folder, ahead):
+        if self.readiness is not None:
+            async with self.readiness.task_folder(encodes=_reads_by_ffmpeg(task)) as (folder, ahead):
                 yield folder, ahead
         else:
             async with self.workspace.task_folder() as folder:

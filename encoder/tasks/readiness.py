@@ -35,11 +35,14 @@ class Readiness:
     _is_due: asyncio.Event = field(default_factory=asyncio.Event, init=False)
 
     @contextlib.asynccontextmanager
-    async def task_folder(self) -> AsyncIterator[tuple[TaskFolder, StartedAhead]]:
-        """Return the folder of a task that is likely to have FFmpeg encode, and the FFmpeg that waits there, or is
-        being started. Raises what Workspace.task_folder raises."""
+    async def task_folder(self, *, encodes: bool) -> AsyncIterator[tuple[TaskFolder, StartedAhead | None]]:
+        """Return the folder of a task, and the FFmpeg that waits there, or is being started, for one that is likely to
+        have it encode. Raises what Workspace.task_folder raises."""
         async with contextlib.AsyncExitStack() as stack:
             stack.callback(self._is_due.set)
+            if not encodes:
+                yield await stack.enter_async_context(self.workspace.task_folder()), None
+                return
             ready, self._ready = self._ready, None
             if ready is not None:
                 await stack.enter_async_context(ready.ending)

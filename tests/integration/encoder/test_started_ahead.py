@@ -18,6 +18,8 @@ from encoder.ffmpeg.ahead import LENGTH, LIBRARY, MAX_BYTES, started_ahead, work
 from encoder.ffmpeg.command import FfmpegRun
 from encoder.ffmpeg.process import Ffmpeg, PipedFrames, bundled_binary
 from encoder.sandbox.sandboxes import SANDBOXES, ProcessLimits, SandboxAccess
+from encoder.tasks.readiness import IDLE_SECONDS
+from tests.integration.encoder.test_encoder_life import LONG
 from tests.support import encoder_harness
 from tests.support.missing import without
 from tests.support.processes import alive
@@ -25,6 +27,7 @@ from tests.support.until import until
 
 GIB = 1024**3
 THUMBNAIL = video_pb2.Operation(thumbnail=video_pb2.ThumbnailRequest(url_video="v"))
+CLIP = video_pb2.Operation(img2vid=video_pb2.Img2VidRequest(url_image="i", duration=0.1, width=64, height=36))
 TELL = "import os, sys; print(ascii(sys.argv[1:]), os.environ.get('LD_PRELOAD'))"
 
 pytestmark = pytest.mark.skipif(not LIBRARY.is_file(), reason=f"no library of this machine: {LIBRARY.name}")
@@ -127,7 +130,9 @@ def waits(encoder: encoder_harness.Encoder) -> list[psutil.Process]:
     return [one for one in encoder.waiting() if one.name() == encoder_harness.WAITING]
 
 
-async def test_a_task_gets_the_one_that_waits_and_another_waits_then(certs: Path, tmp_path: Path, clip: Path) -> None:
+async def test_a_task_gets_the_one_that_waits_and_another_waits_then(
+    certs: Path, tmp_path: Path, clip: Path, still: Path
+) -> None:
     with encoder_harness.running(certs, tmp_path) as encoder:
         async with encoder.client() as client:
             (first,) = await until(lambda: waits(encoder))
@@ -137,7 +142,9 @@ async def test_a_task_gets_the_one_that_waits_and_another_waits_then(certs: Path
             second.kill()  # its task does without
             await until(lambda: not alive(second))
             assert (await client.encode(THUMBNAIL, {"url_video": clip})).summary.width
-            await until(lambda: waits(encoder))
+            (third,) = await until(lambda: waits(encoder))
+            await client.encode(CLIP, {"url_image": still})  # which has FFmpeg read what is written to it
+            assert waits(encoder) == [third]
         waiting = encoder.waiting()
         (folder,) = encoder.work_dir.glob("ahead-*")
         encoder.process.send_signal(signal.SIGTERM)
@@ -149,3 +156,18 @@ async def test_a_task_gets_the_one_that_waits_and_another_waits_then(certs: Path
         waiting = encoder.waiting()
         os.kill(encoder.process.pid, signal.SIGKILL)
         await until(lambda: not any(map(alive, waiting)))
+
+
+async def test_another_waits_once_the_last_of_several_tasks_has_ended(
+    certs: Path, tmp_path: Path, clip: Path, still: Path
+) -> None:
+    with encoder_harness.running(certs, tmp_path, {"BATCH_SIZE": "2"}) as encoder:
+        async with encoder.client() as client:
+            await until(lambda: waits(encoder))
+            running = asyncio.create_task(client.encode(LONG, {"url_image": still}))
+            await until(encoder.children)
+            await client.encode(THUMBNAIL, {"url_video": clip})
+            await asyncio.sleep(5 * IDLE_SECONDS)
+            assert not waits(encoder)
+            running.cancel()
+            await until(lambda: waits(encoder))
