@@ -23,7 +23,7 @@ from encoder.ffmpeg.command import FfmpegRun
 from encoder.ffmpeg.process import LINE_BYTES, Ffmpeg, FfmpegProcess, OnStuck, open_output
 from encoder.sandbox.sandboxes import SandboxAccess
 from servicekit.errors import ServiceError
-from servicekit.tasks import cancel_and_wait
+from servicekit.tasks import cancel_and_wait, run_to_completion
 
 log = structlog.get_logger("encoder")
 
@@ -109,7 +109,7 @@ async def started_ahead(ffmpeg: Ffmpeg, access: SandboxAccess, on_stuck: OnStuck
     try:
         yield ahead
     finally:
-        await ahead.close(on_stuck)
+        await run_to_completion(ahead.close(on_stuck))
 
 
 async def works(ffmpeg: Ffmpeg) -> bool:

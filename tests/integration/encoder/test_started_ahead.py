@@ -172,6 +172,26 @@ async def test_it_is_killed_where_no_run_takes_it(ffmpeg: Ffmpeg, tmp_path: Path
     await until(lambda: not any(map(alive, children)))
 
 
+async def test_two_cancels_end_it_whole(ffmpeg: Ffmpeg, tmp_path: Path) -> None:
+    is_waiting = asyncio.Event()
+
+    async def hold() -> None:
+        async with started_ahead(ffmpeg, SandboxAccess((tmp_path,), ()), lambda _: None) as waiting:
+            await waiting.waits()
+            is_waiting.set()
+            await asyncio.Event().wait()
+
+    before = psutil.Process().children()
+    holding = asyncio.create_task(hold())
+    await is_waiting.wait()
+    (child,) = {*psutil.Process().children()} - {*before}
+    for _ in range(2):
+        holding.cancel()
+        await asyncio.sleep(0)
+    await asyncio.wait([holding])
+    assert not alive(child)
+
+
 async def test_one_that_was_told_a_part_of_a_run_is_told_no_other(ffmpeg: Ffmpeg, tmp_path: Path) -> None:
     async with started_ahead(ffmpeg, SandboxAccess((tmp_path,), ()), lambda _: None) as waiting:
         for word in ("x" * (MAX_BYTES - 1), "-version"):  # the pipe holds a little less
@@ -179,9 +199,11 @@ async def test_one_that_was_told_a_part_of_a_run_is_told_no_other(ffmpeg: Ffmpeg
 
 
 async def test_it_has_what_one_has_that_is_started_late(ffmpeg: Ffmpeg, tmp_path: Path) -> None:
+    before = psutil.Process().children(recursive=True)
+
     def found() -> list[psutil.Process]:
         started = []
-        for one in psutil.Process().children(recursive=True):
+        for one in {*psutil.Process().children(recursive=True)} - {*before}:
             with contextlib.suppress(psutil.Error):  # it has ended
                 if one.exe() == str(ffmpeg.binary):
                     started.append(one)
