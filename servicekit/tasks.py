@@ -1,4 +1,4 @@
-"""Helpers for asyncio tasks: log and continue, repeat, run beside, give way, cancel and wait, run to completion."""
+"""Helpers for asyncio tasks: log and continue, repeat, run beside, cancel and wait, run to completion."""
 
 import asyncio
 import contextlib
@@ -57,12 +57,6 @@ async def unless_set(event: asyncio.Event, work: Coroutine[Any, Any, T], grace_s
         # Not awaited: what does not answer would delay whoever waits for it.
         ended.cancel()
         working.cancel()
-
-
-async def give_way(turns: int) -> None:
-    """Let what is ready, and what that wakes, go first for so many turns of the event loop."""
-    for _ in range(turns):
-        await asyncio.sleep(0)
 
 
 async def cancel_and_wait(*tasks: "asyncio.Future[Any]") -> None:

@@ -8,13 +8,10 @@ from typing import Any
 
 from gateway.jobs.claims import Claims, HeldClaim, IdempotencyKey
 from gateway.jobs.model import Job
-from servicekit.errors import ServiceError
-from servicekit.tasks import give_way
+from servicekit.errors import AlreadyExists, ServiceError
 
 # A store that does not answer delays the answer to a request that is refused by so much; the release goes on.
 RELEASE_SECONDS = 1.0
-# Until the question is on its way to the store, which answers while this gateway does the rest.
-SENT_TURNS = 3
 
 
 class MadeBefore(Exception):
@@ -37,6 +34,14 @@ class Claiming:
         """Return the claim once the key is this request's. Raises MadeBefore, AlreadyExists, Unavailable."""
         return await asyncio.shield(self.asked) if self.asked is not None else None
 
+    @property
+    def answer(self) -> MadeBefore | AlreadyExists | None:
+        """What came of a claim that cannot be held, as the key is another request's; None of any other."""
+        if self.asked is None or not self.asked.done() or self.asked.cancelled():
+            return None
+        error = self.asked.exception()
+        return error if isinstance(error, MadeBefore | AlreadyExists) else None
+
 
 @contextlib.asynccontextmanager
 async def claiming(
@@ -47,20 +52,22 @@ async def claiming(
     release_seconds: float = RELEASE_SECONDS,
 ) -> AsyncIterator[Claiming]:
     """Have a key claimed beside the block by `ask`. Where the block raises, and did not use the claim, it is released;
-    what goes on of that after `release_seconds` is in `releases`."""
+    what goes on of that after `release_seconds` is in `releases`. A request that would be refused now, and came before,
+    gets what the key says: raises MadeBefore, AlreadyExists."""
     if key is None:
         yield Claiming()
         return
     asking = Claiming(asyncio.create_task(ask(key)))
     try:
-        await give_way(SENT_TURNS)
         yield asking
-    except BaseException:
+    except BaseException as error:
         if not asking.is_used:
             task = asyncio.create_task(_release(claims, key, asking))
             releases.add(task)
             task.add_done_callback(releases.discard)
             await asyncio.wait([task], timeout=release_seconds)
+            if isinstance(error, ServiceError) and (answer := asking.answer) is not None:
+                raise answer from None
         raise
 
 

@@ -69,7 +69,7 @@ async def _store_all(
     key: IdempotencyKey | None,
     until_claimed: Callable[[], Awaitable[object]],
 ) -> dict[str, str]:
-    """Return the names of the assets that data: URIs are stored as; `undo` deletes them."""
+    """Return the names of the assets that data: URIs are stored as; `undo` deletes those that were not there."""
     turns = asyncio.Semaphore(STORED_AT_ONCE)
     names: dict[str, str] = {}
 
@@ -79,7 +79,8 @@ async def _store_all(
                 asset_id = "" if key is None else key.asset_id(text)
                 found = await sources.stored(asset_id, tenant) if asset_id else None
                 asset = found or await sources.store(text, tenant, asset_id, until_claimed)
-            undo.push_async_callback(sources.assets.remove, asset.id)
+            if found is None:  # of one that was there before there may be a job
+                undo.push_async_callback(sources.assets.remove, asset.id)
             names[text] = asset.name
             _count_received(asset.size_bytes)
 

@@ -38,7 +38,7 @@ from servicekit.errors import (
     Unavailable,
 )
 from servicekit.faults import Faults
-from servicekit.tasks import cancel_and_wait, give_way, unless_set
+from servicekit.tasks import cancel_and_wait, unless_set
 
 log = structlog.get_logger("gateway.jobs")
 
@@ -55,8 +55,6 @@ LAST_READ_SECONDS = 1.0
 # A job that is followed is read again after so many looks at it, should a change not have been told.
 REREAD_CHECKS = 6
 QUEUE_FULL_SECONDS = 30.0
-# Until the task of a job that was queued is on its way to an encoder that is free; the caller is answered then.
-BEGUN_TURNS = 8
 NO_OPTIONS = jobs_pb2.JobOptions()
 CANCELLED = Failure(code=Cancelled.code.value[0], message="The job was cancelled.", reason="JOB_CANCELLED")
 
@@ -146,7 +144,7 @@ class JobManager:
             if claim is not None:
                 held, claim.is_used = await claim.held(), True
             job = await (self._add(job) if key is None else self._stored(lambda: self._add_once(job, key, held)))
-        await give_way(BEGUN_TURNS)
+        # Nothing is awaited from here on: a caller that left now would leave a job without its inputs.
         log_context.learn(job=job.id)
         log.info("job queued", operation=job.operation, tasks=len(job.tasks))
         return job

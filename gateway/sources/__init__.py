@@ -41,7 +41,8 @@ class Sources:
     just_stored: JustStored = field(default_factory=JustStored)
 
     def __post_init__(self) -> None:
-        self.assets.listeners.append(self.just_stored.told)
+        if self.just_stored.told not in self.assets.listeners:  # as it is of one with other spools
+            self.assets.listeners.append(self.just_stored.told)
 
     def check(self, source: str) -> None:
         """Raise InvalidArgument for a text that neither `open` nor `store` can take; does no I/O."""

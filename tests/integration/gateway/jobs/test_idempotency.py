@@ -12,7 +12,7 @@ import pytest
 from apigpu.v1.video_pb2 import CaptionRequest, Operation
 from gateway.jetstream.connection import JetStream
 from gateway.jobs.claims import Claims, IdempotencyKey
-from gateway.jobs.model import Status
+from gateway.jobs.model import Job, Status
 from gateway.workers.pool import Pool
 from servicekit.errors import AlreadyExists, FailedPrecondition, InvalidArgument, Unavailable
 from tests.integration.gateway.jobs.conftest import ScriptedEncoder, Works, wired
@@ -192,3 +192,19 @@ async def test_a_claim_is_taken_over_once(works: Works) -> None:
 
 def refuse(job: object) -> None:
     raise FailedPrecondition("It costs too much.", reason="COST_LIMIT")
+
+
+async def test_a_request_that_comes_again_gets_its_job_though_it_would_be_refused_now(works: Works) -> None:
+    """As its inputs have expired and there is no room for them, or the host that its results go to is not found."""
+    wanted = await works.caption()
+    job = await works.manager.submit(wanted, KEY)
+
+    async def refused(job: object, said: object) -> Job:
+        raise FailedPrecondition("There is no such host.")
+
+    works.manager.place_output = refused
+    assert (await works.manager.submit(wanted, KEY)).id == job.id
+    with pytest.raises(AlreadyExists):
+        await works.manager.submit(await works.caption(), KEY)
+    with pytest.raises(FailedPrecondition):
+        await works.manager.submit(wanted, "another")

@@ -106,3 +106,46 @@ async def test_a_request_with_a_key_that_cannot_be_leaves_nothing(works):
     with pytest.raises(InvalidArgument):
         await works.manager.submit(stills(INLINE, "data:image/png;base64,@"), "key")
     assert await stored(works) == []
+
+
+class Leaving:
+    """The queue of a manager whose caller is gone the moment its job is queued."""
+
+    def __init__(self, queue):
+        self._queue = queue
+        self.call = None
+
+    async def put(self, job):
+        await self._queue.put(job)
+        asyncio.get_running_loop().call_soon(self.call.cancel)
+
+
+async def test_a_caller_that_is_gone_when_its_job_is_queued_takes_none_of_its_inputs_along(works):
+    works.manager.queue = queue = Leaving(works.manager.queue)
+    queue.call = asyncio.create_task(works.manager.submit(stills(INLINE)))
+    job = await queue.call
+    _, message = operation.kind(video_pb2.Operation.FromString(job.request))
+    assert await works.assets.describe(message.images[0].image_url.removeprefix("assets/"))
+
+
+async def test_what_an_earlier_try_stored_stays_where_a_later_one_is_refused(works):
+    """As by a gateway of another version: there may be a job of it."""
+    asked = stills(INLINE, OTHER)
+    key = IdempotencyKey.of("key", asked.SerializeToString(deterministic=True))
+    async with works.assets.create("input.png", "image/png", key.asset_id(INLINE)) as writer:
+        await writer.write(PICTURE)
+        await writer.commit()
+    left = await stored(works)
+
+    class Refusing:
+        """Sources that know nothing of texts."""
+
+        assets, stored = works.assets, works.manager.sources.stored
+
+        async def store(self, *_):
+            raise InvalidArgument("What is this?")
+
+    with pytest.raises(InvalidArgument):
+        async with stored_inline(Refusing(), asked, "default", key):
+            pass
+    assert await stored(works) == left

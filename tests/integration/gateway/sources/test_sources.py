@@ -1,5 +1,7 @@
 """Sources by the form of their text."""
 
+from dataclasses import replace
+
 import pytest
 
 from gateway.assets.record import new_id
@@ -68,6 +70,11 @@ async def test_what_stood_in_a_request_and_is_deleted_is_read_no_more(sources, s
     with pytest.raises(NotFound):
         async with sources.open(asset.name, DEFAULT_TENANT, "job") as source:
             assert [chunk async for chunk in source.chunks()]
+
+
+def test_what_is_deleted_is_told_once_however_often_sources_are_copied(sources, store):
+    assert replace(sources, spools=None).just_stored is sources.just_stored
+    assert store.listeners == [sources.just_stored.told]
 
 
 async def test_an_asset_of_a_moment_ago_is_read_by_its_tenant_alone(sources, store):

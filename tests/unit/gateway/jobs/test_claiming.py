@@ -5,12 +5,14 @@ from typing import Any
 
 import pytest
 
-from gateway.jobs.claiming import claiming
+from gateway.jobs.claiming import MadeBefore, claiming
 from gateway.jobs.claims import HeldClaim, IdempotencyKey
-from servicekit.errors import InvalidArgument, Unavailable
+from gateway.jobs.model import Job
+from servicekit.errors import AlreadyExists, InvalidArgument, Unavailable
 from tests.support.until import within
 
 KEY = IdempotencyKey("key", "digest", "default")
+JOB = Job("0" * 32, "caption", b"", False, (), 0.0)
 
 
 class Claims:
@@ -73,3 +75,18 @@ async def test_a_store_that_does_not_answer_holds_up_no_refusal_and_is_asked_no_
     await asyncio.gather(release, asked[0], return_exceptions=True)  # type: ignore[arg-type]
     assert asked[0] is not None
     assert (asked[0].cancelled(), releases) == (True, set())
+
+
+@pytest.mark.parametrize("answer", [MadeBefore(JOB), AlreadyExists("Of another request.")])
+async def test_what_there_is_of_a_key_is_told_in_place_of_a_refusal(answer: Exception) -> None:
+    async def ask(key: IdempotencyKey) -> HeldClaim:
+        await asyncio.sleep(0.01)
+        raise answer
+
+    claims: Any = Claims()
+    with pytest.raises(type(answer)):
+        async with claiming(claims, KEY, ask, set()):
+            raise InvalidArgument("No.")
+    with pytest.raises(asyncio.CancelledError):
+        async with claiming(claims, KEY, ask, set()):
+            raise asyncio.CancelledError
