@@ -110,10 +110,11 @@ buf: $(STAMP)
 breaking: $(STAMP)
 	$(BIN)/python protos/generate.py breaking
 
+LATE_WORDS = encoder/ffmpeg/late_words.$$(uname -m).so
 late-words: ## build the library by which FFmpeg waits for its command line, for this machine (needs gcc)
 	gcc -O2 -Wall -Wextra -Werror -fno-builtin -fno-stack-protector -fPIC -shared -nostdlib -s -Wl,--build-id=none,-z,max-page-size=4096,-z,noseparate-code \
 		-DSOURCE_SHA256="\"$$(sha256sum encoder/ffmpeg/late_words.c | cut -d' ' -f1)\"" \
-		-o encoder/ffmpeg/late_words.$$(uname -m).so encoder/ffmpeg/late_words.c
+		-o $(LATE_WORDS) encoder/ffmpeg/late_words.c
 
 gen: setup ## regenerate gen/, docs/reference and the options of the n8n node from protos/
 	$(BIN)/python protos/generate.py write

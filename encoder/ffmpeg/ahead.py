@@ -7,9 +7,9 @@ that is not linked dynamically loads none.
 
 import asyncio
 import contextlib
+import io
 import os
 import platform
-import socket
 import struct
 import tempfile
 from collections.abc import AsyncIterator
@@ -20,37 +20,45 @@ import structlog
 
 from encoder.ffmpeg.children import Child, Output
 from encoder.ffmpeg.command import FfmpegRun
-from encoder.ffmpeg.process import Ffmpeg, FfmpegProcess, OnStuck, open_output
+from encoder.ffmpeg.process import LINE_BYTES, Ffmpeg, FfmpegProcess, OnStuck, open_output
 from encoder.sandbox.sandboxes import SandboxAccess
 from servicekit.errors import ServiceError
-from servicekit.tasks import cancel_and_wait
+from servicekit.tasks import cancel_and_wait, run_to_completion
 
 log = structlog.get_logger("encoder")
 
 LIBRARY = Path(__file__).resolve().with_name(f"late_words.{platform.machine()}.so")
-# What it takes, a zero behind each word; and what it is told before them: how many bytes they are.
-MAX_BYTES = 1024 * 1024
+# What it takes, a zero behind each word; and what it is told before them: how many bytes they are. A pipe holds as
+# much, and one that holds less takes a part, which is of no use.
+MAX_BYTES = 64 * 1024
 LENGTH = struct.Struct("=I")
+# What it writes to its standard output once it waits.
+WAITS = b"\n"
 TRIAL_SECONDS = 30.0
+FAULT = "FFmpeg cannot be started ahead"
 
 
 @dataclass(frozen=True)
 class WaitingFfmpeg:
-    """A process that waits for its command line, the pipes that it writes to, and the socket that it reads from."""
+    """A process that waits for its command line, the pipes that it writes to, and our end of the one that it reads
+    from: a pipe, as a socket would let it ask who is at the other end."""
 
     child: Child
     errors: Output
     progress: Output
-    words: socket.socket
+    words: io.FileIO
 
-    async def become(self, run: FfmpegRun) -> FfmpegProcess | None:
-        """Have it be a run; None where it is gone, or the command line is too long for it. It takes no other."""
-        data = b"".join(os.fsencode(word) + b"\0" for word in run.arguments)
-        if len(data) > MAX_BYTES or self.child.ended.done():
+    def become(self, run: FfmpegRun) -> FfmpegProcess | None:
+        """Have it be a run; None where it is gone, or cannot be told the command line. It takes no other."""
+        words = [os.fsencode(word) for word in run.arguments]
+        data = b"".join(word + b"\0" for word in words)
+        is_gone = self.words.closed or self.child.ended.done()
+        if is_gone or len(data) > MAX_BYTES or any(b"\0" in word for word in words):
             return None
+        message = LENGTH.pack(len(data)) + data
         with contextlib.suppress(OSError), self.words:
-            await asyncio.get_running_loop().sock_sendall(self.words, LENGTH.pack(len(data)) + data)
-            return FfmpegProcess(self.child, run, None, self.errors, self.progress)
+            if self.words.write(message) == len(message):
+                return FfmpegProcess(self.child, run, None, self.errors, self.progress)
         return None
 
     async def kill(self, on_stuck: OnStuck) -> None:
@@ -69,16 +77,20 @@ class StartedAhead:
         self._starting = starting
         self._is_taken = False
 
-    async def take(self, run: FfmpegRun) -> FfmpegProcess | None:
-        """Have it be a run; None where it cannot, or was taken before. It must be killed by whoever has it."""
-        if self._is_taken or run.stdin is not None or run.devices is not None:
-            return None
+    async def waits(self) -> bool:
+        """Return True once it waits, and sees its folder, which may be renamed then; False where it cannot."""
         try:
-            waiting = await asyncio.shield(self._starting)
+            await asyncio.shield(self._starting)
         except (OSError, ServiceError) as error:  # as that of the run may, which then tells it
-            log.warning("FFmpeg cannot be started ahead", error=str(error))
+            log.warning(FAULT, error=str(error))
+            return False
+        return True
+
+    async def take(self, run: FfmpegRun) -> FfmpegProcess | None:
+        """Have it be a run; None where it cannot, or was told one before. It must be killed by whoever has it."""
+        if self._is_taken or run.stdin is not None or run.devices is not None or not await self.waits():
             return None
-        process = await waiting.become(run)
+        process = self._starting.result().become(run)
         self._is_taken = process is not None
         return process
 
@@ -93,22 +105,25 @@ class StartedAhead:
 async def started_ahead(ffmpeg: Ffmpeg, access: SandboxAccess, on_stuck: OnStuck) -> AsyncIterator[StartedAhead]:
     """Start one in the first writable folder of `access`, beside the block, with which it ends unless a run has taken
     it."""
-    ahead = StartedAhead(asyncio.create_task(_start(ffmpeg, access)))
+    ahead = StartedAhead(asyncio.create_task(_start(ffmpeg, access, on_stuck)))
     try:
         yield ahead
     finally:
-        await ahead.close(on_stuck)
+        await run_to_completion(ahead.close(on_stuck))
 
 
 async def works(ffmpeg: Ffmpeg) -> bool:
     """Return True where FFmpeg can be started ahead on this machine, which is tried."""
     if not ffmpeg.sandbox.preloads or not LIBRARY.is_file():
         return False
-    with tempfile.TemporaryDirectory() as folder, contextlib.suppress(OSError, TimeoutError):
-        async with asyncio.timeout(TRIAL_SECONDS):
-            async with started_ahead(ffmpeg, SandboxAccess((Path(folder),), ()), lambda _: None) as ahead:
-                return await _tells_version(ahead)
-    return False
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            async with asyncio.timeout(TRIAL_SECONDS):
+                async with started_ahead(ffmpeg, SandboxAccess((Path(folder),), ()), lambda _: None) as ahead:
+                    return await _tells_version(ahead)
+    except OSError as error:  # as where there is no folder for temporary files, or it takes too long
+        log.warning(FAULT, error=repr(error))
+        return False
 
 
 async def _tells_version(ahead: StartedAhead) -> bool:
@@ -117,29 +132,40 @@ async def _tells_version(ahead: StartedAhead) -> bool:
         return False
     try:
         await process.finish()
-    except ServiceError:  # it has not waited
+    except ServiceError:
         return False
     finally:
         await process.kill()
     return True
 
 
-async def _start(ffmpeg: Ffmpeg, access: SandboxAccess) -> WaitingFfmpeg:
-    """Start one. Raises OSError, Unavailable."""
+async def _start(ffmpeg: Ffmpeg, access: SandboxAccess, on_stuck: OnStuck) -> WaitingFfmpeg:
+    """Return one that waits. Raises OSError, Unavailable."""
+    waiting = await _launch(ffmpeg, access)
+    async with contextlib.AsyncExitStack() as on_failure:
+        on_failure.push_async_callback(waiting.kill, on_stuck)
+        if await waiting.progress.reader.read(1) != WAITS:
+            text = (await waiting.errors.reader.read(LINE_BYTES)).decode(errors="replace").strip()
+            raise ChildProcessError(f"it has ended before it waited: {text}")
+        on_failure.pop_all()
+    return waiting
+
+
+async def _launch(ffmpeg: Ffmpeg, access: SandboxAccess) -> WaitingFfmpeg:
     command = ffmpeg.sandbox.wrap(ffmpeg.first_words(has_progress=True), access, LIBRARY)
     with contextlib.ExitStack() as opened, contextlib.ExitStack() as on_failure:
         errors = await open_output(opened, on_failure)
         progress = await open_output(opened, on_failure)
-        near, far = _words(opened, on_failure)
-        files = (far.fileno(), progress.writing, errors.writing)
+        reading, words = _words(opened, on_failure)
+        files = (reading, progress.writing, errors.writing)
         child = await ffmpeg.launch(command, access.folder, files, waits=True)
         on_failure.pop_all()
-    return WaitingFfmpeg(child, errors, progress, near)
+    return WaitingFfmpeg(child, errors, progress, words)
 
 
-def _words(opened: contextlib.ExitStack, on_failure: contextlib.ExitStack) -> tuple[socket.socket, socket.socket]:
-    near, far = socket.socketpair()
-    opened.callback(far.close)
-    on_failure.callback(near.close)
-    near.setblocking(False)
-    return near, far
+def _words(opened: contextlib.ExitStack, on_failure: contextlib.ExitStack) -> tuple[int, io.FileIO]:
+    reading, writing = os.pipe()
+    opened.callback(os.close, reading)
+    words = on_failure.enter_context(io.FileIO(writing, "w"))
+    os.set_blocking(writing, False)
+    return reading, words

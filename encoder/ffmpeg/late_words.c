@@ -1,16 +1,17 @@
 /* Has a program that is started ahead wait, once it is loaded, for the rest of its command line.
  *
  * Loaded before a dynamically linked program (LD_PRELOAD, ld.so(8)), it stands in for __libc_start_main, by which each
- * begins: libraries are bound and constructors have run when `main` is due. In its place a message is read from
- * standard input, which stays open: its length (32 bits, as the machine has them), then so many bytes of words, a zero
- * behind each. They follow those that the program was started with. Without a whole message it ends with FAILED.
+ * begins: libraries are bound and constructors have run when `main` is due. In its place a line end is written to
+ * standard output, which tells that it waits, and a message is read from standard input, which stays open: its length
+ * (32 bits, as the machine has them), then so many bytes of words, a zero behind each. They follow those that the
+ * program was started with. Without a whole message it ends with FAILED.
  *
  * Built without a library of its own, by `make late-words`: what it calls is the program's.
  */
 
 #include <stdint.h>
 
-enum { MAX_BYTES = 1 << 20, FAILED = 1, NAME_BYTES = 16, PR_SET_NAME = 15, PR_GET_NAME = 16 };
+enum { MAX_BYTES = 1 << 16, FAILED = 1, NAME_BYTES = 16, PR_SET_NAME = 15, PR_GET_NAME = 16 };
 
 typedef int Main(int, char **, char **);
 typedef int Start(Main *, int, char **, void (*)(void), void (*)(void), void (*)(void), void *);
@@ -18,6 +19,7 @@ typedef int Start(Main *, int, char **, void (*)(void), void (*)(void), void (*)
 void *dlsym(void *, const char *);
 void *calloc(unsigned long, unsigned long);
 long read(int, void *, unsigned long);
+long write(int, const void *, unsigned long);
 int unsetenv(const char *);
 int prctl(int, unsigned long, ...);
 void _exit(int) __attribute__((noreturn));
@@ -44,6 +46,7 @@ static int run_later(int count, char **words, char **environment) {
     char name[NAME_BYTES];
     prctl(PR_GET_NAME, (unsigned long)name, 0UL, 0UL, 0UL);
     prctl(PR_SET_NAME, (unsigned long)WAITING, 0UL, 0UL, 0UL);
+    if (write(1, "\n", 1) != 1) _exit(FAILED);
     read_whole(&size, sizeof size);
     if (!size || size > sizeof text) _exit(FAILED);
     read_whole(text, size);

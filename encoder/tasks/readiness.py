@@ -61,16 +61,18 @@ class Readiness:
                 await self._is_due.wait()
                 self._is_due.clear()
                 await asyncio.sleep(IDLE_SECONDS)
-                if self._ready is None and not self.slots.busy:
+                if self._ready is None and not (self.slots.busy or self.slots.is_closed):
                     with log_and_continue("cannot make a folder ready for the next task"):
                         self._ready = await self._make()
         finally:
             if self._ready is not None:
                 await self._ready.ending.aclose()
 
-    async def _make(self) -> Ready:
+    async def _make(self) -> Ready | None:
+        """Return what is ready once FFmpeg waits: before that it may not have looked up the folder, which a task
+        renames."""
         async with contextlib.AsyncExitStack() as stack:
             folder = await stack.enter_async_context(self.workspace.folder_ahead())
             starting = started_ahead(self.ffmpeg, folder.access, self.slots.take_out)
             ahead = await stack.enter_async_context(starting)
-            return Ready(folder, ahead, stack.pop_all())
+            return Ready(folder, ahead, stack.pop_all()) if await ahead.waits() else None
