@@ -201,7 +201,8 @@ def _open_nothing(opened: contextlib.ExitStack) -> int:
 
 
 async def query(command: Sequence[str], timeout_seconds: float = 30.0) -> tuple[int, str]:
-    """Return the return code and output of a short command that needs no input."""
+    """Return the return code and output of a short command that needs no input. Raises TimeoutError, also where it
+    hangs in the kernel, which nobody waits for."""
     pipe = asyncio.subprocess.PIPE
     process = await spawn(command, stdin=asyncio.subprocess.DEVNULL, stdout=pipe, stderr=pipe)
     try:
@@ -209,7 +210,9 @@ async def query(command: Sequence[str], timeout_seconds: float = 30.0) -> tuple[
             out, err = await process.communicate()
     finally:
         kill_group(process)
-        await process.wait()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(KILL_SECONDS):
+                await process.wait()
     return process.returncode or 0, (out + err).decode(errors="replace")
 
 

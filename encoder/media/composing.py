@@ -184,7 +184,8 @@ class _MovieWriter:
         return samples
 
     def _stretched(self, samples: Box, table: SampleTable, ends: SampleTable) -> Mapping[bytes, bytes]:
-        """Return the boxes of the times of a table, where those of its ends are, byte for byte, what is there."""
+        """Return the boxes of the times of a table, where those of its ends are, byte for byte, what is there. How long
+        the track is, is there already, as the ends have it: until the last sample that is shown."""
         boxes = [box for box in iter_boxes(self._movie, samples.start, samples.end) if box.kind not in UNTIMED]
         there = {box.kind: whole_box(self._movie, box) for box in boxes}
         groups = [kind for kind in there if kind == GROUPS]
@@ -193,6 +194,8 @@ class _MovieWriter:
         )
         if len(boxes) != len(there) or there != expected or whole.keys() != expected.keys():
             raise ValueError("its times are told otherwise")
+        if table.shown_until() != ends.shown_until():
+            raise ValueError("a sample of its middle is shown after its end")
         return whole
 
     def _tell_rate(self, box: Box, rate: int) -> None:

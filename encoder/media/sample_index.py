@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -52,7 +53,7 @@ class StoredBox(NamedTuple):
     data: bytes
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SampleRun:
     """Samples of a track that lie one after the other: the track's place in the file, where the first one begins, the
     bytes of each, and their times, None where these are not told."""
@@ -68,7 +69,7 @@ class SampleRun:
         return self.start + int(self.sizes.sum())
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SampleFragment:
     """The samples of a fragment, and when the first of them is decoded, in seconds by the clock of the film."""
 
@@ -295,19 +296,36 @@ def _times(
     if DURATION_GIVEN not in columns and usual.length is None:
         return None
     lengths = columns[DURATION_GIVEN].astype(np.int64) if DURATION_GIVEN in columns else np.full(count, usual.length)
-    keys = np.ones(count, np.bool_)
+    keys = _all_keys(count)
     if not track.is_sound:
         if FLAGS_GIVEN not in columns and usual.flags is None:
             return None
         flags = columns[FLAGS_GIVEN].astype(np.int64) if FLAGS_GIVEN in columns else np.full(count, usual.flags)
         if first_flags is not None and FLAGS_GIVEN not in columns:
             flags[0] = first_flags
-        keys = (flags & NEEDS_OTHERS) == 0
+        needless = (flags & NEEDS_OTHERS) == 0
+        keys = keys if needless.all() else needless
     # FFmpeg writes them with a sign where it has to, and reads them so.
     delays = (
         columns[SHIFT_GIVEN].astype(np.uint32).view(np.int32).astype(np.int64)
         if SHIFT_GIVEN in columns
-        else np.zeros(count, np.int64)
+        else _no_delays(count)
     )
     ends = begin + np.cumsum(lengths)
     return SampleTimes(ends - lengths, int(ends[-1]), delays, keys)
+
+
+# A film of keyframes alone has a fragment for each picture, of which an array takes more than what it tells: those that
+# are alike are one.
+@lru_cache(maxsize=8)
+def _all_keys(count: int) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
+    found = np.ones(count, np.bool_)
+    found.flags.writeable = False
+    return found
+
+
+@lru_cache(maxsize=8)
+def _no_delays(count: int) -> Sizes:
+    found = np.zeros(count, np.int64)
+    found.flags.writeable = False
+    return found

@@ -15,7 +15,7 @@ Sizes = npt.NDArray[np.int64]
 MAX_LENGTH = (1 << 31) - 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SampleTimes:
     """When samples are decoded, by the clock of their track, and the last one ends; by how much later each is shown;
     and which of them need no other."""
@@ -49,9 +49,7 @@ class SampleTable:
     def time_boxes(self) -> Mapping[bytes, bytes]:
         """Return the boxes of when samples are decoded and shown, and which need no other, as FFmpeg writes them.
         Raises ValueError where that is not told, or FFmpeg would change it."""
-        times = [one for one in self.times if one is not None]
-        if not times or len(times) < len(self.runs):
-            raise ValueError("it is not told when its samples are decoded")
+        times = self._told_times()
         delays, keys = np.concatenate([one.delays for one in times]), np.concatenate([one.keys for one in times])
         lengths = np.diff(np.concatenate([one.begins for one in times]), append=times[-1].end)
         if int(lengths.min()) <= 0 or int(lengths.max()) > MAX_LENGTH or int(delays.min()) < 0:
@@ -62,6 +60,20 @@ class SampleTable:
         if not keys.all():
             boxes[b"stss"] = write_full_box(b"stss", (np.flatnonzero(keys) + 1).astype(">u4"))
         return boxes
+
+    def shown_until(self) -> tuple[int, int]:
+        """Return when the last sample that is shown ends: where each lasts as long as its run tells, and where each but
+        the last lasts until the next is decoded. Raises ValueError where that is not told."""
+        times = self._told_times()
+        told = max(int((one.delays + np.append(one.begins[1:], one.end)).max()) for one in times)
+        begins, delays = np.concatenate([one.begins for one in times]), np.concatenate([one.delays for one in times])
+        return told, int((delays + np.append(begins[1:], times[-1].end)).max())
+
+    def _told_times(self) -> list[SampleTimes]:
+        times = [one for one in self.times if one is not None]
+        if not times or len(times) < len(self.runs):
+            raise ValueError("it is not told when its samples are decoded")
+        return times
 
 
 def size_boxes(sizes: Sizes, counts: Sizes) -> tuple[bytes, bytes]:

@@ -187,7 +187,7 @@ class Planner:
         )
         with self._replies():
             plan = _given((await self._ask(PlannerRequest(plan=request))).plan)
-            planned = _planned_task(plan, codec.for_frames(plan.frames_total), self.folder)
+            planned = _planned_task(plan, codec, self.folder)
             _check_wanted(planned, sources, asks)
         self.source.prepare_fonts(plan.font_tiers)
         return planned
@@ -324,8 +324,8 @@ def _given(value: T | None) -> T:
 
 
 def _planned_task(data: PlanData, codec: Codec, folder: Path) -> PlannedTask:
-    return PlannedTask(
-        runs=tuple(from_data(run, codec, folder) if run is not None else None for run in data.runs),
+    planned = PlannedTask(
+        runs=(None,) * len(data.runs),
         field=data.field,
         codec=data.codec,
         duration_seconds=data.duration_seconds,
@@ -343,6 +343,9 @@ def _planned_task(data: PlanData, codec: Codec, folder: Path) -> PlannedTask:
         inputs=tuple(map(_facts, data.inputs[:MAX_FACTS])),
         wanted=data.wanted,
     )
+    suited = [codec.for_frames(planned.frames_of(run) or data.frames_total) for run in range(len(data.runs))]
+    runs = zip(data.runs, suited, strict=True)
+    return replace(planned, runs=tuple(from_data(run, one, folder) if run is not None else None for run, one in runs))
 
 
 def _check_wanted(plan: PlannedTask, sources: Mapping[str, Source], asks: int) -> None:

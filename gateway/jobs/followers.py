@@ -10,8 +10,6 @@ from gateway.jobs.model import Job
 
 # Places in the queue are told so much later, for all moves meanwhile.
 PLACES_SECONDS = 0.25
-
-
 # Results that go along with the news of a job's end have no more.
 MAX_OFFERED_BYTES = 64 * 1024
 # A result that was stored longer ago is read from the store by who is told of the job's end.
@@ -23,17 +21,22 @@ class Follower(asyncio.Event):
 
     def __init__(self) -> None:
         super().__init__()
-        # The name of its asset, its bytes, and when it was stored (monotonic).
-        self._result = ("", b"", 0.0)
+        # The name of its asset, and its bytes.
+        self._result = ("", b"")
 
     def offer(self, asset: str, data: bytes) -> None:
         """Take in a result that was stored just now, whose name nobody knows yet."""
-        self._result = (asset, data, time.monotonic())
+        self._result = (asset, data)
 
-    def result(self, asset: str, seconds: float = RESULT_SECONDS) -> bytes:
-        """Return the bytes of a result that was stored within that time, by the name of its asset; b"" of any other."""
-        known, data, stored_at = self._result
-        return data if known == asset and time.monotonic() - stored_at <= seconds else b""
+    def forget(self, asset: str) -> None:
+        """Hold the result no longer, unless there is a later one."""
+        if self._result[0] == asset:
+            self._result = ("", b"")
+
+    def result(self, asset: str) -> bytes:
+        """Return the bytes of a result that is held, by the name of its asset; b"" of any other."""
+        known, data = self._result
+        return data if known == asset else b""
 
 
 @dataclass(eq=False)
@@ -50,6 +53,11 @@ class FollowedJob:
         self.job, self.known_at = job, time.monotonic()
         for event in self.events:
             event.set()
+
+    def forget_result(self, asset: str) -> None:
+        """Have no follower hold a result any longer."""
+        for event in self.events:
+            event.forget(asset)
 
     async def latest(self, read: Callable[[], Awaitable[Job]], max_age_seconds: float) -> Job:
         """Return the job as it was seen within that time; else `read` it, once for all who ask meanwhile."""
@@ -104,12 +112,13 @@ class Followers:
         if (followed := self.jobs.get(job_id)) is not None:
             followed.note(job)
 
-    def offer(self, job_id: str, asset: str, data: bytes) -> None:
-        """Give a small result that was stored just now to those who follow its job, before its record names it: they
-        are told of the job's end a moment later, and need not read it from the store again."""
+    def offer(self, job_id: str, asset: str, data: bytes, seconds: float = RESULT_SECONDS) -> None:
+        """Give a small result that was stored just now to those who follow its job, for so long, before its record
+        names it: they are told of the job's end a moment later, and need not read it from the store again."""
         if data and (followed := self.jobs.get(job_id)) is not None:
             for event in followed.events:
                 event.offer(asset, data)
+            asyncio.get_running_loop().call_later(seconds, followed.forget_result, asset)
 
     def wake_all(self) -> None:
         """Wake all followers, of jobs and of the queue."""

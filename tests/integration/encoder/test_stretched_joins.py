@@ -1,6 +1,7 @@
 """Films joined of many pieces, of which FFmpeg puts together no more than the ends, against FFmpeg putting together
 all."""
 
+import struct
 import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -24,6 +25,8 @@ from tests.support import split_films
 
 SECONDS, PIECE_SECONDS = 20, 2
 PICTURES = SECONDS * split_films.RATE
+# More than a film lasts.
+LATE_TICKS = 5_000_000
 FILMS = {
     "B-frames": (),
     "no B-frames": ("-bf", "0"),
@@ -177,6 +180,20 @@ def test_a_film_whose_ends_lack_what_others_have_is_put_together_by_ffmpeg(tmp_p
     pieces = [*plain[:4], reordered[4], *plain[5:]]
     plan = plan_of(pieces, tmp_path / "mixed")
     head, ranges, _ = carry_out(plan, tmp_path / "mixed")
+    assert (head, ranges) == put_together(pieces, tmp_path / "whole")
+
+
+def test_a_film_whose_middle_is_shown_after_its_end_is_put_together_by_ffmpeg(tmp_path: Path) -> None:
+    """As cameras write that lose count: the film lasts until then."""
+    film = split_films.write_film(tmp_path / "film.mp4", SECONDS, "-use_editlist", "0")
+    data = bytearray(film.read_bytes())
+    place = data.index(b"ctts") + 8
+    entry = place + 4 + 8 * (int.from_bytes(data[place : place + 4]) // 2)
+    struct.pack_into(">I", data, entry + 4, LATE_TICKS)
+    film.write_bytes(data)
+    pieces = pieces_of(film, tmp_path)
+    head, ranges, runs = carry_out(plan_of(pieces, tmp_path / "ends"), tmp_path / "ends")
+    assert runs == 2
     assert (head, ranges) == put_together(pieces, tmp_path / "whole")
 
 

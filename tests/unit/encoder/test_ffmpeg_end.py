@@ -7,11 +7,13 @@ from collections.abc import AsyncIterator
 import pytest
 
 from apigpu.encoder.v1 import encoder_pb2
+from encoder.ffmpeg import process
 from encoder.ffmpeg.children import Child, Output
 from encoder.ffmpeg.command import FfmpegRun
 from encoder.ffmpeg.process import FfmpegProcess
 from encoder.tasks.finishing import finish_checked
 from servicekit.errors import InvalidArgument, ServiceError
+from tests.support.until import HANG_SECONDS
 
 CHECKED = encoder_pb2.Summary(frames=10)
 
@@ -93,3 +95,33 @@ async def test_what_is_wrong_with_results_of_a_run_that_ended_well_is_told(run: 
 async def test_nothing_is_checked_where_it_is_too_early(run: Run) -> None:
     run.end(0)
     assert await finish_checked(run.process, None) is None
+
+
+class Hanging:
+    """A process that does not end, though it was killed."""
+
+    returncode = None
+
+    async def communicate(self) -> tuple[bytes, bytes]:
+        await asyncio.Event().wait()
+        return b"", b""
+
+    async def wait(self) -> int:
+        return len((await self.communicate())[0])
+
+
+async def test_a_short_run_that_hangs_in_the_kernel_is_waited_for_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The task that asks what a card does would hang with it."""
+    killed: list[Hanging] = []
+
+    async def spawn(*_: object, **__: object) -> Hanging:
+        return Hanging()
+
+    monkeypatch.setattr(process, "spawn", spawn)
+    monkeypatch.setattr(process, "kill_group", killed.append)
+    monkeypatch.setattr(process, "KILL_SECONDS", 0.01)
+    asking = asyncio.create_task(process.query(["ffmpeg"], 0.01))
+    await asyncio.wait([asking], timeout=HANG_SECONDS)
+    assert (asking.done(), len(killed)) == (True, 1)
+    with pytest.raises(TimeoutError):
+        await asking

@@ -166,6 +166,22 @@ async def test_a_short_video_is_decoded_in_software(
             assert (done.summary.codec_reason, len(obliging.decodings())) == (CARD, 1)
 
 
+async def test_the_short_part_of_a_long_film_is_decoded_in_software(
+    nvdriver: Driver, certs: Path, tmp_path: Path, obliging: ObligingFfmpeg
+) -> None:
+    """The part that does not fit into a film that is copied otherwise."""
+    film = media.video(tmp_path / "long.mp4", 4, "320x180", 50, True, "-preset", "medium")
+    other = media.video(tmp_path / "other.mp4", 1, "180x320", 50)
+    request = video_pb2.Operation(concat=video_pb2.ConcatRequest(url_videos=["a", "b"]))
+    settings = {"NVDEC": "true", "SANDBOX": "none", "FFMPEG_BINARY": obliging.program, **nvdriver.environment()}
+    with encoder_harness.running(certs, tmp_path, settings) as encoder:
+        async with encoder.client() as client:
+            done = await client.encode(request, {"url_videos[0]": film, "url_videos[1]": other})
+            assert done.summary is not None
+            assert (done.summary.codec_reason, done.summary.frames, done.summary.frames_copied) == (CARD, 250, 200)
+            assert len(obliging.decodings()) == 1
+
+
 # Each with what FFmpeg makes it by: all that it decodes on cards, and has an encoder of.
 FORMATS = {
     "h264.mp4": "libx264", "hevc.mp4": "libx265", "av1.mp4": "libsvtav1", "vp9.webm": "libvpx-vp9",

@@ -10,7 +10,8 @@ from apigpu.v1 import caption_style_pb2, video_pb2
 from gateway.jobs import names, operation
 from gateway.jobs.claims import IdempotencyKey
 from gateway.jobs.inline_inputs import stored_inline
-from servicekit.errors import InvalidArgument, ServiceError
+from gateway.jobs.model import Status
+from servicekit.errors import AlreadyExists, InvalidArgument, ServiceError
 
 PICTURE = bytes(range(256)) * 4000
 INLINE = "data:image/png;base64," + base64.b64encode(PICTURE).decode()
@@ -106,6 +107,24 @@ async def test_a_request_with_a_key_that_cannot_be_leaves_nothing(works):
     with pytest.raises(InvalidArgument):
         await works.manager.submit(stills(INLINE, "data:image/png;base64,@"), "key")
     assert await stored(works) == []
+
+
+async def test_nothing_is_stored_of_a_request_whose_key_is_anothers(works):
+    await works.manager.submit(stills(INLINE), "key")
+    asked = stills(OTHER)
+    with pytest.raises(AlreadyExists):
+        await works.manager.submit(asked, "key")
+    key = IdempotencyKey.of("key", asked.SerializeToString(deterministic=True))
+    assert f"{key.asset_id(OTHER)}.json" not in await stored(works)
+
+
+async def test_the_first_attempt_has_small_inputs_from_memory(works):
+    held = works.manager.sources.just_stored
+    held.seconds = 600.0
+    caption = video_pb2.CaptionRequest(url_video=await works.asset(), srt_text="1\n00:00:00,000 --> 00:00:01,000\nHi\n")
+    job = await works.manager.submit(video_pb2.Operation(caption=caption))
+    assert (await works.result(job.id)).status is Status.COMPLETED
+    assert held.held_bytes == 0
 
 
 class Leaving:
