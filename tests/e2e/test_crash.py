@@ -11,7 +11,7 @@ import pytest
 
 from api_gpu import Status
 from servicekit.errors import ServiceError
-from tests.support import judge
+from tests.support import judge, processes
 from tests.support.until import until_sync
 from tools.pair import running
 
@@ -192,7 +192,7 @@ def status(client, job):
 
 
 def ffmpeg_running(pair):
-    return [child for child in psutil.Process(pair.process.pid).children(recursive=True) if "ffmpeg" in child.name()]
+    return list(filter(processes.encodes, psutil.Process(pair.process.pid).children(recursive=True)))
 
 
 def test_a_graceful_stop_keeps_what_was_queued(tmp_path, media):

@@ -11,6 +11,7 @@ from tests.emulators.vastemulator import KEY, VastEmulator
 from tests.emulators.vastmarket import offer
 from tests.support import judge
 from tests.support.lone_gateway import LoneGateway
+from tests.support.processes import encodes
 
 
 @pytest.fixture
@@ -68,7 +69,7 @@ def encoding(vast):
     for container in vast.launch.started:
         with contextlib.suppress(psutil.Error):
             children = psutil.Process(container.process.pid).children(recursive=True)
-            found += [one for one in children if "-progress" in one.cmdline() and "ffmpeg" in one.name()]
+            found += filter(encodes, children)
     return found
 
 

@@ -20,6 +20,15 @@ def ffmpegs(encoder: encoder_harness.Encoder) -> list[psutil.Process]:
     return [child for child in encoder.children() if WORKER not in _command(child)]
 
 
+def encodes(process: psutil.Process) -> bool:
+    """Whether it is an FFmpeg that was told what to do. One that is only loaded yet, to wait for a task, has one
+    thread, and goes by another name once it waits."""
+    try:
+        return "ffmpeg" in process.name() and process.num_threads() > 1
+    except psutil.Error:
+        return False
+
+
 def alive(process: psutil.Process) -> bool:
     """Whether it still runs; a zombie does not."""
     try:

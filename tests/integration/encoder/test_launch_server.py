@@ -20,6 +20,7 @@ from tests.integration.encoder.test_encoder_life import LONG, alive
 from tests.support import encoder_harness
 from tests.support.launching import launched
 from tests.support.missing import need
+from tests.support.processes import encodes
 from tests.support.until import until
 
 TOLD = "import os; print(os.getpgid(0) == os.getpid(), sorted(os.listdir('/proc/self/fd')), dict(os.environ))"
@@ -197,7 +198,7 @@ async def test_a_server_that_is_lost_takes_its_programs_along_and_is_started_ane
     encoder: encoder_harness.Encoder, client: encoder_harness.Client, still: Path
 ) -> None:
     running = asyncio.create_task(client.encode(LONG, {"url_image": still}))
-    (ffmpeg,) = await until(lambda: [one for one in encoder.children() if "ffmpeg" in one.name()])
+    (ffmpeg,) = await until(lambda: list(filter(encodes, encoder.children())))
     server = encoder.launch_server()
     assert server in ffmpeg.parents()
     server.kill()
@@ -206,7 +207,7 @@ async def test_a_server_that_is_lost_takes_its_programs_along_and_is_started_ane
     await until(lambda: not alive(ffmpeg))
     await until(lambda: not encoder.task_folders())
     again = asyncio.create_task(client.encode(LONG, {"url_image": still}))
-    await until(lambda: any("ffmpeg" in one.name() for one in encoder.children()))
+    await until(lambda: any(map(encodes, encoder.children())))
     assert encoder.launch_server().pid != server.pid
     again.cancel()
     await asyncio.gather(again, return_exceptions=True)

@@ -22,6 +22,7 @@ from tests.integration.encoder.test_encoder_life import LONG, alive
 from tests.support import encoder_harness, media
 from tests.support.launching import launched
 from tests.support.missing import without
+from tests.support.processes import encodes
 from tests.support.until import until
 
 GIB = 1024**3
@@ -190,7 +191,7 @@ async def test_an_encoder_tells_its_sandbox_and_dies_whole(name: str, certs: Pat
             assert (await client.capabilities()).sandbox == name
             await client.encode(SHORT, {"url_image": still})
             running = asyncio.create_task(client.encode(LONG, {"url_image": still}))
-            await until(lambda: any("ffmpeg" in child.name() for child in encoder.children()))
+            await until(lambda: any(map(encodes, encoder.children())))
             children = encoder.children()
             encoder.process.kill()
             await until(lambda: not any(alive(child) for child in children))

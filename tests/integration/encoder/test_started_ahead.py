@@ -148,7 +148,7 @@ async def test_it_sees_the_folder_that_is_renamed_and_no_other(ffmpeg: Ffmpeg, t
     access = SandboxAccess((folder,), (), begins_at=before)
     for source, code in (("input0", 0), (tmp_path / "secret.png", 1)):
         async with started_ahead(ffmpeg, access, lambda _: None) as waiting:
-            await until(lambda: any(one.name() == "encode-spare" for one in psutil.Process().children(recursive=True)))
+            assert await waiting.waits()
             (before / "input0").write_bytes(still.read_bytes())
             before.rename(folder)
             run = FfmpegRun(("-f", "png_pipe", "-i", str(source), "-f", "image2", str(folder / "result")), ())
@@ -163,13 +163,16 @@ async def test_it_sees_the_folder_that_is_renamed_and_no_other(ffmpeg: Ffmpeg, t
 
 
 async def test_it_is_killed_where_no_run_takes_it(ffmpeg: Ffmpeg, tmp_path: Path) -> None:
+    before = psutil.Process().children()
     async with started_ahead(ffmpeg, SandboxAccess((tmp_path,), ()), lambda _: None) as waiting:
-        children = await until(lambda: psutil.Process().children(recursive=True))
+        assert await waiting.waits()
+        (child,) = {*psutil.Process().children()} - {*before}
+        children = [child, *child.children(recursive=True)]
         assert await waiting.take(FfmpegRun((), (), stdin=PipedFrames(lambda: iter(())))) is None
         assert await waiting.take(FfmpegRun((), (), devices=())) is None
         assert await waiting.take(FfmpegRun(("x" * MAX_BYTES,), ())) is None
         assert await waiting.take(FfmpegRun(("one\0-two",), ())) is None  # which would be two words
-    await until(lambda: not any(map(alive, children)))
+    assert not any(map(alive, children))
 
 
 async def test_two_cancels_end_it_whole(ffmpeg: Ffmpeg, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from servicekit.tls import Identity
 from tests.emulators import sdkchild
 from tests.integration.gateway.workers.conftest import TIMEOUTS
 from tests.support import encoder_harness, judge, media
+from tests.support.processes import encodes
 from tests.support.seen import Seen
 from tests.support.until import until
 
@@ -47,7 +48,7 @@ class Transport:
 
     def ffmpegs(self):
         with contextlib.suppress(psutil.NoSuchProcess):
-            return [one for one in psutil.Process(self.pid).children(recursive=True) if "ffmpeg" in one.name()]
+            return list(filter(encodes, psutil.Process(self.pid).children(recursive=True)))
         return []
 
 
