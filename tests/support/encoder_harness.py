@@ -19,6 +19,7 @@ import psutil
 
 from apigpu.encoder.v1 import encoder_pb2, encoder_pb2_grpc
 from apigpu.v1 import video_pb2
+from encoder.sandbox.launcher import PRELOAD
 from servicekit.chunks import CHUNK_BYTES
 from servicekit.server import OPTIONS
 from servicekit.tls import Identity
@@ -47,8 +48,12 @@ class Encoder:
         return list(self.work_dir.glob("task-*"))
 
     def children(self) -> list[psutil.Process]:
-        """FFmpeg processes that it runs now, and the worker of a codec; what plans is apart, and what waits."""
-        return [process for process in self._started() if process not in self.waiting()]
+        """FFmpeg processes that it runs now, and the worker of a codec; what plans is apart, and what was started
+        ahead."""
+        started = self._started()
+        at_work = [one for one in started if not is_ahead(one)]
+        around = [one for process in at_work for one in parents(process)]
+        return [one for one in started if one in (*at_work, *around)]
 
     def waiting(self) -> list[psutil.Process]:
         """The FFmpeg that waits for the next task, and the sandbox around it."""
@@ -109,6 +114,15 @@ def name_of(process: psutil.Process) -> str:
         return process.name()
     except psutil.NoSuchProcess:
         return ""
+
+
+def is_ahead(process: psutil.Process) -> bool:
+    """Whether it is an FFmpeg that was started ahead and told nothing yet, which has one thread; or, as far as that can
+    be seen, a sandbox around such a one, also while it works."""
+    try:
+        return (PRELOAD in process.environ() or PRELOAD in process.cmdline()) and process.num_threads() == 1
+    except psutil.Error:
+        return False
 
 
 def parents(process: psutil.Process) -> list[psutil.Process]:

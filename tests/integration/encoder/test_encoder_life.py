@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-import psutil
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from apigpu.v1 import video_pb2
 from tests.support import encoder_harness
+from tests.support.processes import alive
 from tests.support.until import until
 
 LONG = video_pb2.Operation(img2vid=video_pb2.Img2VidRequest(url_image="i", duration=600, frame_rate=60))
@@ -63,14 +63,6 @@ async def test_a_killed_encoder_leaves_no_ffmpeg_and_the_next_one_sweeps(
         assert not encoder.task_folders()
         async with encoder.client() as client:
             await client.encode(SHORT, {"url_image": still})
-
-
-def alive(process: psutil.Process) -> bool:
-    """Whether it still runs; a zombie does not."""
-    try:
-        return bool(process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
 
 
 def test_a_second_encoder_refuses_the_same_folder(encoder: encoder_harness.Encoder, certs: Path) -> None:
