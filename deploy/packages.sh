@@ -51,6 +51,8 @@ install() {
     mv "$program" "$environment/bin/"
   done
   rmdir "$site/bin"
+  # What is in the source as it is built, for each machine that there is one for.
+  find "$site/encoder" -name 'late_words.*.so' ! -name "late_words.$machine.so" -delete
   "$environment/bin/python" -P -m api_gpu.notices > "$environment/NOTICES"
 }
 
