@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import hashlib
 import os
+import platform
 import re
 import signal
 import socket
@@ -42,7 +43,8 @@ THUMBNAIL = video_pb2.Operation(thumbnail=video_pb2.ThumbnailRequest(url_video="
 CLIP = video_pb2.Operation(img2vid=video_pb2.Img2VidRequest(url_image="i", duration=0.1, width=64, height=36))
 TELL = "import os, sys; print(ascii(sys.argv[1:]), os.environ.get('LD_PRELOAD'))"
 
-pytestmark = pytest.mark.skipif(not LIBRARY.is_file(), reason=f"no library of this machine: {LIBRARY.name}")
+# Where there should be a library, its absence fails.
+pytestmark = pytest.mark.skipif(platform.machine() != "x86_64", reason=f"there is no {LIBRARY.name}")
 
 
 @pytest.fixture(scope="module", params=["bubblewrap", "landlock"])
