@@ -20,20 +20,16 @@ STORED_AT_ONCE = 8
 _count_received = transferred(IN, CLIENT)
 
 
-async def _at_once() -> None:
-    """Wait for nothing."""
-
-
 @contextlib.asynccontextmanager
 async def stored_inline(
     sources: Sources,
     wanted: video_pb2.Operation,
     tenant: str,
     key: IdempotencyKey | None = None,
-    until_claimed: Callable[[], Awaitable[object]] = _at_once,
+    until_claimed: Callable[[], Awaitable[object]] | None = None,
 ) -> AsyncIterator[video_pb2.Operation]:
     """Yield the operation with an asset of the tenant in place of each data: URI. They are read at once, and stored
-    `until_claimed` has returned; those of a request with a key are looked for before.
+    once `until_claimed` has returned; those of a request with a key are looked for before.
 
     The assets expire as uploads do; they are deleted where the block fails. Those of a request with a key are the same
     each time that it comes, also where a gateway was killed at it, and stay: another gateway may have made the job of
@@ -67,7 +63,7 @@ async def _store_all(
     tenant: str,
     undo: contextlib.AsyncExitStack,
     key: IdempotencyKey | None,
-    until_claimed: Callable[[], Awaitable[object]],
+    until_claimed: Callable[[], Awaitable[object]] | None,
 ) -> dict[str, str]:
     """Return the names of the assets that data: URIs are stored as; `undo` deletes those that were not there."""
     turns = asyncio.Semaphore(STORED_AT_ONCE)
